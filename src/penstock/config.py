@@ -1,0 +1,99 @@
+"""The settings: small frozen slices, each setting declared once, with its bounds and its help.
+
+Files, environment, flags and the reference documentation derive from these declarations.
+"""
+
+from typing import Annotated, Literal
+
+from msgspec import Meta, Struct
+
+Seconds = Annotated[float, Meta(ge=0)]
+Count = Annotated[int, Meta(ge=1)]
+
+
+class Slice(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A group of settings that one part of the service needs."""
+
+
+class Server(Slice, frozen=True, kw_only=True):
+    host: Annotated[str, Meta(description="address to listen on")] = "127.0.0.1"
+    port: Annotated[int, Meta(ge=0, le=65535, description="port to listen on; 0 takes a free one")] = 8000
+    workers: Annotated[int, Meta(ge=1, le=64, description="front processes that speak HTTP")] = 1
+
+
+class Limits(Slice, frozen=True, kw_only=True):
+    rows: Annotated[Count, Meta(description="rows in one request")] = 1000
+    body: Annotated[Count, Meta(description="bytes of a request's body, such as 16MiB")] = 16 * 2**20
+    headers: Annotated[Count, Meta(description="bytes of a request's line and headers")] = 64 * 2**10
+    header_s: Annotated[Seconds, Meta(description="seconds in which the headers must arrive")] = 5.0
+    body_s: Annotated[Seconds, Meta(description="seconds in which the body must arrive")] = 10.0
+    idle_s: Annotated[Seconds, Meta(description="seconds that a connection may stay silent between requests")] = 75.0
+
+
+class Drain(Slice, frozen=True, kw_only=True):
+    linger_s: Annotated[
+        Seconds, Meta(description="seconds of serving on, not ready, after SIGTERM, so that load balancers notice")
+    ] = 5.0
+    finish_s: Annotated[Seconds, Meta(description="seconds in which admitted requests may finish after that")] = 20.0
+
+
+class Logs(Slice, frozen=True, kw_only=True):
+    format: Annotated[
+        Literal["auto", "json", "text"], Meta(description="auto is text on a terminal and JSON elsewhere")
+    ] = "auto"
+    file: Annotated[str | None, Meta(description="file to append to instead of standard output")] = None
+
+
+class Batching(Slice, frozen=True, kw_only=True):
+    max_rows: Annotated[Count, Meta(description="rows in one batch")] = 64
+    max_wait_ms: Annotated[
+        float, Meta(ge=0, description="milliseconds to wait for a batch to fill; 0 takes what is there")
+    ] = 0.0
+
+
+class Queue(Slice, frozen=True, kw_only=True):
+    rows: Annotated[Count, Meta(description="rows that may wait; more are refused with 503")] = 4096
+
+
+class Model(Slice, frozen=True, kw_only=True):
+    """One model of the service. `path` is an artifact, a model directory, or a directory of versions."""
+
+    path: Annotated[str, Meta(description="artifact, model directory, or directory of versions")]
+    batching: Batching = Batching()
+    queue: Queue = Queue()
+    replicas: Annotated[Count, Meta(description="processes that hold a copy of the model")] = 1
+    device: Annotated[
+        str, Meta(pattern=r"^(auto|cpu|cuda(:\d+)?)$", description="auto, cpu, cuda or cuda:N; for ONNX and TorchScript")
+    ] = "auto"
+    deadline_ms: Annotated[
+        float, Meta(gt=0, description="milliseconds a request may take where it does not say (X-Request-Timeout-Ms)")
+    ] = 30_000.0
+    predict_timeout_s: Annotated[
+        float, Meta(gt=0, description="seconds one batch may take before the model's process is killed")
+    ] = 30.0
+    start_timeout_s: Annotated[
+        float, Meta(gt=0, description="seconds in which the model must load, warm up and answer its examples")
+    ] = 300.0
+    inputs: Annotated[
+        str | None, Meta(description="what an artifact without shapes takes: 4, or 3x224x224, or name:dtype,…")
+    ] = None
+    code_path: Annotated[
+        tuple[str, ...], Meta(description="files or directories of the model's own Python code")
+    ] = ()
+    trusted_types: Annotated[tuple[str, ...], Meta(description="types that a skops file may contain")] = ()
+
+
+class Settings(Slice, frozen=True, kw_only=True):
+    """All of it: what `penstock.yaml` may say."""
+
+    server: Server = Server()
+    limits: Limits = Limits()
+    drain: Drain = Drain()
+    logs: Logs = Logs()
+    default_model: Annotated[
+        str | None, Meta(description="the model that /predict means; not needed where there is only one")
+    ] = None
+    lock: Annotated[
+        str | None, Meta(description="file with the sha256 of every artifact that may be unpickled")
+    ] = None
+    models: dict[str, Model] = {}

@@ -1,0 +1,191 @@
+"""Everything that Penstock raises on purpose.
+
+    PenstockError
+    ├── ConfigurationError            the operator's words cannot be followed
+    ├── ArtifactError                 a model cannot be served
+    │   ├── UnreadableArtifact        corrupt, truncated, not of its format
+    │   ├── UnsupportedArtifact       no runtime for the format, no `predict`, nothing to infer
+    │   ├── UntrustedArtifact         loading would run code that nobody vouched for
+    │   ├── ChangedArtifact           the bytes are not the ones that were pinned or loaded before
+    │   ├── MissingDependency         a package or a module that the artifact needs is not there
+    │   ├── UnavailableDevice         the device asked for is not there
+    │   ├── FailedExample             an answer differs from the golden example's
+    │   └── FailedStart               warm-up failed, timed out, or the process died
+    └── RequestError                  one request cannot be answered
+        ├── MalformedRequest          not JSON, bad encoding
+        │   ├── WrongFeatureCount     a list of the wrong length
+        │   ├── RaggedBatch           rows of different lengths or kinds
+        │   ├── NotFinite             a number beyond the range of the input's dtype
+        │   └── BadDeadline           X-Request-Timeout-Ms is not a positive number
+        ├── InvalidRequest            JSON of the wrong shape or types
+        ├── UnknownModel              no model of that name, or no default one
+        ├── UnknownVersion            no such version of the model
+        ├── BodyTooLarge              more bytes than the limit
+        ├── UnsupportedMediaType      the body is not declared as JSON
+        ├── SlowRequest               headers or body did not arrive in time
+        ├── Unavailable               may work later: `retry_after` says when
+        │   ├── NotReady              no version of the model is ready
+        │   ├── QueueFull             the model's queue holds all that it may
+        │   ├── HostLost              the model's process died with the request in it
+        │   └── Draining              the service is shutting down
+        ├── DeadlineExceeded          the request's own time ran out
+        ├── PredictTimeout            the model ran longer than it may
+        ├── ModelFailed               the model raised, or answered nonsense, on this request
+        └── ClientGone                nobody is waiting for the answer any more
+
+The docstring of a class is its message where none is given. Nothing here knows HTTP: the interface maps classes
+to status codes.
+"""
+
+from collections.abc import Sequence
+from typing import ClassVar, NamedTuple
+
+
+class PenstockError(Exception):
+    """Something went wrong."""
+
+    code: ClassVar[str] = "error"
+
+    def __init__(self, message: str = "") -> None:
+        super().__init__(message or (type(self).__doc__ or "").strip())
+
+    def __init_subclass__(cls) -> None:
+        cls.code = "".join(f"_{c.lower()}" if c.isupper() else c for c in cls.__name__).lstrip("_")
+
+
+class ConfigurationError(PenstockError):
+    """The configuration cannot be used."""
+
+
+class ArtifactError(PenstockError):
+    """The model cannot be served."""
+
+
+class UnreadableArtifact(ArtifactError):
+    """The artifact cannot be read."""
+
+
+class UnsupportedArtifact(ArtifactError):
+    """Nothing here can serve this artifact."""
+
+
+class UntrustedArtifact(ArtifactError):
+    """Loading the artifact would run code that nobody vouched for."""
+
+
+class ChangedArtifact(ArtifactError):
+    """The artifact is not the one that was pinned."""
+
+
+class MissingDependency(ArtifactError):
+    """A package that the artifact needs is not installed."""
+
+
+class UnavailableDevice(ArtifactError):
+    """The device asked for is not available."""
+
+
+class FailedExample(ArtifactError):
+    """The model does not answer its golden examples as it should."""
+
+
+class FailedStart(ArtifactError):
+    """The model did not start."""
+
+
+class RequestError(PenstockError):
+    """The request cannot be answered."""
+
+
+class MalformedRequest(RequestError):
+    """The body is not valid JSON."""
+
+
+class WrongFeatureCount(MalformedRequest):
+    """The row has the wrong number of features."""
+
+
+class RaggedBatch(MalformedRequest):
+    """The rows of a batch must all have the same form and length."""
+
+
+class NotFinite(MalformedRequest):
+    """A number is too large for its field."""
+
+
+class BadDeadline(MalformedRequest):
+    """X-Request-Timeout-Ms must be a positive number of milliseconds."""
+
+
+class Problem(NamedTuple):
+    """One thing wrong with a body: where (`("batch", 3, "age")`) and what, without the value that was sent."""
+
+    loc: tuple[str | int, ...]
+    msg: str
+
+
+class InvalidRequest(RequestError):
+    """The body does not fit the schema."""
+
+    def __init__(self, message: str = "", problems: Sequence[Problem] = ()) -> None:
+        super().__init__(message)
+        self.problems = tuple(problems)
+
+
+class UnknownModel(RequestError):
+    """There is no model of that name."""
+
+
+class UnknownVersion(RequestError):
+    """There is no such version of the model."""
+
+
+class BodyTooLarge(RequestError):
+    """The body is larger than this server takes."""
+
+
+class UnsupportedMediaType(RequestError):
+    """Send the body as application/json."""
+
+
+class SlowRequest(RequestError):
+    """The request did not arrive in time."""
+
+
+class Unavailable(RequestError):
+    """The service cannot answer now."""
+
+    retry_after: ClassVar[int] = 1
+    """Seconds after which a client may try again."""
+
+
+class NotReady(Unavailable):
+    """No version of this model is ready."""
+
+
+class QueueFull(Unavailable):
+    """The model's queue is full."""
+
+
+class HostLost(Unavailable):
+    """The model's process ended while it held this request; it is being restarted."""
+
+
+class Draining(Unavailable):
+    """The service is shutting down."""
+
+
+class DeadlineExceeded(RequestError):
+    """The request's deadline passed before the model could answer."""
+
+
+class PredictTimeout(RequestError):
+    """The model ran longer than its predict_timeout; its process is being restarted."""
+
+
+class ModelFailed(RequestError):
+    """The model failed on this request."""
+
+
+class ClientGone(RequestError):
+    """The client went away before the answer."""

@@ -1,0 +1,268 @@
+"""What the supervisor and its children say to each other, and the channel they say it over.
+
+Every child is born with one end of a stream socket pair as descriptor 3. Messages are frames (see frames.py) whose
+header is one of the tagged structs below; file descriptors travel beside a message (`SCM_RIGHTS`).
+"""
+
+import socket
+from collections import deque
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import msgspec
+from msgspec import Struct
+
+from penstock.config import Settings
+from penstock.model.frames import LARGEST_FRAME, MAGIC, PREFIX, BrokenFrame
+from penstock.model.signature import Field, Signature
+
+CHANNEL_FD = 3
+
+
+# ------------------------------------------------------------------ supervisor and host
+class Artifact(Struct, frozen=True, kw_only=True):
+    """What a host is to load. Paths are absolute and resolved.
+
+    `pinned`: the sha256 that the bytes must have (from the lock, or from the first load). `trusted`: loading may run
+    the artifact's code. `root`: the directory that external data must not leave. `inputs` are declared fields.
+    """
+
+    path: str
+    format: Literal["pickle", "skops", "onnx", "torchscript"]
+    root: str
+    pinned: str | None = None
+    trusted: bool = False
+    trusted_types: tuple[str, ...] = ()
+    code: tuple[str, ...] = ()
+    code_pins: dict[str, str] = {}
+    inputs: tuple[Field, ...] = ()
+    examples: str | None = None
+    device: str = "auto"
+    threads: int = 1
+
+
+class Load(Struct, frozen=True, tag=True):
+    """Supervisor to host: load this. Answered by `Progress`es, then `Loaded` or `Refused`."""
+
+    model: str
+    version: str
+    artifact: Artifact
+
+
+class Attach(Struct, frozen=True, tag=True):
+    """Supervisor to host, with one descriptor: serve the front at its other end."""
+
+    front: int
+
+
+class Stop(Struct, frozen=True, tag=True):
+    """Supervisor to any child: finish what you hold within so many seconds, then end."""
+
+    finish_s: float = 0.0
+
+
+class Progress(Struct, frozen=True, tag=True):
+    """Host to supervisor: where the loading stands. "loading" carries the sha256 of what is about to be loaded."""
+
+    stage: Literal["reading", "loading", "warming", "replaying"]
+    sha256: str | None = None
+
+
+class Loaded(Struct, frozen=True, tag=True, kw_only=True):
+    """Host to supervisor: ready to answer. `libraries` and `trained_with` map packages to versions."""
+
+    signature: Signature
+    sha256: str
+    bytes: int
+    runtime: str
+    device: str
+    libraries: dict[str, str] = {}
+    trained_with: dict[str, str] = {}
+    warnings: tuple[str, ...] = ()
+    examples: int = 0
+    load_s: float = 0.0
+    warmup_s: float = 0.0
+
+
+class Refused(Struct, frozen=True, tag=True):
+    """Host to supervisor: this will not be served. `code` is that of an ArtifactError, `message` what to do."""
+
+    code: str
+    message: str
+
+
+# ------------------------------------------------------------------ supervisor and front
+class HostOf(Struct, frozen=True, tag=True):
+    """Supervisor to front, with one descriptor: the socket of a host that serves this version."""
+
+    host: int
+    model: str
+    version: str
+    depth: int = 1
+
+
+State = Literal["loading", "ready", "restarting", "refused"]
+
+
+class VersionState(Struct, frozen=True, kw_only=True):
+    """One version of a model as the supervisor knows it. `reason` says why it is not ready."""
+
+    version: str
+    state: State
+    reason: str | None = None
+    code: str | None = None
+    path: str
+    format: str
+    loaded: Loaded | None = None
+    replicas: int = 1
+    live: int = 0
+    restarts: int = 0
+
+
+class ModelState(Struct, frozen=True, kw_only=True):
+    """A model, its versions, and the version that its route names."""
+
+    name: str
+    default: str
+    versions: tuple[VersionState, ...]
+
+
+class Configure(Struct, frozen=True, tag=True):
+    """Supervisor to front: its first message."""
+
+    slot: int
+    settings: Settings
+
+
+class Listen(Struct, frozen=True, tag=True):
+    """Supervisor to front, with one descriptor: accept connections from this listener."""
+
+    slot: int
+
+
+class Models(Struct, frozen=True, tag=True):
+    """Supervisor to front: everything there is to know about the models, whenever any of it changes."""
+
+    models: tuple[ModelState, ...]
+
+
+class Drain(Struct, frozen=True, tag=True):
+    """Supervisor to front: be not ready, and close each connection with its next answer."""
+
+
+class Listening(Struct, frozen=True, tag=True):
+    """Front to supervisor: connections are being accepted."""
+
+    slot: int
+
+
+class Hung(Struct, frozen=True, tag=True):
+    """Front to supervisor: this host has held a batch for longer than the model's predict_timeout."""
+
+    host: int
+
+
+class Report(Struct, frozen=True, tag=True):
+    """Front to supervisor: its figures since it started. With `scrape` it wants the merged ones back."""
+
+    figures: Any
+    scrape: int | None = None
+
+
+class Merged(Struct, frozen=True, tag=True):
+    """Supervisor to front: the figures of all processes, for scrape `scrape`."""
+
+    scrape: int
+    figures: Any
+
+
+class Drained(Struct, frozen=True, tag=True):
+    """Front to supervisor: the last message. `cut` requests were given up unanswered."""
+
+    cut: int
+
+
+ToHost = Load | Attach | Stop
+FromHost = Progress | Loaded | Refused
+ToFront = Configure | Listen | HostOf | Models | Drain | Stop | Merged
+FromFront = Listening | Hung | Report | Drained
+
+
+class Channel:
+    """One end of a control socket: messages both ways, each with any descriptors that belong to it.
+
+    `expects` is the union of messages that the other side may send. Non-blocking: call `receive` when the socket is
+    readable, and `flush` when it is writable while `pending`.
+    """
+
+    def __init__(self, sock: socket.socket, expects: Any) -> None:
+        sock.setblocking(False)
+        self.socket = sock
+        self.closed = False
+        self._decode = msgspec.msgpack.Decoder(expects).decode
+        self._encode = msgspec.msgpack.Encoder().encode
+        self._outbox: deque[tuple[memoryview, Sequence[int]]] = deque()
+        self._inbox = bytearray()
+        self._descriptors: deque[int] = deque()
+
+    @property
+    def pending(self) -> bool:
+        return bool(self._outbox)
+
+    def send(self, message: object, descriptors: Sequence[int] = ()) -> None:
+        """Sends `message`; the descriptors must stay open until `pending` is false. Sets `closed` on a dead peer."""
+        body = self._encode(message)
+        frame = PREFIX.pack(MAGIC, len(descriptors), len(body), 0) + body
+        self._outbox.append((memoryview(frame), descriptors))
+        self.flush()
+
+    def flush(self) -> None:
+        """Sends what the kernel takes of what is waiting."""
+        while self._outbox:
+            view, descriptors = self._outbox[0]
+            try:
+                sent = socket.send_fds(self.socket, [view], list(descriptors)) if descriptors else self.socket.send(view)
+            except BlockingIOError:
+                return
+            except OSError:
+                self.closed = True
+                self._outbox.clear()
+                return
+            if sent == len(view):
+                self._outbox.popleft()
+            else:  # descriptors go with the first byte
+                self._outbox[0] = (view[sent:], ())
+
+    def receive(self) -> list[tuple[Any, list[int]]]:
+        """The messages that have arrived, each with its descriptors. Sets `closed` at the end of the stream."""
+        try:
+            data, descriptors, _, _ = socket.recv_fds(self.socket, 2**18, 64)
+        except BlockingIOError:
+            return []
+        except OSError:
+            data, descriptors = b"", []
+        if not data:
+            self.closed = True
+            return []
+        self._inbox += data
+        self._descriptors.extend(descriptors)
+        return list(self._messages())
+
+    def _messages(self) -> Any:
+        start = 0
+        while len(self._inbox) - start >= PREFIX.size:
+            magic, descriptors, size, _ = PREFIX.unpack_from(self._inbox, start)
+            if magic != MAGIC or size > LARGEST_FRAME:
+                raise BrokenFrame
+            end = start + PREFIX.size + size
+            if len(self._inbox) < end:
+                break
+            message = self._decode(self._inbox[start + PREFIX.size : end])
+            start = end
+            yield message, [self._descriptors.popleft() for _ in range(descriptors)]
+        del self._inbox[:start]
+
+    def close(self) -> None:
+        self.socket.close()
+        while self._descriptors:
+            socket.close(self._descriptors.popleft())

@@ -1,0 +1,79 @@
+"""What a model takes and what it gives: the one description that the decoder, the schema and the runtimes share."""
+
+from typing import Literal, NamedTuple
+
+from msgspec import Struct
+
+DType = Literal[
+    "float64", "float32", "float16", "int64", "int32", "int16", "int8", "uint64", "uint32", "uint16", "uint8", "bool", "string"
+]
+Origin = Literal["declared", "inferred"]
+Label = str | int | float | bool
+
+
+class Field(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One input of a model: a column of a table, or a whole tensor.
+
+    `shape` is the shape within one row: () for a scalar, (3, 224, 224) for an image; None stands for a length that
+    may differ between requests. `nullable` fields take null, which reaches the model as NaN (None in text).
+    """
+
+    name: str
+    dtype: DType = "float64"
+    shape: tuple[int | None, ...] = ()
+    nullable: bool = False
+    range: tuple[float, float] | None = None
+    categories: tuple[Label, ...] | None = None
+    unknown: Literal["warn", "refuse"] = "warn"
+    unit: str | None = None
+    origin: Origin = "inferred"
+
+
+class OutputField(Struct, frozen=True, kw_only=True):
+    """One thing that a model answers for a row.
+
+    With `classes` the wire carries indices into them (int32); else values of `dtype` and per-row `shape`.
+    """
+
+    name: str
+    dtype: DType = "float64"
+    shape: tuple[int | None, ...] = ()
+    classes: tuple[Label, ...] | None = None
+
+
+class Output(Struct, frozen=True, kw_only=True):
+    """What a model answers: its fields, and whether it states a probability for each class of its only field."""
+
+    fields: tuple[OutputField, ...]
+    probabilities: bool = False
+
+
+class Tensor(NamedTuple):
+    """One tensor as it crosses the wire: the fields it carries, its dtype and its shape within one row."""
+
+    name: str
+    dtype: DType
+    shape: tuple[int | None, ...]
+    fields: tuple[Field, ...]
+
+
+class Signature(Struct, frozen=True, kw_only=True):
+    """The inputs of a model, in order, and its output.
+
+    `named` is false where the model never said what its columns are called, and the names were made up (f0, f1, …).
+    """
+
+    inputs: tuple[Field, ...]
+    output: Output
+    named: bool = True
+
+    def tensors(self) -> tuple[Tensor, ...]:
+        """How rows are laid out on the wire.
+
+        Scalars of one numeric dtype travel as a single matrix of shape (rows, fields) named "rows"; anything else as
+        one tensor a field.
+        """
+        first = self.inputs[0]
+        if first.dtype != "string" and all(f.shape == () and f.dtype == first.dtype for f in self.inputs):
+            return (Tensor("rows", first.dtype, (len(self.inputs),), self.inputs),)
+        return tuple(Tensor(f.name, f.dtype, f.shape, (f,)) for f in self.inputs)
