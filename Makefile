@@ -1,0 +1,61 @@
+# make demo      sets everything up and serves two trained models on 127.0.0.1:8000
+# make test      sets everything up and runs every test
+# make check     format, lint, strict types, then every test with the branch coverage gate
+# make bench     measures penstock beside a hand-written server and an empty one (QUICK=1: a few minutes)
+# make soak      the long forms of the long tests
+# make test-all  every supported interpreter that is found; names those missing
+#
+# PYTHON=…  the interpreter to build .venv with;  EXTRAS=dev,torch,keras  what the tests get installed
+
+VENV ?= .venv
+EXTRAS ?= dev
+IN_RANGE := import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))
+PYTHON ?= $(firstword $(foreach python,python3 python3.13 python3.12 python3.11,\
+	$(shell $(python) -c '$(IN_RANGE)' 2>/dev/null && echo $(python))))
+BIN := $(VENV)/bin
+comma := ,
+
+.PHONY: demo test check format bench soak test-all clean
+
+demo: $(VENV)/installed-all
+	$(BIN)/penstock demo
+
+test: $(VENV)/installed-$(EXTRAS)
+	$(BIN)/pytest $(ARGS)
+
+check: $(VENV)/installed-$(EXTRAS)
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/coverage erase
+	$(BIN)/coverage run -m pytest $(ARGS)
+	$(BIN)/coverage combine -q
+	$(BIN)/coverage report
+
+format: $(VENV)/installed-$(EXTRAS)
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: $(VENV)/installed-$(EXTRAS)
+	$(BIN)/python benchmarks/bench.py $(if $(QUICK),--quick) $(ARGS)
+
+soak: $(VENV)/installed-$(EXTRAS)
+	$(BIN)/pytest --soak -m soak $(ARGS)
+
+test-all:
+	.ci/test-all $(ARGS)
+
+clean:
+	rm -rf $(VENV)
+
+# What is installed follows pyproject.toml; the interpreter does not, so an old environment is rebuilt from nothing.
+$(VENV)/installed-%: $(VENV)/made
+	$(BIN)/python -m pip install --quiet --editable ".[$*]"
+	touch $@
+
+$(VENV)/made: pyproject.toml
+	$(if $(PYTHON),,$(error no Python from 3.11 to 3.13 found: install one, or name it with PYTHON=…))
+	rm -rf $(VENV)
+	$(PYTHON) -m venv --without-pip $(VENV)
+	$(PYTHON) -m pip --quiet --python $(BIN)/python install pip || $(BIN)/python -m ensurepip
+	touch $@

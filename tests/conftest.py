@@ -1,0 +1,56 @@
+"""What every test shares: what it needs to run at all, how long its long form is, and how examples are drawn.
+
+    @pytest.mark.needs("wrk")               programs
+    @pytest.mark.needs(module="torch")      a Python package
+    @pytest.mark.soak                       has a long form: scale(1_000, 1_000_000)
+"""
+
+import importlib.util
+import os
+import shutil
+from collections.abc import Callable
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+DEBIAN_PACKAGES = {"jq": "jq", "wrk": "wrk", "chromium": "chromium", "redis-server": "redis-server"}
+IN_CI = os.environ.get("CI") == "true"
+
+settings.register_profile("here", deadline=None, max_examples=50)
+settings.register_profile(
+    "ci", deadline=None, max_examples=50, derandomize=True, database=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("ci" if IN_CI else "here")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--soak", action="store_true", help="run the tests marked `soak` in their long form")
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skips a test whose program or package is missing, naming it; where CI=true promises them all, that is a failure."""
+    missing = [word for mark in item.iter_markers("needs") for word in missing_of(*mark.args, **mark.kwargs)]
+    if missing and IN_CI:
+        pytest.fail("; ".join(missing), pytrace=False)
+    if missing:
+        pytest.skip("; ".join(missing))
+
+
+def missing_of(*programs: str, module: str | None = None) -> list[str]:
+    """What is not here, each with the way to get it."""
+    absent = [f"needs {p}: apt-get install {DEBIAN_PACKAGES[p]}" for p in programs if shutil.which(p) is None]
+    if module is not None and importlib.util.find_spec(module) is None:
+        absent.append(f"needs the Python package {module}: pip install {module}")
+    return absent
+
+
+@pytest.fixture(scope="session")
+def scale(request: pytest.FixtureRequest) -> Callable[[int, int], int]:
+    """`scale(short, long)`: how much a soak test does, in `make test` and in `make soak`."""
+    return lambda short, long: long if request.config.getoption("--soak") else short
+
+
+@pytest.fixture(scope="session")
+def anyio_backend() -> tuple[str, dict[str, bool]]:
+    """Asynchronous tests run on the event loop that the front runs on."""
+    return "asyncio", {"use_uvloop": True}
