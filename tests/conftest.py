@@ -1,8 +1,8 @@
 """What every test shares: what it needs to run at all, how long its long form is, and how examples are drawn.
 
-    @pytest.mark.needs("wrk")               programs
-    @pytest.mark.needs(module="torch")      a Python package
-    @pytest.mark.soak                       has a long form: scale(1_000, 1_000_000)
+@pytest.mark.needs("wrk")               programs
+@pytest.mark.needs(module="torch")      a Python package
+@pytest.mark.soak                       has a long form: scale(1_000, 1_000_000)
 """
 
 import importlib.util
@@ -28,7 +28,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Skips a test whose program or package is missing, naming it; where CI=true promises them all, that is a failure."""
+    """Skips a test whose program or package is missing, naming it; where CI=true promises them, it fails."""
     missing = [word for mark in item.iter_markers("needs") for word in missing_of(*mark.args, **mark.kwargs)]
     if missing and IN_CI:
         pytest.fail("; ".join(missing), pytrace=False)

@@ -1,0 +1,122 @@
+"""Measures servers of the same models side by side, and prints a Markdown table.
+
+    python benchmarks/bench.py                                                   about ten minutes
+    python benchmarks/bench.py --quick                                           two to three
+    python benchmarks/bench.py --targets penstock,bare --cells iris:1x64         a part of it
+    python benchmarks/bench.py --targets penstock --cells iris:1x64 --profile    where the time goes
+
+Rounds are interleaved (A B C, A B C), each with fresh servers; a server has all its processes on one core, and the load
+has another. Every server must first give the model's own answers, alone, to many at once and in a batch; an error under
+load disqualifies it. Needs wrk.
+"""
+
+import argparse
+import os
+import shutil
+import sys
+import tempfile
+import time
+from collections import defaultdict
+from pathlib import Path
+
+from load import Cell, drive
+from report import Results, Run, Start, report
+from sampling import profile
+from server import Server, WrongAnswer
+from targets import TARGETS, Target
+from train import Subject, subjects
+
+CELLS = "iris:1x1,iris:1x64,iris:100x8,iris:1000x2,forest:1x1,forest:1x64,forest:100x8,forest:1000x2"
+SERVER_CORE, LOAD_CORE = 0, 1
+SETTLE_S = 0.5
+
+
+def main() -> int:
+    options = parse()
+    if shutil.which("wrk") is None or (os.cpu_count() or 1) < 2:
+        print("bench: needs wrk (apt-get install wrk) and two cores", file=sys.stderr)
+        return 1
+    os.sched_setaffinity(0, {LOAD_CORE})
+    with tempfile.TemporaryDirectory(prefix="penstock-bench-") as folder:
+        bench = Bench(options, Path(folder))
+        for number in range(1, options.rounds + 1):
+            bench.round(number)
+    if not options.profile:
+        print(report(bench.results, options.targets, options.cells))
+    return int(bool(bench.results.failures))
+
+
+class Bench:
+    """Rounds of servers and their cells, and what came of them."""
+
+    def __init__(self, options: argparse.Namespace, folder: Path) -> None:
+        self.options, self.folder = options, folder
+        self.results = Results(defaultdict(list), [], [])
+        self._subjects = subjects({cell.subject for cell in options.cells}, folder)
+
+    def round(self, number: int) -> None:
+        for subject in self._subjects.values():
+            for name in self.options.targets:
+                try:
+                    self._visit(TARGETS[name], subject, number)
+                except (RuntimeError, WrongAnswer, OSError) as error:
+                    self.results.failures.append(f"{name}, {subject.name}, round {number}: {error}")
+                    say(self.results.failures[-1])
+
+    def _visit(self, target: Target, subject: Subject, number: int) -> None:
+        """One server: started, checked, driven through its cells, stopped."""
+        with Server(target, subject, self.folder, SERVER_CORE) as server:
+            time.sleep(SETTLE_S)
+            self.results.starts[target.name, subject.name].append(Start(server.started_s, server.memory()))
+            for cell in self.options.cells:
+                if cell.subject != subject.name:
+                    continue
+                if self.options.profile:
+                    print(profile(server, cell, self.options.seconds, self.folder, LOAD_CORE), flush=True)
+                else:
+                    self._measure(server, cell, number)
+
+    def _measure(self, server: Server, cell: Cell, number: int) -> None:
+        drive(server, cell, self.options.warmup, self.folder, LOAD_CORE)
+        figures = drive(server, cell, self.options.seconds, self.folder, LOAD_CORE)
+        self.results.runs.append(Run(server.target.name, cell, number, figures))
+        split = ", ".join(f"{name} {use:.2f}" for name, use in figures.cpu.items() if use >= 0.01)
+        say(
+            f"round {number} {server.target.name} {cell}: {figures.requests_s:,.0f} requests/s, "
+            f"p50 {figures.p50_ms:.2f} ms, p99 {figures.p99_ms:.2f} ms, {figures.errors} errors; cores: {split}"
+        )
+
+
+def say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+def parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--targets", type=names, default="naive,penstock,bare", help=f"of {', '.join(TARGETS)}")
+    parser.add_argument("--cells", type=cells, default=CELLS, help="subject:rows×connections,… (default: %(default)s)")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--seconds", type=float, default=5, help="of one run")
+    parser.add_argument("--warmup", type=float, default=1, help="seconds of the same load before each run")
+    parser.add_argument("--quick", action="store_true", help="two rounds of one-second runs")
+    parser.add_argument("--profile", action="store_true", help="py-spy instead of timing")
+    options = parser.parse_args()
+    if options.quick:
+        options.rounds, options.seconds = 2, 1
+    return options
+
+
+def names(text: str) -> list[str]:
+    """`naive,bare`."""
+    if unknown := set(text.split(",")) - TARGETS.keys():
+        raise argparse.ArgumentTypeError(f"{', '.join(unknown)}: no such target; there are {', '.join(TARGETS)}")
+    return text.split(",")
+
+
+def cells(text: str) -> list[Cell]:
+    """`iris:1x64,forest:1x1`."""
+    return [Cell.parse(cell) for cell in text.split(",")]
+
+
+if __name__ == "__main__":
+    sys.exit(main())

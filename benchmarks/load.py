@@ -1,0 +1,99 @@
+"""The load: wrk over loopback, on a core of its own."""
+
+import json
+import os
+import random
+import subprocess
+from pathlib import Path
+from typing import NamedTuple
+
+from server import Server
+from train import Subject
+
+BODIES = 200
+SCRIPT = Path(__file__).with_name("post.lua")
+
+
+class Cell(NamedTuple):
+    """A piece of work: rows in each request, from so many connections."""
+
+    subject: str
+    rows: int
+    connections: int
+
+    @classmethod
+    def parse(cls, text: str) -> "Cell":
+        """`iris:1x64`."""
+        subject, _, work = text.partition(":")
+        rows, _, connections = work.partition("x")
+        return cls(subject, int(rows), int(connections))
+
+    def __str__(self) -> str:
+        return f"{self.subject}:{self.rows}x{self.connections}"
+
+
+class Figures(NamedTuple):
+    """What one run of wrk saw. CPU is in cores; `others` is what neither the server nor the load used."""
+
+    requests_s: float
+    rows_s: float
+    p50_ms: float
+    p99_ms: float
+    errors: int
+    cpu: dict[str, float]
+    others: float
+    steal: float
+
+
+def bodies(subject: Subject, rows: int, folder: Path) -> Path:
+    """A file of distinct bodies, one a line: the same for every server."""
+    path = folder / f"{subject.name}-{rows}.bodies"
+    if not path.exists():
+        draw = random.Random(rows)
+        picks = [draw.sample(subject.rows, rows) for _ in range(BODIES)]
+        documents = [{"features": pick[0]} if rows == 1 else {"batch": pick} for pick in picks]
+        path.write_text("".join(json.dumps(document, separators=(",", ":")) + "\n" for document in documents))
+    return path
+
+
+def drive(server: Server, cell: Cell, seconds: float, folder: Path, core: int) -> Figures:
+    """Closed loop with keep-alive: each connection sends its next request when the last is answered."""
+    before, machine = server.cpu(), machine_seconds()
+    own = sum(os.times()[:4])
+    seen = wrk(server, cell, seconds, folder, core)
+    used = {pid: now - before.get(pid, 0.0) for pid, now in server.cpu().items()}
+    busy, stolen = (now - then for now, then in zip(machine_seconds(), machine, strict=True))
+    own = sum(os.times()[:4]) - own
+    names = server.processes()
+    elapsed = seen["seconds"]
+    return Figures(
+        requests_s=seen["requests"] / elapsed,
+        rows_s=seen["requests"] * cell.rows / elapsed,
+        p50_ms=seen["p50_ms"],
+        p99_ms=seen["p99_ms"],
+        errors=int(seen["errors"]),
+        cpu={f"{names.get(pid, '?')} [{pid}]": s / elapsed for pid, s in used.items()},
+        others=max(0.0, busy - own - sum(used.values())) / elapsed,
+        steal=stolen / elapsed,
+    )
+
+
+def wrk(server: Server, cell: Cell, seconds: float, folder: Path, core: int) -> dict[str, float]:
+    url = f"http://127.0.0.1:{server.port}/{'predict' if cell.rows == 1 else 'predict-batch'}"
+    load = ["wrk", "--threads", "1", "--connections", str(cell.connections), "--duration", f"{max(1, round(seconds))}s"]
+    done = subprocess.run(
+        ["taskset", "--cpu-list", str(core), *load, "--timeout", "20s", "--script", str(SCRIPT), url],
+        env=os.environ | {"BODIES": str(bodies(server.subject, cell.rows, folder))},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    figures: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
+    return figures
+
+
+def machine_seconds() -> tuple[float, float]:
+    """Processor time that the whole machine has spent working, and that was stolen from it."""
+    user, nice, system, _, _, irq, softirq, steal, *_ = map(int, Path("/proc/stat").read_text().split()[1:11])
+    ticks = os.sysconf("SC_CLK_TCK")
+    return (user + nice + system + irq + softirq) / ticks, steal / ticks

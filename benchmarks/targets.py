@@ -1,0 +1,55 @@
+"""What is measured: how each server is started, and where it takes its requests."""
+
+import os
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+from train import Subject
+
+HERE = Path(__file__).parent
+ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+UVICORN = (sys.executable, "-m", "uvicorn", "--host", "127.0.0.1", "--no-access-log", "--log-level", "warning")
+
+
+class Target(NamedTuple):
+    """A way to serve. `ceiling`: it predicts nothing, so there is nothing to check."""
+
+    name: str
+    command: Callable[[Subject, int, Path], list[str]]
+    ceiling: bool = False
+
+    def environment(self, subject: Subject, log: Path) -> Mapping[str, str]:
+        return os.environ | ONE_THREAD | {"MODEL": str(subject.pickle), "LOG_FILE": str(log), "PYTHONPATH": str(HERE)}
+
+
+def naive(_: Subject, port: int, __: Path) -> list[str]:
+    return [*UVICORN, "--port", str(port), "naive:app"]
+
+
+def bare(_: Subject, port: int, __: Path) -> list[str]:
+    return [*UVICORN, "--port", str(port), "--loop", "uvloop", "--http", "httptools", "--lifespan", "off", "bare:app"]
+
+
+def penstock(subject: Subject, port: int, log: Path) -> list[str]:
+    return [*serve(port, log), str(subject.onnx)]
+
+
+def penstock_pickle(subject: Subject, port: int, log: Path) -> list[str]:
+    return [*serve(port, log), str(subject.pickle)]
+
+
+def serve(port: int, log: Path) -> list[str]:
+    return [str(Path(sys.executable).with_name("penstock")), "serve", "--port", str(port), "--log-file", str(log)]
+
+
+TARGETS = {
+    target.name: target
+    for target in (
+        Target("naive", naive),
+        Target("penstock", penstock),
+        Target("penstock-pickle", penstock_pickle),
+        Target("bare", bare, ceiling=True),
+    )
+}
