@@ -1,0 +1,127 @@
+"""Every metric there is, declared once. docs/metrics.md is made of this: `python -m penstock.observability.catalog`."""
+
+from collections.abc import Iterator
+
+from penstock.observability.metrics import MOST_SERIES, Metric
+
+
+def _durations(least: int, most: int) -> tuple[float, ...]:
+    """Edges from 10^least to 10^most seconds, each at most a tenth above the last: a percentile is right to 5 %."""
+    mantissas = [*range(100, 200, 10), *range(200, 400, 20), *range(400, 500, 25), *range(500, 1000, 50)]
+    edges = (float(f"{mantissa}e{power - 2}") for power in range(least, most) for mantissa in mantissas)
+    return (*edges, float(f"1e{most}"))
+
+
+def _steps(least: int, most: int, mantissas: tuple[str, ...]) -> tuple[float, ...]:
+    return (*(float(f"{m}e{power}") for power in range(least, most) for m in mantissas), float(f"1e{most}"))
+
+
+DURATIONS = _durations(-4, 2)
+SHOWN_DURATIONS = _steps(-4, 2, ("1", "2", "5"))
+STAGE_DURATIONS = _steps(-5, 2, ("1", "2", "5"))
+ROWS = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 512.0, 1024.0, 2048.0, 4096.0)
+CONFIDENCES = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 1.0)
+
+MODEL = ("model", "version")
+
+
+def _counter(name: str, help_text: str, *labels: str) -> Metric:
+    return Metric(kind="counters", name=f"penstock_{name}", help=help_text, labels=labels)
+
+
+def _gauge(name: str, help_text: str, *labels: str) -> Metric:
+    return Metric(kind="gauges", name=f"penstock_{name}", help=help_text, labels=labels)
+
+
+def _histogram(
+    name: str, help_text: str, *labels: str, edges: tuple[float, ...], shown: tuple[float, ...] = ()
+) -> Metric:
+    shown = shown or edges
+    return Metric(kind="histograms", name=f"penstock_{name}", help=help_text, labels=labels, edges=edges, shown=shown)
+
+
+# ------------------------------------------------------------------ requests
+REQUESTS = _counter(
+    "requests_total", "Answered requests; model and version are empty where none was found.", "route", *MODEL, "status"
+)
+ERRORS = _counter("errors_total", "Failed requests, by the code in the answer.", "route", *MODEL, "code")
+LATENCY = _histogram(
+    "request_duration_seconds",
+    "From the arrival of a request to its answer.",
+    "route",
+    *MODEL,
+    edges=DURATIONS,
+    shown=SHOWN_DURATIONS,
+)
+STAGES = _histogram(
+    "stage_duration_seconds",
+    "Where the time of an answered prediction went: decode, queue, inference, encode.",
+    *MODEL,
+    "stage",
+    edges=STAGE_DURATIONS,
+)
+IN_FLIGHT = _gauge("requests_in_flight", "Requests that have arrived and are not answered.")
+
+# ------------------------------------------------------------------ queues and batches
+QUEUE_ROWS = _gauge("queue_rows", "Rows that wait for a host.", *MODEL)
+BATCH_ROWS = _histogram("batch_rows", "Rows in a batch.", *MODEL, edges=ROWS)
+BATCH_DURATION = _histogram("batch_duration_seconds", "What the model took for a batch.", *MODEL, edges=STAGE_DURATIONS)
+
+# ------------------------------------------------------------------ what models say, and about what
+PREDICTIONS = _counter(
+    "predictions_total", "Rows of the first output that were given this class; rare classes as other.", *MODEL, "class"
+)
+CONFIDENCE = _histogram(
+    "prediction_confidence", "Probability of the class that was predicted.", *MODEL, edges=CONFIDENCES
+)
+ROWS_PREDICTED = _counter("rows_total", "Rows that models have answered.", *MODEL)
+MISSING = _counter("feature_missing_total", "Values that were null.", *MODEL, "feature")
+OUT_OF_RANGE = _counter(
+    "feature_out_of_range_total", "Values outside the range of the feature; served as they are.", *MODEL, "feature"
+)
+UNKNOWN = _counter(
+    "feature_unknown_category_total", "Values of no known category; served as they are.", *MODEL, "feature"
+)
+
+# ------------------------------------------------------------------ models and processes
+HOSTS_LIVE = _gauge("hosts_live", "Processes of the model that answer.", *MODEL)
+HOST_RESTARTS = _counter("host_restarts_total", "Times that a process of the model was replaced.", *MODEL, "reason")
+FRONT_RESTARTS = _counter("front_restarts_total", "Times that a front was replaced.")
+MODEL_LOAD = _gauge("model_load_seconds", "What the last load took, from start to ready, warm-up included.", *MODEL)
+LINES_DROPPED = _counter("log_lines_dropped_total", "Log lines given up because nobody took them.", "process")
+CPU = _counter("process_cpu_seconds_total", "Processor time of a process.", "process")
+MEMORY = _gauge("process_resident_memory_bytes", "Resident memory of a process.", "process")
+STARTED = _gauge("process_start_time_seconds", "When a process started, in seconds since the epoch.", "process")
+BUILD = _gauge("build_info", "Always 1; the labels say what is running.", "penstock_version", "python_version")
+
+METRICS = {value.name: value for value in list(globals().values()) if isinstance(value, Metric)}
+
+
+def reference() -> str:
+    """docs/metrics.md: a table of all metrics."""
+    return "\n".join([*_introduction(), *map(_row, METRICS.values()), ""])
+
+
+def _introduction() -> Iterator[str]:
+    yield from (
+        "# Metrics",
+        "",
+        "`GET /metrics` tells them in the Prometheus text format, or as OpenMetrics where the client asks for it: the",
+        "figures of all processes together. Labels are bounded: routes are templates, and what a family would have",
+        f"beyond {MOST_SERIES:,} series is counted as `other`.",
+        "",
+        "<!-- Made by python -m penstock.observability.catalog; a test compares. -->",
+        "",
+        "| metric | kind | labels | what it says |",
+        "|---|---|---|---|",
+    )
+
+
+def _row(metric: Metric) -> str:
+    labels = ", ".join(f"`{label}`" for label in metric.labels) or "–"
+    buckets = f" Buckets from {metric.shown[0]:g} to {metric.shown[-1]:g}." if metric.shown else ""
+    return f"| `{metric.name}` | {metric.kind.removesuffix('s')} | {labels} | {metric.help}{buckets} |"
+
+
+if __name__ == "__main__":
+    print(reference(), end="")
