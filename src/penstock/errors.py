@@ -21,6 +21,7 @@
         ├── UnknownModel              no model of that name, or no default one
         ├── UnknownVersion            no such version of the model
         ├── BodyTooLarge              more bytes than the limit
+        ├── HeadersTooLarge           request line and headers over the limit
         ├── UnsupportedMediaType      the body is not declared as JSON
         ├── SlowRequest               headers or body did not arrive in time
         ├── Unavailable               may work later: `retry_after` says when
@@ -142,6 +143,10 @@ class UnknownVersion(RequestError):
 
 class BodyTooLarge(RequestError):
     """The body is larger than this server takes."""
+
+
+class HeadersTooLarge(RequestError):
+    """The request line and headers are larger than this server takes."""
 
 
 class UnsupportedMediaType(RequestError):

@@ -7,6 +7,7 @@ from msgspec import Struct
 DType = Literal[
     "float64", "float32", "float16", "int64", "int32", "int16", "int8", "uint64", "uint32", "uint16", "uint8", "bool", "string"
 ]
+FLOATS = frozenset({"float64", "float32", "float16"})
 Origin = Literal["declared", "inferred"]
 Label = str | int | float | bool
 
@@ -27,6 +28,11 @@ class Field(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     unknown: Literal["warn", "refuse"] = "warn"
     unit: str | None = None
     origin: Origin = "inferred"
+
+    @property
+    def wire(self) -> DType:
+        """The dtype on the wire: a nullable integer or bool travels as float64, since only that can say NaN."""
+        return "float64" if self.nullable and self.dtype not in FLOATS and self.dtype != "string" else self.dtype
 
 
 class OutputField(Struct, frozen=True, kw_only=True):
@@ -74,6 +80,6 @@ class Signature(Struct, frozen=True, kw_only=True):
         one tensor a field.
         """
         first = self.inputs[0]
-        if first.dtype != "string" and all(f.shape == () and f.dtype == first.dtype for f in self.inputs):
-            return (Tensor("rows", first.dtype, (len(self.inputs),), self.inputs),)
-        return tuple(Tensor(f.name, f.dtype, f.shape, (f,)) for f in self.inputs)
+        if first.wire != "string" and all(f.shape == () and f.wire == first.wire for f in self.inputs):
+            return (Tensor("rows", first.wire, (len(self.inputs),), self.inputs),)
+        return tuple(Tensor(f.name, f.wire, f.shape, (f,)) for f in self.inputs)

@@ -1,0 +1,171 @@
+"""`python -P -m penstock.front`: one front, started by the supervisor with its control socket as descriptor 3.
+
+It speaks HTTP, holds no model and no lasting state, and may die at any time. It does what its supervisor says, and
+ends with it.
+"""
+
+import asyncio
+import gc
+import os
+import socket
+from itertools import count
+from typing import Any
+
+import uvloop
+
+from penstock.config import Settings
+from penstock.inference.engine import Engine
+from penstock.inference.versions import Versions
+from penstock.interface.accounts import Accounts
+from penstock.interface.app import App
+from penstock.interface.native import Native
+from penstock.interface.ops import build_ops
+from penstock.interface.server import HttpServer
+from penstock.model import control
+from penstock.model.control import CHANNEL_FD, Channel, ModelState
+from penstock.model.leash import be_a_child
+from penstock.observability.logs import capture_stdlib, open_log
+from penstock.observability.metrics import Figures, Snapshot
+
+REPORT_S = 1.0
+SCRAPE_S = 2.0
+
+
+class Front:
+    """Connects the supervisor's words to the parts that carry them out."""
+
+    def __init__(self, channel: Channel, configure: control.Configure) -> None:
+        self.settings: Settings = configure.settings
+        self.draining = False
+        self._channel = channel
+        self._loop = asyncio.get_running_loop()
+        self._ended = self._loop.create_future()
+        self._scrapes: dict[int, asyncio.Future[Snapshot]] = {}
+        self._scrape_ids = count(1)
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._figures = Figures()
+        process = f"front-{configure.slot}"
+        self._log = open_log(self.settings.logs, process)
+        capture_stdlib(self._log)
+        self._versions = Versions(self.settings, self._figures, self._hung)
+        self._native = Native(Engine(self._versions), self.settings.limits)
+        accounts = Accounts(self._log, self._figures, process)
+        app = App(self._native, build_ops(self), accounts)
+        self._server = HttpServer(app, self.settings.limits, accounts.refused)
+
+    # ---------------------------------------------------------------- what the operations pages ask
+    @property
+    def models(self) -> tuple[ModelState, ...]:
+        return tuple(self._versions.models.values())
+
+    async def figures(self) -> Snapshot:
+        """The figures of all processes; this front's own if the supervisor does not answer in time."""
+        scrape = next(self._scrape_ids)
+        answer = self._scrapes[scrape] = self._loop.create_future()
+        self._send(control.Report(self._figures.snapshot(), scrape))
+        try:
+            return await asyncio.wait_for(answer, SCRAPE_S)
+        except TimeoutError:
+            return self._figures.snapshot()
+        finally:
+            del self._scrapes[scrape]
+
+    # ---------------------------------------------------------------- the supervisor's words
+    async def run(self, messages: list[tuple[Any, list[int]]]) -> None:
+        """Obeys until told to stop or the channel ends."""
+        self._loop.add_reader(self._channel.socket, self._hear)
+        self._obey(messages)
+        self._report()
+        gc.freeze()  # what is here now stays: no need to look at it again and again
+        await self._ended
+        self._versions.close()
+        self._log.close()
+
+    def _hear(self) -> None:
+        self._obey(self._channel.receive())
+        if self._channel.closed and not self._ended.done():
+            self._loop.remove_reader(self._channel.socket)
+            self._ended.set_result(None)
+
+    def _obey(self, messages: list[tuple[Any, list[int]]]) -> None:
+        for message, descriptors in messages:
+            match message:
+                case control.Listen():
+                    self._begin(self._listen(message.slot, socket.socket(fileno=descriptors[0])))
+                case control.HostOf():
+                    self._versions.attach(message, socket.socket(fileno=descriptors[0]))
+                case control.Models():
+                    self._versions.update(message.models)
+                    self._native.update(self._versions.models)
+                case control.Merged():
+                    if (waiting := self._scrapes.get(message.scrape)) and not waiting.done():
+                        waiting.set_result(message.figures)
+                case control.Drain():
+                    self.draining = True
+                    self._server.drain()
+                case control.Stop():
+                    self._begin(self._stop(message.finish_s))
+
+    async def _listen(self, slot: int, listener: socket.socket) -> None:
+        await self._server.listen(listener)
+        self._send(control.Listening(slot))
+
+    async def _stop(self, finish_s: float) -> None:
+        self.draining = True
+        cut = await self._server.stop(finish_s)
+        self._send(control.Report(self._figures.snapshot()))
+        self._send(control.Drained(cut))
+        while self._channel.pending and not self._channel.closed:
+            await asyncio.sleep(0.01)
+            self._channel.flush()
+        if not self._ended.done():
+            self._ended.set_result(None)
+
+    # ---------------------------------------------------------------- words to the supervisor
+    def _report(self) -> None:
+        self._send(control.Report(self._figures.snapshot()))
+        self._loop.call_later(REPORT_S, self._report)
+
+    def _hung(self, host: int) -> None:
+        self._send(control.Hung(host))
+
+    def _send(self, message: object) -> None:
+        self._channel.send(message)
+        if self._channel.pending:
+            self._loop.add_writer(self._channel.socket, self._flush)
+
+    def _flush(self) -> None:
+        self._channel.flush()
+        if not self._channel.pending:
+            self._loop.remove_writer(self._channel.socket)
+
+    def _begin(self, work: Any) -> None:
+        task = self._loop.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+
+async def serve() -> None:
+    """Waits for the supervisor's first word, then lives as it says."""
+    loop = asyncio.get_running_loop()
+    channel = Channel(socket.socket(fileno=CHANNEL_FD), control.ToFront)
+    messages: list[tuple[Any, list[int]]] = []
+    while not messages and not channel.closed:
+        readable = loop.create_future()
+        loop.add_reader(channel.socket, readable.set_result, None)
+        await readable
+        loop.remove_reader(channel.socket)
+        messages = channel.receive()
+    if messages and isinstance(messages[0][0], control.Configure):
+        await Front(channel, messages[0][0]).run(messages[1:])
+
+
+def main() -> None:
+    be_a_child()
+    os.set_inheritable(CHANNEL_FD, False)
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(serve())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,79 @@
+"""A host's answer to a batch, taken apart into what each request gets."""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from penstock.errors import ModelFailed
+from penstock.inference.ticket import Result, Ticket
+from penstock.model.batch import Answer, TensorHead
+
+CODES = {
+    "float64": "d", "float32": "f", "int64": "q", "int32": "i", "int16": "h", "int8": "b",
+    "uint64": "Q", "uint32": "I", "uint16": "H", "uint8": "B", "bool": "?",
+}  # fmt: skip
+"""The struct codes of the dtypes that an answer may carry."""
+BYTES = {"d": 8, "f": 4, "q": 8, "i": 4, "h": 2, "b": 1, "Q": 8, "I": 4, "H": 2, "B": 1, "?": 1}
+
+
+class Outputs(NamedTuple):
+    """A batch's answer as lists with one entry a row. `raw` are the bytes of the numeric tensors, by name."""
+
+    fields: list[list[Any]]
+    confidence: list[float] | None
+    probabilities: list[list[float]] | None
+    raw: dict[str, memoryview]
+
+
+def unpack(answer: Answer, payload: memoryview) -> Outputs:
+    """The tensors of an answer. The views in `raw` share `payload`'s memory."""
+    fields: list[list[Any]] = []
+    named: dict[str, list[Any]] = {}
+    raw: dict[str, memoryview] = {}
+    start = 0
+    for head in answer.tensors:
+        values, end = _values(head, payload, start)
+        raw[head.name] = payload[start:end]
+        start = end
+        if head.name in ("confidence", "probabilities"):
+            named[head.name] = values
+        else:
+            fields.append(values)
+    return Outputs(fields, named.get("confidence"), named.get("probabilities"), raw)
+
+
+def _values(head: TensorHead, payload: memoryview, start: int) -> tuple[list[Any], int]:
+    if head.text is not None:
+        return head.text, start
+    code: Any = CODES[head.dtype]
+    size = BYTES[code]
+    for length in head.shape:
+        size *= length
+    view = payload[start : start + size]
+    if len(head.shape) == 1:
+        return view.cast(code).tolist(), start + size
+    if not size:
+        return [[] for _ in range(head.shape[0])], start
+    return view.cast(code, head.shape).tolist(), start + size
+
+
+def hand_out(tickets: Sequence[Ticket], answer: Answer, outputs: Outputs) -> None:
+    """Gives every request its own rows, and an error to those with a row that must not be handed out."""
+    start = 0
+    failed = answer.failed
+    for ticket in tickets:
+        end = start + ticket.rows.count
+        if failed and any(start <= row < end for row in failed):
+            ticket.fail(ModelFailed("The model's answer to this request is not a finite number."))
+        else:
+            ticket.answer(_part(outputs, start, end, ticket, answer.seconds))
+        start = end
+
+
+def _part(outputs: Outputs, start: int, end: int, ticket: Ticket, seconds: float) -> Result:
+    return Result(
+        [field[start:end] for field in outputs.fields],
+        outputs.confidence[start:end] if outputs.confidence is not None else None,
+        outputs.probabilities[start:end] if ticket.probabilities and outputs.probabilities is not None else None,
+        ticket.sent_at - ticket.queued_at,
+        seconds,
+    )

@@ -1,0 +1,49 @@
+"""Rows on their way to a model: packed as the wire wants them, in the order of `Signature.tensors()`."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from msgspec import Struct
+
+from penstock.model.batch import TensorHead
+from penstock.model.frames import Buffer
+from penstock.model.signature import Tensor
+
+Column = Buffer | list[Any]
+"""One tensor of some rows: raw little-endian bytes, or a list of str or None for text."""
+
+
+class Rows(Struct, frozen=True):
+    """`count` rows as one column a tensor. `shapes` are the row shapes where a tensor's shape varies, else None."""
+
+    count: int
+    columns: Sequence[Column]
+    shapes: tuple[tuple[int, ...], ...] | None = None
+
+    @property
+    def nbytes(self) -> int:
+        """What these rows weigh in a queue, in bytes; text is counted by its characters."""
+        return sum([sum([len(t) for t in c if t is not None]) if isinstance(c, list) else len(c) for c in self.columns])
+
+    def shape(self, index: int, tensor: Tensor) -> tuple[int, ...]:
+        """The shape of one row of the tensor at `index`."""
+        return self.shapes[index] if self.shapes is not None else tensor.shape  # type: ignore[return-value] # no None
+
+
+def join(tensors: Sequence[Tensor], parts: Sequence[Rows]) -> tuple[int, tuple[TensorHead, ...], list[Buffer]]:
+    """The rows of several requests as one batch: their number, the heads of its tensors and its payload.
+
+    Nothing is copied: the payload lists the requests' own buffers, tensor by tensor.
+    """
+    count = sum([part.count for part in parts])
+    heads: list[TensorHead] = []
+    payload: list[Buffer] = []
+    for i, tensor in enumerate(tensors):
+        shape = (count, *parts[0].shape(i, tensor))
+        columns = [part.columns[i] for part in parts]
+        if tensor.dtype == "string":
+            heads.append(TensorHead(tensor.name, "string", shape, [text for column in columns for text in column]))
+        else:
+            heads.append(TensorHead(tensor.name, tensor.dtype, shape))
+            payload += columns  # type: ignore[arg-type] # raw bytes, as the dtype is not string
+    return count, tuple(heads), payload

@@ -1,0 +1,123 @@
+"""What is logged and counted of every request, when its answer is out."""
+
+from penstock.errors import RequestError
+from penstock.inference.versions import ServedVersion
+from penstock.interface.call import Call, request_id
+from penstock.interface.errors import ErrorResponse, code_of, error_response
+from penstock.observability import catalog
+from penstock.observability.logs import Log, PredictionLine
+from penstock.observability.metrics import Figures
+from penstock.observability.requests import PredictionMeter, RequestMeter
+
+UNMATCHED = "unmatched"
+"""The route of requests that no route matched: their paths are the client's own words and must not become labels."""
+
+
+class Accounts:
+    """Writes the log line of a prediction and keeps the figures of all requests."""
+
+    def __init__(self, log: Log, figures: Figures, process: str) -> None:
+        self._log = log
+        self._figures = figures
+        self._in_flight = figures.gauge(catalog.IN_FLIGHT).child()
+        self._predictions: dict[tuple[str, ServedVersion], PredictionMeter] = {}
+        self._requests: dict[str, RequestMeter] = {}
+        figures.counter(catalog.LINES_DROPPED).child(process).watch(lambda: log.dropped)
+
+    def begun(self) -> None:
+        """A request has arrived; one of `prediction` and `operation` will follow."""
+        self._in_flight.value += 1
+
+    def prediction(self, route: str, call: Call, status: int) -> None:
+        """A prediction was answered with `status`."""
+        self._in_flight.value -= 1
+        latency_s = call.elapsed()
+        served = call.served
+        meter = self._request_meter(route) if served is None else self._prediction_meter(route, served)
+        if call.error is not None:
+            meter.failed(status, latency_s, code_of(call.error))
+        elif isinstance(meter, PredictionMeter) and (result := call.result) is not None:
+            meter.predicted(latency_s, result.queue_s, result.inference_s, call.decode_s, call.encode_s)
+        if call.findings is not None and served is not None:
+            self._found(self._prediction_meter(route, served), call, served)
+        self._log.write(_line(call, status, latency_s))
+
+    def operation(self, call: Call, status: int) -> None:
+        """A request to anything but a prediction was answered."""
+        self._in_flight.value -= 1
+        route = getattr(call.scope.get("route"), "path", UNMATCHED)
+        meter = self._request_meter(route)
+        if status < 400:
+            meter.answered(status, call.elapsed())
+        else:
+            code = code_of(call.error) if call.error is not None else str(status)
+            meter.failed(status, call.elapsed(), code)
+
+    def refused(self, error: RequestError) -> ErrorResponse:
+        """The answer to a request that never reached the application."""
+        response = error_response(error, request_id(None))
+        self._request_meter(UNMATCHED).failed(response.status, 0.0, error.code)
+        self._log.warning("request_refused", status=response.status, code=error.code, detail=str(error))
+        return response
+
+    def bug(self, call: Call, trace: str) -> None:
+        """Something was raised that nobody foresaw."""
+        self._log.error("internal_error", request_id=call.request_id, traceback=trace)
+
+    def _found(self, meter: RequestMeter, call: Call, served: ServedVersion) -> None:
+        """Counts what is odd about the rows, and warns of it: they are served as they are."""
+        findings = call.findings
+        if findings is None or not isinstance(meter, PredictionMeter):
+            return
+        for feature, n in findings.missing.items():
+            meter.missing(feature, n)
+        for feature, n in findings.out_of_range.items():
+            meter.out_of_range(feature, n)
+        for feature, n in findings.unknown.items():
+            meter.unknown(feature, n)
+        if findings.out_of_range or findings.unknown:
+            self._log.warning(
+                "unusual_input",
+                request_id=call.request_id,
+                model=served.model,
+                model_version=served.version,
+                out_of_range=findings.out_of_range,
+                unknown_category=findings.unknown,
+            )
+
+    def _request_meter(self, route: str) -> RequestMeter:
+        meter = self._requests.get(route)
+        if meter is None:
+            meter = self._requests[route] = RequestMeter(self._figures, route)
+        return meter
+
+    def _prediction_meter(self, route: str, served: ServedVersion) -> PredictionMeter:
+        meter = self._predictions.get((route, served))
+        if meter is None:
+            meter = PredictionMeter(self._figures, route, served.model, served.version)
+            self._predictions[route, served] = meter
+        return meter
+
+
+def _line(call: Call, status: int, latency_s: float) -> PredictionLine:
+    served, rows, result, error = call.served, call.rows, call.result, call.error
+    line = PredictionLine(
+        request_id=call.request_id,
+        model=served.model if served else "",
+        model_version=served.version if served else "",
+        status=status,
+        latency_ms=latency_s * 1000,
+    )
+    if rows is not None and served is not None:
+        line.rows = rows.count
+        line.input_shape = [rows.count, *served.row_shape(rows)]
+        line.latency_per_row_ms = round(line.latency_ms / rows.count, 3)
+    if result is not None:
+        line.queue_ms = round(result.queue_s * 1000, 3)
+        if rows is not None and rows.count == 1:
+            line.prediction = call.prediction
+            line.confidence = result.confidence[0] if result.confidence else None
+    if error is not None:
+        line.code = code_of(error)
+        line.detail = str(error) if isinstance(error, RequestError) else "unexpected; see the internal_error line"
+    return line

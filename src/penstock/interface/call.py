@@ -1,0 +1,154 @@
+"""One HTTP request on its way through the lane."""
+
+import os
+import re
+import time
+from collections.abc import Awaitable, Callable, MutableMapping
+from itertools import count
+from typing import Any, NamedTuple
+from urllib.parse import parse_qsl
+
+from penstock.config import Limits
+from penstock.errors import (
+    BadDeadline,
+    BodyTooLarge,
+    ClientGone,
+    InvalidRequest,
+    MalformedRequest,
+    Problem,
+    UnsupportedMediaType,
+)
+from penstock.inference.checks import Findings
+from penstock.inference.rows import Rows
+from penstock.inference.ticket import Result
+from penstock.inference.versions import ServedVersion
+from penstock.interface.protocol import ARRIVED, REFUSED
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+
+JSON = b"application/json"
+LONGEST_DEADLINE_MS = 86_400_000.0
+MILLISECONDS = re.compile(rb"\d{1,15}(\.\d{1,9})?")
+SANE_ID = re.compile(rb"[A-Za-z0-9._:+/=@-]{1,128}")
+
+_process = os.urandom(8).hex()
+_numbers = count(1)
+
+
+def request_id(given: bytes | None) -> str:
+    """The client's own id if it is sane, else a new one, unique across processes and restarts."""
+    if given is not None and SANE_ID.fullmatch(given):
+        return given.decode("ascii")
+    return f"{_process}{next(_numbers):08x}"
+
+
+class Query(NamedTuple):
+    """What a prediction's query string may say."""
+
+    version: str | None = None
+    probabilities: bool = False
+
+
+NO_QUERY = Query()
+
+
+class Call:
+    """A request and what became of it.
+
+    First its scope, its headers by lower-case name, its id and when it arrived (time.perf_counter); then, as they
+    come to be known, the version that serves it, its rows, and the error or the result. The log and the figures read
+    all of this when the answer is out.
+    """
+
+    __slots__ = (
+        "arrived", "decode_s", "encode_s", "error", "findings", "headers", "prediction", "request_id", "result", "rows",
+        "scope", "served",
+    )  # fmt: skip
+
+    def __init__(self, scope: Scope) -> None:
+        self.scope = scope
+        self.headers: dict[bytes, bytes] = dict(scope["headers"])
+        self.request_id = request_id(self.headers.get(b"x-request-id"))
+        arrived = scope.get(ARRIVED)
+        self.arrived: float = time.perf_counter() if arrived is None else arrived
+        self.served: ServedVersion | None = None
+        self.rows: Rows | None = None
+        self.decode_s = 0.0
+        self.encode_s = 0.0
+        self.findings: Findings | None = None
+        self.result: Result | None = None
+        self.prediction: Any = None
+        self.error: BaseException | None = None
+
+    def elapsed(self) -> float:
+        """Seconds since the request arrived."""
+        return time.perf_counter() - self.arrived
+
+    def require_json(self) -> None:
+        """Raises UnsupportedMediaType for a body that is not declared to be plain JSON in UTF-8."""
+        declared = self.headers.get(b"content-type")
+        if declared != JSON:
+            media, _, parameters = (declared or b"").lower().partition(b";")
+            charset = parameters.strip().replace(b'"', b"")
+            if media.strip() != JSON or charset not in (b"", b"charset=utf-8"):
+                raise UnsupportedMediaType
+        if self.headers.get(b"content-encoding", b"identity").lower() != b"identity":
+            raise UnsupportedMediaType("Send the body without a content encoding.")
+
+    async def body(self, receive: Receive, limits: Limits) -> bytes:
+        """The whole body. Raises BodyTooLarge on the header already, and ClientGone."""
+        if int(self.headers.get(b"content-length", b"0")) > limits.body:
+            raise BodyTooLarge(f"The body is larger than the {limits.body} bytes that this server takes.")
+        message = await receive()
+        if message["type"] == "http.request" and not message.get("more_body", False) and REFUSED not in self.scope:
+            body: bytes = message["body"]
+            if len(body) > limits.body:
+                raise BodyTooLarge
+            return body
+        return await self._rest(message, receive, limits)
+
+    async def _rest(self, message: Message, receive: Receive, limits: Limits) -> bytes:
+        parts: list[bytes] = []
+        size = 0
+        while True:
+            if message["type"] == "http.disconnect":
+                raise ClientGone
+            if (refused := self.scope.get(REFUSED)) is not None:
+                raise refused
+            parts.append(message["body"])
+            size += len(parts[-1])
+            if size > limits.body:
+                raise BodyTooLarge(f"The body is larger than the {limits.body} bytes that this server takes.")
+            if not message.get("more_body", False):
+                return b"".join(parts)
+            message = await receive()
+
+    def deadline_s(self) -> float | None:
+        """What the client leaves for the answer, in seconds from now, or None. Raises BadDeadline."""
+        text = self.headers.get(b"x-request-timeout-ms")
+        if text is None:
+            return None
+        given = float(text) if MILLISECONDS.fullmatch(text) else 0.0
+        if not given:
+            raise BadDeadline
+        return min(given, LONGEST_DEADLINE_MS) / 1000 - self.elapsed()
+
+    def query(self) -> Query:
+        """The query string. Raises InvalidRequest for a value that cannot be meant; other keys are ignored."""
+        text: bytes = self.scope["query_string"]
+        version = self.headers.get(b"x-model-version")
+        if not text and version is None:
+            return NO_QUERY
+        try:
+            said = dict(parse_qsl(text.decode("ascii"), keep_blank_values=True, max_num_fields=100))
+        except ValueError:
+            raise MalformedRequest("The query string cannot be read.") from None
+        wanted = said.get("probabilities", "false")
+        if wanted not in ("true", "false"):
+            problem = Problem(("query", "probabilities"), "send true or false")
+            raise InvalidRequest("The query does not fit: probabilities is true or false.", [problem])
+        named = said.get("model_version", version.decode("latin-1") if version is not None else None)
+        return Query(named, wanted == "true")

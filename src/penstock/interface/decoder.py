@@ -1,0 +1,118 @@
+"""The strict decoder of the native dialect: a body becomes packed rows, or a precise error.
+
+It is made once for a signature. The fast way is one typed pass of msgspec and one of `struct`; it only says yes or
+no. Where it says no, `explain` reads the body again, slowly, and says why.
+"""
+
+from collections.abc import Sequence
+from operator import itemgetter
+from typing import Any, Union
+
+import msgspec
+from msgspec import Struct, defstruct
+
+from penstock.config import Limits
+from penstock.inference.rows import Rows
+from penstock.interface.packing import Pack, Row, Unpackable, packer
+from penstock.interface.request import explain
+from penstock.model.signature import Field, Signature, Tensor
+
+
+class RowDecoder:
+    """Decodes `{"features": row}` and `{"batch": [row, …]}` for one signature.
+
+    A row is a list in the order of the fields or an object by their names; a model that takes a single tensor takes
+    the nested list itself as well.
+    """
+
+    def __init__(self, signature: Signature, limits: Limits) -> None:
+        self._signature = signature
+        self._limits = limits
+        self._tensors = signature.tensors()
+        self._variable = any(None in tensor.shape for tensor in self._tensors)
+        self._bare = len(signature.inputs) == 1 and bool(signature.inputs[0].shape)
+        self._packers = _packers(self._tensors, signature)
+        row = Union[_list_type(signature, self._bare), _object_type(signature)]  # noqa: UP007 # made at run time
+        self._single = msgspec.json.Decoder(_body("features", row)).decode
+        self._batch = msgspec.json.Decoder(_body("batch", list[row])).decode  # type: ignore[valid-type]
+
+    def single(self, body: bytes) -> Rows:
+        """The one row of `{"features": …}`. Raises RequestErrors of status 400 and 422."""
+        try:
+            return self._pack([self._values(self._single(body).features)])
+        except (msgspec.MsgspecError, Unpackable, UnicodeError, RecursionError):
+            raise self._why(body, batch=False) from None
+
+    def batch(self, body: bytes) -> Rows:
+        """The rows of `{"batch": […]}`, at most the limit. Raises RequestErrors of status 400 and 422."""
+        try:
+            rows = self._batch(body).batch
+            if not 0 < len(rows) <= self._limits.rows or len(set(map(type, rows))) > 1:
+                raise Unpackable
+            return self._pack([self._values(row) for row in rows] if self._bare or _named(rows[0]) else rows)
+        except (msgspec.MsgspecError, Unpackable, UnicodeError, RecursionError):
+            raise self._why(body, batch=True) from None
+
+    def _values(self, row: Any) -> Row:
+        if isinstance(row, Struct):
+            return msgspec.structs.astuple(row)
+        return (row,) if self._bare else row  # type: ignore[no-any-return]
+
+    def _pack(self, rows: Sequence[Row]) -> Rows:
+        columns = [pack(rows if take is None else [take(row) for row in rows]) for take, pack in self._packers]
+        return Rows(len(rows), columns, self._shapes(rows) if self._variable else None)
+
+    def _shapes(self, rows: Sequence[Row]) -> tuple[tuple[int, ...], ...]:
+        return tuple(_shape_of(rows[0][i]) if t.fields[0].shape else () for i, t in enumerate(self._tensors))
+
+    def _why(self, body: bytes, *, batch: bool) -> Exception:
+        return explain(body, self._signature, batch=batch, limits=self._limits)
+
+
+def _named(row: Any) -> bool:
+    return isinstance(row, Struct)
+
+
+def _packers(tensors: Sequence[Tensor], signature: Signature) -> list[tuple[Any, Pack]]:
+    """Each tensor's packer, and what takes its value out of a row (None: the whole row)."""
+    if len(tensors) == 1 and len(tensors[0].fields) == len(signature.inputs):
+        return [(None, packer(tensors[0]))]
+    return [(itemgetter(slice(i, i + 1)), packer(tensor)) for i, tensor in enumerate(tensors)]
+
+
+def _shape_of(value: Any) -> tuple[int, ...]:
+    shape = []
+    while isinstance(value, list):
+        shape.append(len(value))
+        value = value[0] if value else None
+    return tuple(shape)
+
+
+def _body(name: str, of: Any) -> type[Any]:
+    return defstruct("Body", [(name, of)], forbid_unknown_fields=True)
+
+
+def _list_type(signature: Signature, bare: bool) -> Any:
+    types = [_type_of(field) for field in signature.inputs]
+    if bare:
+        return types[0]
+    if all(kind == types[0] for kind in types):
+        return list[types[0]]  # type: ignore[valid-type] # its length is checked when it is packed
+    return tuple[tuple(types)]  # type: ignore[misc]
+
+
+def _object_type(signature: Signature) -> type[Struct]:
+    names = {f"f{i}": field.name for i, field in enumerate(signature.inputs)}
+    fields = [(f"f{i}", _type_of(field)) for i, field in enumerate(signature.inputs)]
+    return defstruct("Row", fields, rename=names, forbid_unknown_fields=True)
+
+
+def _type_of(field: Field) -> Any:
+    kind: Any = {"string": str, "bool": bool}.get(
+        field.dtype, float if field.dtype.startswith("float") else int | float
+    )
+    if field.nullable and not field.shape:
+        kind = kind | None
+    for _ in field.shape:
+        kind = list[kind]
+    return kind

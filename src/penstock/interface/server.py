@@ -1,0 +1,98 @@
+"""The HTTP server of a front: uvicorn's protocol, and a life that only the supervisor rules.
+
+uvicorn's own server listens to signals, closes idle connections on which a request may just be on its way, and waits
+without limit. This one accepts from listeners handed to it, drains, and ends.
+"""
+
+import asyncio
+import socket
+import time
+from collections.abc import Callable
+from email.utils import formatdate
+from functools import partial
+from typing import Any
+
+import uvicorn
+from uvicorn.server import ServerState
+
+from penstock.config import Limits
+from penstock.interface.protocol import SWEEP_S, Protocol, Refuse, clock
+
+CLOSE = (b"connection", b"close")
+BACKLOG = 2048
+
+
+class HttpServer:
+    """Serves `app` on any number of listeners, on the running event loop."""
+
+    def __init__(self, app: Any, limits: Limits, refuse: Refuse) -> None:
+        config = uvicorn.Config(
+            app,
+            http=Protocol,
+            interface="asgi3",
+            loop="none",
+            ws="none",
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            proxy_headers=False,
+        )
+        config.load()
+        self._state = ServerState()
+        self._connect: Callable[[], asyncio.Protocol] = partial(
+            Protocol, config=config, server_state=self._state, app_state={}, limits=limits, refuse=refuse
+        )
+        self._loop = asyncio.get_running_loop()
+        self._listeners: list[tuple[socket.socket, asyncio.AbstractServer]] = []
+        self._always: list[tuple[bytes, bytes]] = []
+        self._tick()
+
+    @property
+    def connections(self) -> int:
+        return len(self._state.connections)
+
+    async def listen(self, listener: socket.socket) -> None:
+        """Accepts connections from one listener more."""
+        listener.setblocking(False)
+        server = await self._loop.create_server(self._connect, sock=listener, backlog=BACKLOG)
+        self._listeners.append((listener, server))
+
+    def drain(self) -> None:
+        """Serves on, but closes each connection with its next answer."""
+        if not self._always:
+            self._always = [CLOSE]
+            self._set_headers()
+
+    async def stop(self, finish_s: float) -> int:
+        """Takes no more connections and gives those there are `finish_s` seconds; returns how many were cut."""
+        self.drain()
+        for listener, server in self._listeners:
+            await self._take_in(listener)
+            server.close()
+        for connection in list(self._state.connections):
+            connection.shutdown()
+        ends = clock() + finish_s
+        while self._state.connections and clock() < ends:
+            await asyncio.sleep(0.02)
+        return sum(1 for c in self._state.connections if c.cycle is not None and not c.cycle.response_complete)
+
+    async def _take_in(self, listener: socket.socket) -> None:
+        """Whoever stands in the accept queue was connected as far as they know, and is served like the others."""
+        while True:
+            try:
+                accepted, _ = listener.accept()
+            except OSError:
+                return
+            await self._loop.connect_accepted_socket(self._connect, accepted)
+
+    def _tick(self) -> None:
+        """Ends overdue connections and keeps the date."""
+        self._loop.call_later(SWEEP_S, self._tick)
+        now = clock()
+        for connection in [c for c in self._state.connections if isinstance(c, Protocol)]:
+            connection.sweep(now)
+        self._set_headers()
+
+    def _set_headers(self) -> None:
+        date = formatdate(time.time(), usegmt=True).encode("ascii")
+        self._state.default_headers = [(b"date", date), *self._always]

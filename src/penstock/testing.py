@@ -1,0 +1,82 @@
+"""Doubles for tests, Penstock's own and yours: a clock that moves when told to, and a host without a process."""
+
+import heapq
+from collections.abc import Callable
+from itertools import count
+
+from penstock.inference.batcher import Batcher
+from penstock.inference.hosts import Flight
+from penstock.inference.outputs import Outputs
+from penstock.model.batch import Answer
+
+
+class ManualTimer:
+    """Time that passes only in `advance`. Fits wherever an `inference.alarm.Timer` is asked for."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self._calls: list[tuple[float, int, ManualHandle]] = []
+        self._numbers = count()
+
+    def time(self) -> float:
+        return self.now
+
+    def call_later(self, delay: float, callback: Callable[[], object], /) -> "ManualHandle":
+        handle = ManualHandle(callback)
+        heapq.heappush(self._calls, (self.now + delay, next(self._numbers), handle))
+        return handle
+
+    def advance(self, seconds: float) -> None:
+        """Lets `seconds` pass and makes the calls that fall due, in order."""
+        until = self.now + seconds
+        while self._calls and self._calls[0][0] <= until:
+            self.now, _, handle = heapq.heappop(self._calls)
+            if not handle.cancelled:
+                handle.callback()
+        self.now = until
+
+
+class ManualHandle:
+    """A call to come on a ManualTimer."""
+
+    def __init__(self, callback: Callable[[], object]) -> None:
+        self.callback = callback
+        self.cancelled = False
+
+    def cancel(self) -> None:
+        self.cancelled = True
+
+
+class FakeHost:
+    """A host that answers when told to: what it was sent lies in `flights`, oldest first."""
+
+    _ids = count(1)
+
+    def __init__(self, owner: Batcher, depth: int = 1) -> None:
+        self.id = next(self._ids)
+        self.depth = depth
+        self.flights: list[Flight] = []
+        self.sent: list[Flight] = []
+        self.closed = False
+        self._owner = owner
+
+    def send(self, flight: Flight) -> None:
+        self.flights.append(flight)
+        self.sent.append(flight)
+
+    def close(self) -> None:
+        self.closed = True
+
+    def answer(self, outputs: Outputs, failed: tuple[int, ...] = (), seconds: float = 0.001) -> None:
+        """Answers the oldest batch."""
+        flight = self.flights.pop(0)
+        self._owner.answered(flight, Answer(0, seconds, failed=failed), outputs)
+
+    def fail(self, reason: str = "boom") -> None:
+        """Says that the model raised on the oldest batch."""
+        self._owner.answered(self.flights.pop(0), Answer(0, 0.0, error=reason), None)
+
+    def die(self) -> None:
+        """Vanishes with all that it holds."""
+        self.closed = True
+        self._owner.lost(self)

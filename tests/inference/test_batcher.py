@@ -1,0 +1,327 @@
+"""The queue and its batches: no ticket is lost, doubled, answered to another, or computed after its deadline."""
+
+from asyncio import AbstractEventLoop, new_event_loop
+from collections.abc import Iterator, Mapping
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from penstock.config import Batching, Model, Queue
+from penstock.errors import (
+    ClientGone,
+    DeadlineExceeded,
+    HostLost,
+    ModelFailed,
+    NotReady,
+    PredictTimeout,
+    QueueFull,
+    RequestError,
+)
+from penstock.inference.batcher import Batcher
+from penstock.inference.hosts import Host
+from penstock.inference.outputs import Outputs
+from penstock.inference.rows import Rows
+from penstock.inference.ticket import Result, Ticket
+from penstock.testing import FakeHost, ManualTimer
+
+LOOP = new_event_loop()
+
+
+class World:
+    """A batcher, its time, and what it told the outside."""
+
+    def __init__(self, *, max_rows: int = 64, wait_ms: float = 0, queue: int = 4096, timeout_s: float = 30) -> None:
+        self.timer = ManualTimer()
+        self.soon: list[object] = []
+        self.hung: list[Host] = []
+        self.batches: list[int] = []
+        model = Model(
+            path="",
+            batching=Batching(max_rows=max_rows, max_wait_ms=wait_ms),
+            queue=Queue(rows=queue),
+            predict_timeout_s=timeout_s,
+        )
+        self.batcher = Batcher(model, timer=self.timer, soon=self._soon, meter=self, hung=self._on_hung)
+
+    def _soon(self, callback: object) -> None:
+        self.soon.append(callback)
+
+    def _on_hung(self, host: Host) -> None:
+        self.hung.append(host)
+        if isinstance(host, FakeHost):
+            host.flights.clear()
+
+    def batch(self, rows: int, seconds: float, raw: Mapping[str, memoryview], /) -> None:
+        self.batches.append(rows)
+
+    def host(self, depth: int = 1) -> FakeHost:
+        host = FakeHost(self.batcher, depth)
+        self.batcher.attach(host)
+        self.settle()
+        return host
+
+    def settle(self) -> None:
+        while self.soon:
+            self.soon.pop(0)()  # type: ignore[operator]
+
+    def ticket(self, name: int = 0, rows: int = 1, deadline_s: float = 60.0, loop: AbstractEventLoop = LOOP) -> Ticket:
+        now = self.timer.time()
+        column = b"".join(name.to_bytes(8, "little") for _ in range(rows))
+        return Ticket(
+            Rows(rows, [column]),
+            probabilities=False,
+            deadline=now + deadline_s,
+            queued_at=now,
+            future=loop.create_future(),
+        )
+
+    def submit(self, *names: int, rows: int = 1, deadline_s: float = 60.0) -> list[Ticket]:
+        tickets = [self.ticket(name, rows, deadline_s) for name in names]
+        for ticket in tickets:
+            self.batcher.submit(ticket)
+        self.settle()
+        return tickets
+
+
+def echo(host: FakeHost) -> None:
+    """Answers the oldest batch with the names of its tickets, row by row."""
+    column = b"".join(bytes(part) for t in host.flights[0].tickets for part in t.rows.columns)  # type: ignore[arg-type]
+    names = [int.from_bytes(column[i : i + 8], "little") for i in range(0, len(column), 8)]
+    host.answer(Outputs([names], None, None, {}))
+
+
+def outcome(ticket: Ticket) -> Result | type[BaseException]:
+    assert ticket.settled
+    error = ticket.future.exception()
+    return ticket.future.result() if error is None else type(error)
+
+
+@pytest.fixture
+def world() -> Iterator[World]:
+    made = World()
+    yield made
+    made.batcher.close()
+
+
+def test_what_waits_while_the_host_is_busy_goes_together(world: World) -> None:
+    host = world.host()
+    world.submit(1)
+    world.submit(2)
+    world.submit(3)
+    echo(host)
+    assert [len(flight.tickets) for flight in host.sent] == [1, 2]
+
+
+def test_what_arrives_together_goes_together_even_to_an_idle_host(world: World) -> None:
+    host = world.host()
+    world.submit(1, 2, 3)
+    assert [len(flight.tickets) for flight in host.sent] == [3]
+
+
+def test_every_ticket_gets_its_own_rows(world: World) -> None:
+    host = world.host()
+    first, second = world.submit(7, rows=2) + world.submit(8, rows=3)
+    echo(host)
+    echo(host)
+    assert [t.future.result().outputs for t in (first, second)] == [[[7, 7]], [[8, 8, 8]]]
+
+
+def test_a_batch_holds_at_most_max_rows_but_one_request_may_be_larger() -> None:
+    world = World(max_rows=4)
+    host = world.host()
+    world.submit(1, 2, 3, rows=2)
+    world.submit(4, rows=9)
+    for _ in range(3):
+        echo(host)
+    assert [flight.rows for flight in host.sent] == [4, 2, 9]
+
+
+def test_a_full_queue_refuses_and_an_empty_one_takes_any_single_request() -> None:
+    world = World(queue=4)
+    host = world.host()
+    world.submit(1)
+    world.submit(2, rows=4)
+    with pytest.raises(QueueFull):
+        world.submit(3)
+    echo(host)
+    world.submit(4, rows=1)
+    assert world.batcher.queued_rows == 1
+
+
+def test_the_model_is_never_called_for_what_expired_in_the_queue(world: World) -> None:
+    host = world.host()
+    (busy,) = world.submit(1)
+    (late,) = world.submit(2, deadline_s=0.5)
+    world.timer.advance(1)
+    assert outcome(late) is DeadlineExceeded
+    echo(host)
+    assert len(host.sent) == 1
+    assert outcome(busy) != DeadlineExceeded
+
+
+def test_a_late_answer_is_discarded(world: World) -> None:
+    host = world.host()
+    (late,) = world.submit(1, deadline_s=0.5)
+    world.timer.advance(1)
+    echo(host)
+    assert outcome(late) is DeadlineExceeded
+
+
+def test_the_rows_of_a_client_that_went_away_leave_the_queue(world: World) -> None:
+    host = world.host()
+    world.submit(1)
+    (gone,) = world.submit(2)
+    world.batcher.withdraw(gone)
+    assert world.batcher.queued_rows == 0
+    echo(host)
+    assert (outcome(gone), len(host.sent)) == (ClientGone, 1)
+
+
+@pytest.mark.parametrize("size", [2, 3, 8, 64])
+def test_one_bad_row_fails_alone_wherever_it_stands(size: int) -> None:
+    for bad in range(size):
+        world = World()
+        host = world.host()
+        tickets = world.submit(*range(size))
+        while host.flights:
+            if any(ticket is tickets[bad] for ticket in host.flights[0].tickets):
+                host.fail()
+            else:
+                echo(host)
+        assert [i for i, t in enumerate(tickets) if outcome(t) is ModelFailed] == [bad]
+        assert len(host.sent) <= 2 * size.bit_length() + 1
+        assert all(t.future.result().outputs == [[i]] for i, t in enumerate(tickets) if i != bad)
+
+
+def test_rows_that_are_not_finite_fail_their_own_request_only(world: World) -> None:
+    host = world.host()
+    first, second, third = world.submit(1, 2, 3)
+    host.answer(Outputs([[1, 2, 3]], None, None, {}), failed=(1,))
+    assert [outcome(t) is ModelFailed for t in (first, second, third)] == [False, True, False]
+
+
+def test_a_dead_host_fails_only_what_it_held(world: World) -> None:
+    host = world.host()
+    held = world.submit(1, 2)
+    (waiting,) = world.submit(3)
+    host.die()
+    assert [outcome(t) for t in held] == [HostLost, HostLost]
+    echo(world.host())
+    assert waiting.future.result().outputs == [[3]]
+
+
+def test_who_was_alone_in_the_batch_that_killed_the_host_is_to_blame(world: World) -> None:
+    host = world.host()
+    (alone,) = world.submit(1)
+    host.die()
+    assert outcome(alone) is ModelFailed
+
+
+def test_after_a_crash_those_who_waited_run_one_at_a_time(world: World) -> None:
+    host = world.host()
+    world.submit(1)
+    world.submit(2, 3)
+    host.die()
+    world.submit(4, 5)
+    second = world.host()
+    while second.flights:
+        echo(second)
+    assert [len(flight.tickets) for flight in second.sent] == [1, 1, 2]
+
+
+def test_a_host_that_overruns_is_given_up_and_reported() -> None:
+    world = World(timeout_s=2)
+    host = world.host()
+    (stuck,) = world.submit(1)
+    world.timer.advance(1)
+    (waiting,) = world.submit(2)
+    world.timer.advance(1.5)
+    assert (outcome(stuck), world.hung, host.closed) == (PredictTimeout, [host], True)
+    echo(world.host())
+    assert waiting.future.result().outputs == [[2]]
+
+
+def test_where_no_host_comes_back_waiting_ends() -> None:
+    world = World()
+    (waiting,) = world.submit(1)
+    world.timer.advance(10)
+    assert outcome(waiting) is HostLost
+    with pytest.raises(NotReady):
+        world.submit(2)
+
+
+def test_a_window_holds_a_batch_back_until_it_is_full_or_over() -> None:
+    world = World(max_rows=3, wait_ms=10)
+    host = world.host()
+    world.submit(1, 2)
+    assert not host.sent
+    world.submit(3)
+    assert [len(f.tickets) for f in host.sent] == [3]
+    echo(host)
+    world.submit(4)
+    world.timer.advance(0.011)
+    assert [len(f.tickets) for f in host.sent] == [3, 1]
+
+
+def test_the_host_with_the_least_to_do_is_chosen(world: World) -> None:
+    first, second = world.host(depth=2), world.host(depth=2)
+    for name in range(3):
+        world.submit(name)
+    assert sorted([len(first.flights), len(second.flights)]) == [1, 2]
+
+
+Step = tuple[str, int]
+STEPS = st.lists(
+    st.tuples(st.sampled_from(["submit", "answer", "fail", "die", "attach", "withdraw", "advance"]), st.integers(0, 9)),
+    max_size=80,
+)
+
+
+@given(STEPS, st.integers(1, 6), st.sampled_from([0.0, 5.0]))
+@settings(max_examples=300, deadline=None)
+def test_in_any_interleaving_every_ticket_is_settled_once_and_rightly(
+    steps: list[Step], max_rows: int, wait_ms: float
+) -> None:
+    world = World(max_rows=max_rows, wait_ms=wait_ms, queue=12, timeout_s=3)
+    hosts: list[FakeHost] = [world.host()]
+    tickets: list[Ticket] = []
+    for number, (step, n) in enumerate(steps):
+        living = [h for h in hosts if not h.closed]
+        busy = [h for h in living if h.flights]
+        if step == "submit":
+            ticket = world.ticket(number, rows=1 + n % 3, deadline_s=0.5 + n)
+            try:
+                world.batcher.submit(ticket)
+            except (QueueFull, NotReady):
+                continue
+            tickets.append(ticket)
+        elif step == "answer" and busy:
+            echo(busy[n % len(busy)])
+        elif step == "fail" and busy:
+            busy[n % len(busy)].fail()
+        elif step == "die" and living:
+            living[n % len(living)].die()
+        elif step == "attach":
+            hosts.append(FakeHost(world.batcher, 1 + n % 2))
+            world.batcher.attach(hosts[-1])
+        elif step == "withdraw" and tickets:
+            world.batcher.withdraw(tickets[n % len(tickets)])
+        elif step == "advance":
+            world.timer.advance(n / 4)
+        if n % 2:
+            world.settle()
+    world.settle()
+    started = {id(t): f.sent_at for h in hosts for f in h.sent for t in f.tickets}
+    assert all(started[id(t)] < t.deadline for t in tickets if id(t) in started)
+    world.timer.advance(100)
+    world.settle()
+    assert all(ticket.settled for ticket in tickets)
+    assert (len(world.batcher._queue), world.batcher._queue.rows, world.batcher._queue.bytes) == (0, 0, 0)
+    for number, ticket in enumerate(tickets):
+        error = ticket.future.exception()
+        assert error is None or isinstance(error, RequestError), number
+        if error is None:
+            assert set(ticket.future.result().outputs[0]) == {
+                int.from_bytes(bytes(ticket.rows.columns[0])[:8], "little")
+            }  # type: ignore[arg-type]

@@ -1,0 +1,209 @@
+"""The limits that uvicorn lacks, over real sockets: sizes and times of headers and bodies, silence, and the drain."""
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+
+from penstock.config import Limits
+from penstock.errors import ClientGone, RequestError
+from penstock.interface.call import Call, Receive, Scope, Send
+from penstock.interface.errors import error_response
+from penstock.interface.protocol import GONE
+from penstock.interface.server import HttpServer
+
+pytestmark = pytest.mark.anyio
+
+LIMITS = Limits(body=1000, headers=2000, header_s=0.5, body_s=0.5, idle_s=0.6)
+GET = b"GET / HTTP/1.1\r\nhost: x\r\n\r\n"
+
+
+class Service:
+    """A server on a port of its own with an application that reads the body and answers with its length."""
+
+    def __init__(self, listener: socket.socket) -> None:
+        self.port = listener.getsockname()[1]
+        self.refused: list[str] = []
+        self.gone: list[str] = []
+        self.hold = asyncio.Event()
+        self.hold.set()
+
+    async def app(self, scope: Scope, receive: Receive, send: Send) -> None:
+        call = Call(scope)
+        scope[GONE] = lambda: self.gone.append(call.request_id)
+        try:
+            body = await call.body(receive, LIMITS)
+            await self.hold.wait()
+            status, headers, answer = 200, [(b"content-length", b"4")], b"%04d" % len(body)
+        except ClientGone:
+            return
+        except RequestError as error:
+            status, headers, answer = error_response(error, call.request_id)
+        await send({"type": "http.response.start", "status": status, "headers": headers})
+        await send({"type": "http.response.body", "body": answer})
+
+    def refuse(self, error: RequestError) -> Any:
+        self.refused.append(error.code)
+        return error_response(error, "none")
+
+    async def talk(self, *parts: bytes, pause: float = 0.0) -> bytes:
+        """Sends the parts, waits for the end of the connection, gives everything that came back."""
+        reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
+        try:
+            for part in parts:
+                writer.write(part)
+                await writer.drain()
+                await asyncio.sleep(pause)
+            return await asyncio.wait_for(reader.read(), 5)
+        finally:
+            writer.close()
+
+
+@asynccontextmanager
+async def serving() -> AsyncIterator[tuple[Service, HttpServer]]:
+    listener = socket.create_server(("127.0.0.1", 0))
+    service = Service(listener)
+    server = HttpServer(service.app, LIMITS, service.refuse)
+    await server.listen(listener)
+    try:
+        yield service, server
+    finally:
+        service.hold.set()
+        await server.stop(0.0)
+
+
+def statuses(answer: bytes) -> list[int]:
+    return [int(part[:3]) for part in answer.split(b"HTTP/1.1 ")[1:]]
+
+
+async def test_requests_on_one_connection_are_answered_in_turn_until_it_falls_silent() -> None:
+    async with serving() as (service, _):
+        answer = await service.talk(GET + GET, GET)
+        assert statuses(answer) == [200, 200, 200]
+
+
+@pytest.mark.parametrize(
+    "head", [b"GET /" + b"a" * 3000 + b" HTTP/1.1\r\nhost: x\r\n\r\n", b"GET / HTTP/1.1\r\na: " + b"b" * 5000]
+)
+async def test_a_head_that_is_too_large_is_431_whether_or_not_it_ends(head: bytes) -> None:
+    async with serving() as (service, _):
+        answer = await service.talk(head)
+        assert (statuses(answer), service.refused) == ([431], ["headers_too_large"])
+        assert b"connection: close" in answer
+
+
+async def test_many_small_headers_are_too_large_together() -> None:
+    async with serving() as (service, _):
+        head = b"GET / HTTP/1.1\r\n" + b"".join(b"x-%d: y\r\n" % i for i in range(400)) + b"\r\n"
+        assert statuses(await service.talk(head)) == [431]
+
+
+async def test_a_refused_client_that_sends_on_reads_the_answer_and_not_a_reset() -> None:
+    async with serving() as (service, _):
+        answer = await service.talk(b"GET / HTTP/1.1\r\na: ", *[b"b" * 50_000] * 20)
+        assert statuses(answer) == [431]
+
+
+async def test_what_is_not_http_is_400_in_our_own_words() -> None:
+    async with serving() as (service, _):
+        answer = await service.talk(b"HELLO\r\n\r\n")
+        assert (statuses(answer), service.refused) == ([400], ["malformed_request"])
+        assert b'"code":"malformed_request"' in answer
+
+
+async def test_headers_that_do_not_arrive_in_time_are_408() -> None:
+    async with serving() as (service, _):
+        assert statuses(await service.talk(b"GET / HTTP/1.1\r\n")) == [408]
+
+
+async def test_a_byte_now_and_then_does_not_prolong_the_time() -> None:
+    async with serving() as (service, _):
+        answer = await service.talk(*[bytes([byte]) for byte in b"GET / HTTP/1.1\r\n"], pause=0.07)
+        assert statuses(answer) == [408]
+
+
+async def test_a_connection_that_says_nothing_is_closed_without_a_word() -> None:
+    async with serving() as (service, _):
+        assert await service.talk() == b""
+
+
+async def test_a_body_that_does_not_arrive_in_time_is_408() -> None:
+    async with serving() as (service, _):
+        answer = await service.talk(b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 10\r\n\r\nabc")
+        assert (statuses(answer), service.refused) == ([408], [])
+
+
+async def test_a_chunked_body_that_turns_to_nonsense_is_400() -> None:
+    async with serving() as (service, _):
+        answer = await service.talk(
+            b"POST / HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n", b"zz\r\n", pause=0.05
+        )
+        assert statuses(answer) == [400]
+
+
+@pytest.mark.parametrize("length", [b"content-length: 5000", b"transfer-encoding: chunked"])
+async def test_a_body_that_is_too_large_is_413_and_the_connection_goes_on(length: bytes) -> None:
+    body = b"1388\r\n" + b"x" * 5000 + b"\r\n0\r\n\r\n" if b"chunked" in length else b"x" * 5000
+    async with serving() as (service, _):
+        answer = await service.talk(b"POST / HTTP/1.1\r\nhost: x\r\n" + length + b"\r\n\r\n", body, GET)
+        assert statuses(answer) == [413, 200]
+
+
+async def test_an_endless_body_is_refused_and_cut_off() -> None:
+    async with serving() as (service, _):
+        head = b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 99999999999\r\n\r\n"
+        reader, writer = await asyncio.open_connection("127.0.0.1", service.port)
+        writer.write(head)
+        answer = await reader.readuntil(b"}")
+        with pytest.raises(ConnectionError):
+            for _ in range(1000):
+                writer.write(b"x" * 100_000)
+                await writer.drain()
+        assert statuses(answer) == [413]
+
+
+async def test_a_client_that_goes_away_is_noticed() -> None:
+    async with serving() as (service, _):
+        service.hold.clear()
+        _, writer = await asyncio.open_connection("127.0.0.1", service.port)
+        writer.write(GET)
+        await asyncio.sleep(0.05)
+        writer.close()
+        for _ in range(100):
+            if service.gone:
+                break
+            await asyncio.sleep(0.02)
+        assert len(service.gone) == 1
+
+
+async def test_garbage_behind_a_whole_request_does_not_cost_its_answer() -> None:
+    async with serving() as (service, _):
+        answer = await service.talk(GET + b"\x00\x01\r\n\r\n")
+        assert statuses(answer)[0] == 200
+
+
+async def test_a_draining_server_answers_with_close_and_serves_a_request_that_was_under_way() -> None:
+    async with serving() as (service, server):
+        service.hold.clear()
+        answering = asyncio.create_task(service.talk(GET))
+        idle = asyncio.create_task(service.talk(b"", GET, pause=0.2))
+        await asyncio.sleep(0.1)
+        stopping = asyncio.create_task(server.stop(5.0))
+        await asyncio.sleep(0.05)
+        service.hold.set()
+        first, second = await answering, await idle
+        assert (statuses(first), statuses(second), await stopping) == ([200], [200], 0)
+        assert b"connection: close" in first
+        assert b"connection: close" in second
+
+
+async def test_what_is_not_done_in_time_is_cut_and_counted() -> None:
+    async with serving() as (service, server):
+        service.hold.clear()
+        answering = asyncio.create_task(service.talk(GET))
+        await asyncio.sleep(0.1)
+        assert await server.stop(0.1) == 1
+        answering.cancel()
