@@ -8,12 +8,12 @@
 import importlib.util
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import pytest
 from hypothesis import HealthCheck, settings
 
-DEBIAN_PACKAGES = {"jq": "jq", "wrk": "wrk", "chromium": "chromium", "redis-server": "redis-server"}
+DEBIAN_PACKAGES = {"chromium": "chromium", "curl": "curl", "jq": "jq", "wrk": "wrk"}  # of each program
 IN_CI = os.environ.get("CI") == "true"
 
 settings.register_profile("here", deadline=None, max_examples=50)
@@ -29,19 +29,20 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Skips a test whose program or package is missing, naming it; where CI=true promises them, it fails."""
-    missing = [word for mark in item.iter_markers("needs") for word in missing_of(*mark.args, **mark.kwargs)]
+    missing = [word for mark in item.iter_markers("needs") for word in missing_of(mark.args)]
     if missing and IN_CI:
         pytest.fail("; ".join(missing), pytrace=False)
     if missing:
         pytest.skip("; ".join(missing))
 
 
-def missing_of(*programs: str, module: str | None = None) -> list[str]:
-    """What is not here, each with the way to get it."""
-    absent = [f"needs {p}: apt-get install {DEBIAN_PACKAGES[p]}" for p in programs if shutil.which(p) is None]
-    if module is not None and importlib.util.find_spec(module) is None:
-        absent.append(f"needs the Python package {module}: pip install {module}")
-    return absent
+def missing_of(names: Iterable[str]) -> list[str]:
+    """Those programs and packages that are not here, each with the way to get it."""
+    programs = [name for name in names if name in DEBIAN_PACKAGES and shutil.which(name) is None]
+    packages = [name for name in names if name not in DEBIAN_PACKAGES and importlib.util.find_spec(name) is None]
+    return [f"needs {name}: apt-get install {DEBIAN_PACKAGES[name]}" for name in programs] + [
+        f"needs the Python package {name}: pip install {name}" for name in packages
+    ]
 
 
 @pytest.fixture(scope="session")
