@@ -9,6 +9,9 @@ from msgspec import Meta, Struct
 
 Seconds = Annotated[float, Meta(ge=0)]
 Count = Annotated[int, Meta(ge=1)]
+Size = Annotated[int, Meta(ge=1, extra={"kind": "size"})]  # bytes; a file may say 16MiB
+Word = Annotated[str, Meta(extra={"kind": "word"})]  # text that a file may write as a bare number
+FilePath = Annotated[str, Meta(extra={"kind": "path"})]  # relative to the file that says it
 
 
 class Slice(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -23,8 +26,8 @@ class Server(Slice, frozen=True, kw_only=True):
 
 class Limits(Slice, frozen=True, kw_only=True):
     rows: Annotated[Count, Meta(description="rows in one request")] = 1000
-    body: Annotated[Count, Meta(description="bytes of a request's body, such as 16MiB")] = 16 * 2**20
-    headers: Annotated[Count, Meta(description="bytes of a request's line and headers")] = 64 * 2**10
+    body: Annotated[Size, Meta(description="bytes of a request's body, such as 16MiB")] = 16 * 2**20
+    headers: Annotated[Size, Meta(description="bytes of a request's line and headers")] = 64 * 2**10
     header_s: Annotated[Seconds, Meta(description="seconds in which the headers must arrive")] = 5.0
     body_s: Annotated[Seconds, Meta(description="seconds in which the body must arrive")] = 10.0
     idle_s: Annotated[Seconds, Meta(description="seconds that a connection may stay silent between requests")] = 75.0
@@ -41,7 +44,7 @@ class Logs(Slice, frozen=True, kw_only=True):
     format: Annotated[
         Literal["auto", "json", "text"], Meta(description="auto is text on a terminal and JSON elsewhere")
     ] = "auto"
-    file: Annotated[str | None, Meta(description="file to append to instead of standard output")] = None
+    file: Annotated[FilePath | None, Meta(description="file to append to instead of standard output")] = None
 
 
 class Batching(Slice, frozen=True, kw_only=True):
@@ -58,12 +61,17 @@ class Queue(Slice, frozen=True, kw_only=True):
 class Model(Slice, frozen=True, kw_only=True):
     """One model of the service. `path` is an artifact, a model directory, or a directory of versions."""
 
-    path: Annotated[str, Meta(description="artifact, model directory, or directory of versions")]
+    path: Annotated[FilePath, Meta(description="artifact, model directory, or directory of versions")]
     batching: Batching = Batching()
     queue: Queue = Queue()
     replicas: Annotated[Count, Meta(description="processes that hold a copy of the model")] = 1
     device: Annotated[
-        str, Meta(pattern=r"^(auto|cpu|cuda(:\d+)?)$", description="auto, cpu, cuda or cuda:N; for ONNX and TorchScript")
+        str,
+        Meta(
+            pattern=r"^(auto|cpu|cuda(:\d+)?)$",
+            extra={"expected": "auto, cpu, cuda or cuda:N"},
+            description="auto, cpu, cuda or cuda:N; for ONNX and TorchScript",
+        ),
     ] = "auto"
     deadline_ms: Annotated[
         float, Meta(gt=0, description="milliseconds a request may take where it does not say (X-Request-Timeout-Ms)")
@@ -75,10 +83,10 @@ class Model(Slice, frozen=True, kw_only=True):
         float, Meta(gt=0, description="seconds in which the model must load, warm up and answer its examples")
     ] = 300.0
     inputs: Annotated[
-        str | None, Meta(description="what an artifact without shapes takes: 4, or 3x224x224, or name:dtype,…")
+        Word | None, Meta(description="what an artifact without shapes takes: 4, or 3x224x224, or name:dtype,…")
     ] = None
     code_path: Annotated[
-        tuple[str, ...], Meta(description="files or directories of the model's own Python code")
+        tuple[FilePath, ...], Meta(description="files or directories of the model's own Python code")
     ] = ()
     trusted_types: Annotated[tuple[str, ...], Meta(description="types that a skops file may contain")] = ()
 
@@ -94,6 +102,6 @@ class Settings(Slice, frozen=True, kw_only=True):
         str | None, Meta(description="the model that /predict means; not needed where there is only one")
     ] = None
     lock: Annotated[
-        str | None, Meta(description="file with the sha256 of every artifact that may be unpickled")
+        FilePath | None, Meta(description="file with the sha256 of every artifact that may be unpickled")
     ] = None
     models: dict[str, Model] = {}

@@ -18,6 +18,7 @@ from penstock.inference.engine import Engine
 from penstock.inference.versions import Versions
 from penstock.interface.accounts import Accounts
 from penstock.interface.app import App
+from penstock.interface.lane import Lane
 from penstock.interface.native import Native
 from penstock.interface.ops import build_ops
 from penstock.interface.server import HttpServer
@@ -28,6 +29,7 @@ from penstock.observability.logs import capture_stdlib, open_log
 from penstock.observability.metrics import Figures, Snapshot
 
 REPORT_S = 1.0
+GC_THRESHOLDS = (20_000, 20, 20)  # requests leave few cycles behind; looking for them after 700 objects costs a tenth
 SCRAPE_S = 2.0
 
 
@@ -49,9 +51,8 @@ class Front:
         capture_stdlib(self._log)
         self._versions = Versions(self.settings, self._figures, self._hung)
         self._native = Native(Engine(self._versions), self.settings.limits)
-        accounts = Accounts(self._log, self._figures, process)
-        app = App(self._native, build_ops(self), accounts)
-        self._server = HttpServer(app, self.settings.limits, accounts.refused)
+        lane = Lane(self._native, Accounts(self._log, self._figures, process))
+        self._server = HttpServer(App(lane, build_ops(self)), lane)
 
     # ---------------------------------------------------------------- what the operations pages ask
     @property
@@ -77,6 +78,7 @@ class Front:
         self._obey(messages)
         self._report()
         gc.freeze()  # what is here now stays: no need to look at it again and again
+        gc.set_threshold(*GC_THRESHOLDS)
         await self._ended
         self._versions.close()
         self._log.close()

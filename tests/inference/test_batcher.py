@@ -1,6 +1,5 @@
 """The queue and its batches: no ticket is lost, doubled, answered to another, or computed after its deadline."""
 
-from asyncio import AbstractEventLoop, new_event_loop
 from collections.abc import Iterator, Mapping
 
 import pytest
@@ -25,8 +24,6 @@ from penstock.inference.rows import Rows
 from penstock.inference.ticket import Result, Ticket
 from penstock.testing import FakeHost, ManualTimer
 
-LOOP = new_event_loop()
-
 
 class World:
     """A batcher, its time, and what it told the outside."""
@@ -36,6 +33,7 @@ class World:
         self.soon: list[object] = []
         self.hung: list[Host] = []
         self.batches: list[int] = []
+        self.settled: list[Ticket] = []
         model = Model(
             path="",
             batching=Batching(max_rows=max_rows, max_wait_ms=wait_ms),
@@ -63,18 +61,12 @@ class World:
 
     def settle(self) -> None:
         while self.soon:
-            self.soon.pop(0)()  # type: ignore[operator]
+            self.soon.pop(0)()
 
-    def ticket(self, name: int = 0, rows: int = 1, deadline_s: float = 60.0, loop: AbstractEventLoop = LOOP) -> Ticket:
+    def ticket(self, name: int = 0, rows: int = 1, deadline_s: float = 60.0) -> Ticket:
         now = self.timer.time()
         column = b"".join(name.to_bytes(8, "little") for _ in range(rows))
-        return Ticket(
-            Rows(rows, [column]),
-            probabilities=False,
-            deadline=now + deadline_s,
-            queued_at=now,
-            future=loop.create_future(),
-        )
+        return Ticket(Rows(rows, [column]), self.settled.append, deadline=now + deadline_s, queued_at=now)
 
     def submit(self, *names: int, rows: int = 1, deadline_s: float = 60.0) -> list[Ticket]:
         tickets = [self.ticket(name, rows, deadline_s) for name in names]
@@ -86,15 +78,19 @@ class World:
 
 def echo(host: FakeHost) -> None:
     """Answers the oldest batch with the names of its tickets, row by row."""
-    column = b"".join(bytes(part) for t in host.flights[0].tickets for part in t.rows.columns)  # type: ignore[arg-type]
+    column = b"".join(bytes(part) for t in host.flights[0].tickets for part in t.rows.columns)
     names = [int.from_bytes(column[i : i + 8], "little") for i in range(0, len(column), 8)]
     host.answer(Outputs([names], None, None, {}))
 
 
 def outcome(ticket: Ticket) -> Result | type[BaseException]:
-    assert ticket.settled
-    error = ticket.future.exception()
-    return ticket.future.result() if error is None else type(error)
+    assert ticket.done
+    return type(ticket.error) if ticket.error is not None else answer(ticket)
+
+
+def answer(ticket: Ticket) -> Result:
+    assert ticket.result is not None
+    return ticket.result
 
 
 @pytest.fixture
@@ -124,7 +120,7 @@ def test_every_ticket_gets_its_own_rows(world: World) -> None:
     first, second = world.submit(7, rows=2) + world.submit(8, rows=3)
     echo(host)
     echo(host)
-    assert [t.future.result().outputs for t in (first, second)] == [[[7, 7]], [[8, 8, 8]]]
+    assert [answer(t).outputs for t in (first, second)] == [[[7, 7]], [[8, 8, 8]]]
 
 
 def test_a_batch_holds_at_most_max_rows_but_one_request_may_be_larger() -> None:
@@ -191,7 +187,7 @@ def test_one_bad_row_fails_alone_wherever_it_stands(size: int) -> None:
                 echo(host)
         assert [i for i, t in enumerate(tickets) if outcome(t) is ModelFailed] == [bad]
         assert len(host.sent) <= 2 * size.bit_length() + 1
-        assert all(t.future.result().outputs == [[i]] for i, t in enumerate(tickets) if i != bad)
+        assert all(answer(t).outputs == [[i]] for i, t in enumerate(tickets) if i != bad)
 
 
 def test_rows_that_are_not_finite_fail_their_own_request_only(world: World) -> None:
@@ -208,7 +204,7 @@ def test_a_dead_host_fails_only_what_it_held(world: World) -> None:
     host.die()
     assert [outcome(t) for t in held] == [HostLost, HostLost]
     echo(world.host())
-    assert waiting.future.result().outputs == [[3]]
+    assert answer(waiting).outputs == [[3]]
 
 
 def test_who_was_alone_in_the_batch_that_killed_the_host_is_to_blame(world: World) -> None:
@@ -239,7 +235,7 @@ def test_a_host_that_overruns_is_given_up_and_reported() -> None:
     world.timer.advance(1.5)
     assert (outcome(stuck), world.hung, host.closed) == (PredictTimeout, [host], True)
     echo(world.host())
-    assert waiting.future.result().outputs == [[2]]
+    assert answer(waiting).outputs == [[2]]
 
 
 def test_where_no_host_comes_back_waiting_ends() -> None:
@@ -316,12 +312,8 @@ def test_in_any_interleaving_every_ticket_is_settled_once_and_rightly(
     assert all(started[id(t)] < t.deadline for t in tickets if id(t) in started)
     world.timer.advance(100)
     world.settle()
-    assert all(ticket.settled for ticket in tickets)
+    assert sorted(map(id, world.settled)) == sorted(map(id, tickets))
     assert (len(world.batcher._queue), world.batcher._queue.rows, world.batcher._queue.bytes) == (0, 0, 0)
-    for number, ticket in enumerate(tickets):
-        error = ticket.future.exception()
-        assert error is None or isinstance(error, RequestError), number
-        if error is None:
-            assert set(ticket.future.result().outputs[0]) == {
-                int.from_bytes(bytes(ticket.rows.columns[0])[:8], "little")
-            }  # type: ignore[arg-type]
+    for ticket in tickets:
+        name = int.from_bytes(bytes(ticket.rows.columns[0])[:8], "little")
+        assert isinstance(ticket.error, RequestError) or set(answer(ticket).outputs[0]) == {name}

@@ -4,15 +4,16 @@ import asyncio
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import cast
 
 import pytest
 
 from penstock.config import Limits
 from penstock.errors import ClientGone, RequestError
 from penstock.interface.call import Call, Receive, Scope, Send
-from penstock.interface.errors import error_response
-from penstock.interface.protocol import GONE
+from penstock.interface.errors import ErrorResponse, error_response
+from penstock.interface.lane import Lane
+from penstock.interface.scope import GONE
 from penstock.interface.server import HttpServer
 
 pytestmark = pytest.mark.anyio
@@ -21,20 +22,40 @@ LIMITS = Limits(body=1000, headers=2000, header_s=0.5, body_s=0.5, idle_s=0.6)
 GET = b"GET / HTTP/1.1\r\nhost: x\r\n\r\n"
 
 
+class Slow:
+    """A lane without endpoints, which notes what the protocol refuses by itself."""
+
+    def __init__(self) -> None:
+        self.limits = LIMITS
+        self.codes: list[str] = []
+
+    def endpoint(self, path: str) -> None:
+        return None
+
+    def refused(self, error: RequestError) -> ErrorResponse:
+        self.codes.append(error.code)
+        return error_response(error, "none")
+
+
 class Service:
     """A server on a port of its own with an application that reads the body and answers with its length."""
 
     def __init__(self, listener: socket.socket) -> None:
         self.port = listener.getsockname()[1]
-        self.refused: list[str] = []
+        self.lane = Slow()
         self.gone: list[str] = []
         self.hold = asyncio.Event()
         self.hold.set()
+
+    @property
+    def refused(self) -> list[str]:
+        return self.lane.codes
 
     async def app(self, scope: Scope, receive: Receive, send: Send) -> None:
         call = Call(scope)
         scope[GONE] = lambda: self.gone.append(call.request_id)
         try:
+            call.require_length(LIMITS)
             body = await call.body(receive, LIMITS)
             await self.hold.wait()
             status, headers, answer = 200, [(b"content-length", b"4")], b"%04d" % len(body)
@@ -44,10 +65,6 @@ class Service:
             status, headers, answer = error_response(error, call.request_id)
         await send({"type": "http.response.start", "status": status, "headers": headers})
         await send({"type": "http.response.body", "body": answer})
-
-    def refuse(self, error: RequestError) -> Any:
-        self.refused.append(error.code)
-        return error_response(error, "none")
 
     async def talk(self, *parts: bytes, pause: float = 0.0) -> bytes:
         """Sends the parts, waits for the end of the connection, gives everything that came back."""
@@ -66,7 +83,7 @@ class Service:
 async def serving() -> AsyncIterator[tuple[Service, HttpServer]]:
     listener = socket.create_server(("127.0.0.1", 0))
     service = Service(listener)
-    server = HttpServer(service.app, LIMITS, service.refuse)
+    server = HttpServer(service.app, cast(Lane, service.lane))
     await server.listen(listener)
     try:
         yield service, server

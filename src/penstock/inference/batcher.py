@@ -174,7 +174,7 @@ class Batcher:
     def _take(self, now: float) -> Sequence[Ticket]:
         """The next batch: the half of a failed one, or what waits, as far as it fits together."""
         while self._again:
-            if group := [ticket for ticket in self._again.popleft() if not ticket.settled]:
+            if group := [ticket for ticket in self._again.popleft() if not ticket.done]:
                 return group
         if self._wait_s and self._holds(now):
             return ()
@@ -215,7 +215,7 @@ class Batcher:
         sent = [ticket for host in self._hosts for flight in host.flights for ticket in flight.tickets]
         waiting = [*self._queue, *(ticket for group in self._again for ticket in group), *sent]
         self._fail([ticket for ticket in waiting if ticket.deadline <= now], DeadlineExceeded)
-        return min((ticket.deadline for ticket in waiting if not ticket.settled), default=None)
+        return min((ticket.deadline for ticket in waiting if not ticket.done), default=None)
 
     def _check_hosts(self, now: float) -> float | None:
         """Gives up on hosts that overran, and on waiting where no host comes back."""

@@ -1,7 +1,7 @@
 """The one door between HTTP and inference."""
 
-import asyncio
 import time
+from collections.abc import Callable
 
 from penstock.inference.rows import Rows
 from penstock.inference.ticket import Ticket
@@ -9,28 +9,30 @@ from penstock.inference.versions import ServedVersion, Versions
 
 
 class Engine:
-    """Every dialect asks here: `find` a version, `submit` rows to it, await the ticket's future."""
+    """Every dialect asks here: it finds a version, submits rows to it, and is called when the ticket is settled."""
 
     def __init__(self, versions: Versions) -> None:
-        self._versions = versions
-        self._loop = asyncio.get_running_loop()
         self.find = versions.find
 
     def submit(
-        self, served: ServedVersion, rows: Rows, *, probabilities: bool = False, deadline_s: float | None = None
+        self,
+        served: ServedVersion,
+        rows: Rows,
+        settled: Callable[[Ticket], object],
+        *,
+        probabilities: bool = False,
+        deadline_s: float | None = None,
     ) -> Ticket:
         """Queues rows. `deadline_s` counts from now; None takes the model's own.
 
-        The ticket's future gives a Result, or raises the RequestError that stopped it. Raises QueueFull and NotReady.
+        `settled` is called once, later, with the ticket and its result or error. Raises QueueFull and NotReady.
         """
         now = time.monotonic()
-        within = served.settings.deadline_ms / 1000 if deadline_s is None else deadline_s
-        ticket = Ticket(
-            rows, probabilities=probabilities, deadline=now + within, queued_at=now, future=self._loop.create_future()
-        )
+        within = served.deadline_s if deadline_s is None else deadline_s
+        ticket = Ticket(rows, settled, probabilities=probabilities, deadline=now + within, queued_at=now)
         served.batcher.submit(ticket)
         return ticket
 
     def withdraw(self, served: ServedVersion, ticket: Ticket) -> None:
-        """The client went away."""
+        """Nobody waits for the answer any more."""
         served.batcher.withdraw(ticket)

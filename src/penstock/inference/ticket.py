@@ -1,6 +1,6 @@
 """One request's rows, from admission to answer."""
 
-from asyncio import Future
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from penstock.errors import RequestError
@@ -22,30 +22,45 @@ class Result(NamedTuple):
 
 
 class Ticket:
-    """A place in the queue. Whoever waits, waits for `future`; whoever settles it first wins."""
+    """A place in the queue. It is settled once, by an answer or an error; `settled` is then called with it.
 
-    __slots__ = ("deadline", "future", "nbytes", "probabilities", "queued", "queued_at", "rows", "sent_at")
+    `deadline` and `queued_at` are seconds of the monotonic clock.
+    """
+
+    __slots__ = (
+        "deadline", "done", "error", "nbytes", "probabilities", "queued", "queued_at", "result", "rows", "sent_at",
+        "settled",
+    )  # fmt: skip
 
     def __init__(
-        self, rows: Rows, *, probabilities: bool, deadline: float, queued_at: float, future: "Future[Result]"
+        self,
+        rows: Rows,
+        settled: "Callable[[Ticket], object]",
+        *,
+        probabilities: bool = False,
+        deadline: float,
+        queued_at: float,
     ) -> None:
         self.rows = rows
         self.nbytes = rows.nbytes
+        self.settled = settled
         self.probabilities = probabilities
         self.deadline = deadline
         self.queued = False
         self.queued_at = queued_at
         self.sent_at = queued_at
-        self.future = future
-
-    @property
-    def settled(self) -> bool:
-        return self.future.done()
-
-    def fail(self, error: RequestError) -> None:
-        if not self.future.done():
-            self.future.set_exception(error)
+        self.done = False
+        self.result: Result | None = None
+        self.error: RequestError | None = None
 
     def answer(self, result: Result) -> None:
-        if not self.future.done():
-            self.future.set_result(result)
+        if not self.done:
+            self.done = True
+            self.result = result
+            self.settled(self)
+
+    def fail(self, error: RequestError) -> None:
+        if not self.done:
+            self.done = True
+            self.error = error
+            self.settled(self)

@@ -37,7 +37,7 @@ class ServedVersion:
         self.sha256 = loaded.sha256
         self.signature: Signature = loaded.signature
         self.tensors = loaded.signature.tensors()
-        self.settings = settings
+        self.deadline_s = settings.deadline_ms / 1000
         self.check = checks(loaded.signature)
         self.batcher = batcher
 

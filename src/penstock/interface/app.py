@@ -1,29 +1,30 @@
 """The application: one envelope around everything, and in it the lane or, for all other paths, FastAPI."""
 
-import traceback
+import asyncio
+from functools import partial
 from typing import Any
 
-from penstock.errors import RequestError
-from penstock.interface.accounts import Accounts
+from penstock.errors import ClientGone
+from penstock.inference.ticket import Ticket
 from penstock.interface.call import Call, Message, Receive, Scope, Send
-from penstock.interface.errors import REQUEST_ID, error_response
-from penstock.interface.native import Endpoint, Native, Reply
-from penstock.interface.protocol import GONE
+from penstock.interface.errors import REQUEST_ID
+from penstock.interface.lane import Lane
+from penstock.interface.native import Endpoint, Reply
+from penstock.interface.scope import GONE
 
 
 class App:
     """Gives every request its id, finds who answers it, sends the answer, and accounts for it."""
 
-    def __init__(self, native: Native, operations: Any, accounts: Accounts) -> None:
-        self._native = native
+    def __init__(self, lane: Lane, operations: Any) -> None:
+        self._lane = lane
         self._operations = operations
-        self._accounts = accounts
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         call = Call(scope)
         scope[REQUEST_ID] = call.request_id
-        self._accounts.begun()
-        endpoint = self._native.endpoint(scope["path"])
+        self._lane.accounts.begun()
+        endpoint = self._lane.endpoint(scope["path"])
         if endpoint is None:
             await self._operate(call, receive, send)
         else:
@@ -31,16 +32,22 @@ class App:
 
     async def _predict(self, endpoint: Endpoint, call: Call, receive: Receive, send: Send) -> None:
         try:
-            status, headers, body = await endpoint(call, receive)
+            reply = await self._reply(endpoint, call, receive)
         except Exception as error:  # noqa: BLE001 # the last line of defence: no request may go unanswered
-            status, headers, body = self._failure(call, error)
-        finally:
-            call.scope.pop(GONE, None)
-        headers.append((b"x-request-id", call.request_id.encode("ascii")))
-        if status != 499:
-            await send({"type": "http.response.start", "status": status, "headers": headers})
-            await send({"type": "http.response.body", "body": body})
-        self._accounts.prediction(endpoint.route, call, status)
+            reply = self._lane.failure(call, error)
+        if not isinstance(call.error, ClientGone):
+            headers = [*reply.headers, (b"x-request-id", call.request_id.encode("ascii"))]
+            await send({"type": "http.response.start", "status": reply.status, "headers": headers})
+            await send({"type": "http.response.body", "body": reply.body})
+        self._lane.closed(endpoint, call, reply.status)
+
+    async def _reply(self, endpoint: Endpoint, call: Call, receive: Receive) -> Reply:
+        endpoint.admit(call)
+        body = await call.body(receive, self._lane.limits)
+        settled: asyncio.Future[Ticket] = asyncio.get_running_loop().create_future()
+        ticket = endpoint.submit(call, body, settled.set_result)
+        call.scope[GONE] = partial(endpoint.withdraw, call, ticket)
+        return endpoint.reply(call, await settled)
 
     async def _operate(self, call: Call, receive: Receive, send: Send) -> None:
         status = 500
@@ -55,11 +62,4 @@ class App:
         try:
             await self._operations(call.scope, receive, identified)
         finally:
-            self._accounts.operation(call, status)
-
-    def _failure(self, call: Call, error: Exception) -> Reply:
-        call.error = error
-        status, headers, body = error_response(error, call.request_id)
-        if status == 500 and not isinstance(error, RequestError):
-            self._accounts.bug(call, "".join(traceback.format_exception(error)))
-        return Reply(status, headers, body)
+            self._lane.accounts.operation(call, status)

@@ -2,7 +2,6 @@
 
 import os
 import re
-import time
 from collections.abc import Awaitable, Callable, MutableMapping
 from itertools import count
 from typing import Any, NamedTuple
@@ -22,7 +21,7 @@ from penstock.inference.checks import Findings
 from penstock.inference.rows import Rows
 from penstock.inference.ticket import Result
 from penstock.inference.versions import ServedVersion
-from penstock.interface.protocol import ARRIVED, REFUSED
+from penstock.interface.scope import ARRIVED, REFUSED, clock
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -45,6 +44,10 @@ def request_id(given: bytes | None) -> str:
     return f"{_process}{next(_numbers):08x}"
 
 
+def too_large(limits: Limits) -> BodyTooLarge:
+    return BodyTooLarge(f"The body is larger than the {limits.body} bytes that this server takes.")
+
+
 class Query(NamedTuple):
     """What a prediction's query string may say."""
 
@@ -64,8 +67,8 @@ class Call:
     """
 
     __slots__ = (
-        "arrived", "decode_s", "encode_s", "error", "findings", "headers", "prediction", "request_id", "result", "rows",
-        "scope", "served",
+        "arrived", "decode_s", "encode_s", "error", "findings", "headers", "prediction", "query", "request_id", "result",
+        "rows", "scope", "served",
     )  # fmt: skip
 
     def __init__(self, scope: Scope) -> None:
@@ -73,7 +76,8 @@ class Call:
         self.headers: dict[bytes, bytes] = dict(scope["headers"])
         self.request_id = request_id(self.headers.get(b"x-request-id"))
         arrived = scope.get(ARRIVED)
-        self.arrived: float = time.perf_counter() if arrived is None else arrived
+        self.arrived: float = clock() if arrived is None else arrived
+        self.query = NO_QUERY
         self.served: ServedVersion | None = None
         self.rows: Rows | None = None
         self.decode_s = 0.0
@@ -85,7 +89,7 @@ class Call:
 
     def elapsed(self) -> float:
         """Seconds since the request arrived."""
-        return time.perf_counter() - self.arrived
+        return clock() - self.arrived
 
     def require_json(self) -> None:
         """Raises UnsupportedMediaType for a body that is not declared to be plain JSON in UTF-8."""
@@ -98,22 +102,18 @@ class Call:
         if self.headers.get(b"content-encoding", b"identity").lower() != b"identity":
             raise UnsupportedMediaType("Send the body without a content encoding.")
 
-    async def body(self, receive: Receive, limits: Limits) -> bytes:
-        """The whole body. Raises BodyTooLarge on the header already, and ClientGone."""
+    def require_length(self, limits: Limits) -> None:
+        """Raises BodyTooLarge where the header already says so."""
         if int(self.headers.get(b"content-length", b"0")) > limits.body:
-            raise BodyTooLarge(f"The body is larger than the {limits.body} bytes that this server takes.")
-        message = await receive()
-        if message["type"] == "http.request" and not message.get("more_body", False) and REFUSED not in self.scope:
-            body: bytes = message["body"]
-            if len(body) > limits.body:
-                raise BodyTooLarge
-            return body
-        return await self._rest(message, receive, limits)
+            raise too_large(limits)
 
-    async def _rest(self, message: Message, receive: Receive, limits: Limits) -> bytes:
+    async def body(self, receive: Receive, limits: Limits) -> bytes:
+        """The whole body. Raises BodyTooLarge, ClientGone, and the protocol's own refusal of the rest."""
         parts: list[bytes] = []
         size = 0
-        while True:
+        more = True
+        while more:
+            message = await receive()
             if message["type"] == "http.disconnect":
                 raise ClientGone
             if (refused := self.scope.get(REFUSED)) is not None:
@@ -121,10 +121,9 @@ class Call:
             parts.append(message["body"])
             size += len(parts[-1])
             if size > limits.body:
-                raise BodyTooLarge(f"The body is larger than the {limits.body} bytes that this server takes.")
-            if not message.get("more_body", False):
-                return b"".join(parts)
-            message = await receive()
+                raise too_large(limits)
+            more = message.get("more_body", False)
+        return b"".join(parts)
 
     def deadline_s(self) -> float | None:
         """What the client leaves for the answer, in seconds from now, or None. Raises BadDeadline."""
@@ -136,7 +135,7 @@ class Call:
             raise BadDeadline
         return min(given, LONGEST_DEADLINE_MS) / 1000 - self.elapsed()
 
-    def query(self) -> Query:
+    def read_query(self) -> Query:
         """The query string. Raises InvalidRequest for a value that cannot be meant; other keys are ignored."""
         text: bytes = self.scope["query_string"]
         version = self.headers.get(b"x-model-version")

@@ -32,6 +32,7 @@ class RowDecoder:
         self._variable = any(None in tensor.shape for tensor in self._tensors)
         self._bare = len(signature.inputs) == 1 and bool(signature.inputs[0].shape)
         self._packers = _packers(self._tensors, signature)
+        self._whole = self._packers[0][0] is None
         row = Union[_list_type(signature, self._bare), _object_type(signature)]  # noqa: UP007 # made at run time
         self._single = msgspec.json.Decoder(_body("features", row)).decode
         self._batch = msgspec.json.Decoder(_body("batch", list[row])).decode  # type: ignore[valid-type]
@@ -47,9 +48,13 @@ class RowDecoder:
         """The rows of `{"batch": […]}`, at most the limit. Raises RequestErrors of status 400 and 422."""
         try:
             rows = self._batch(body).batch
-            if not 0 < len(rows) <= self._limits.rows or len(set(map(type, rows))) > 1:
+            if not 0 < len(rows) <= self._limits.rows:
                 raise Unpackable
-            return self._pack([self._values(row) for row in rows] if self._bare or _named(rows[0]) else rows)
+            if self._bare or not self._whole or isinstance(rows[0], Struct):
+                if len(set(map(type, rows))) > 1:
+                    raise Unpackable
+                rows = [self._values(row) for row in rows]
+            return self._pack(rows)  # of lists; an object among them has no length, which the packer notices
         except (msgspec.MsgspecError, Unpackable, UnicodeError, RecursionError):
             raise self._why(body, batch=True) from None
 
@@ -67,10 +72,6 @@ class RowDecoder:
 
     def _why(self, body: bytes, *, batch: bool) -> Exception:
         return explain(body, self._signature, batch=batch, limits=self._limits)
-
-
-def _named(row: Any) -> bool:
-    return isinstance(row, Struct)
 
 
 def _packers(tensors: Sequence[Tensor], signature: Signature) -> list[tuple[Any, Pack]]:

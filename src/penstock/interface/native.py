@@ -1,21 +1,20 @@
 """The native dialect: `/predict` and `/predict-batch`, for the default model and for each by name."""
 
 import re
-from collections.abc import Iterable
-from functools import partial
+from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 from starlette.exceptions import HTTPException
 
 from penstock.config import Limits
+from penstock.errors import NotReady
 from penstock.inference.engine import Engine
-from penstock.inference.rows import Rows
-from penstock.inference.ticket import Result
+from penstock.inference.ticket import Result, Ticket
 from penstock.inference.versions import ServedVersion
 from penstock.interface.answers import Labels, Prediction, Predictions, encode
-from penstock.interface.call import Call, Query, Receive
+from penstock.interface.call import Call
 from penstock.interface.decoder import RowDecoder
-from penstock.interface.protocol import GONE, clock
+from penstock.interface.scope import clock
 from penstock.observability.timestamps import timestamp
 
 JSON_TYPE = (b"content-type", b"application/json")
@@ -40,7 +39,10 @@ class Codec:
 
 
 class Endpoint:
-    """Answers one path. `model` is None for the default model's; `route` is the path's template."""
+    """Answers one path, in three steps: `admit` the head of a request, `submit` its body, `reply` with the result.
+
+    `model` is None for the default model's; `route` is the path's template.
+    """
 
     def __init__(self, native: "Native", route: str, model: str | None, *, batch: bool) -> None:
         self.route = route
@@ -48,34 +50,46 @@ class Endpoint:
         self._model = model
         self._batch = batch
 
-    async def __call__(self, call: Call, receive: Receive) -> Reply:
-        """The answer; raises what stops it."""
+    def admit(self, call: Call) -> None:
+        """Looks at all but the body. Raises what can be refused already."""
         if call.scope["method"] != "POST":
             raise HTTPException(405, headers={"Allow": "POST"})
         native = self._native
-        query = call.query()
-        served = call.served = native.engine.find(self._model, query.version)
-        codec = native.codec(served)
+        call.query = call.read_query()
+        call.served = native.engine.find(self._model, call.query.version)
         call.require_json()
+        call.require_length(native.limits)
+
+    def submit(self, call: Call, body: bytes, settled: Callable[[Ticket], object]) -> Ticket:
+        """Queues the rows of the body. Raises what is wrong with them, or with the queue."""
+        served, native = call.served, self._native
+        if served is None:
+            raise NotReady
         deadline_s = call.deadline_s()
-        body = await call.body(receive, native.limits)
         began = clock()
+        codec = native.codec(served)
         rows = call.rows = codec.batch(body) if self._batch else codec.single(body)
         call.findings = served.check(rows)
         call.decode_s = clock() - began
-        result = call.result = await self._result(call, served, rows, query, deadline_s)
+        return native.engine.submit(
+            served, rows, settled, probabilities=call.query.probabilities, deadline_s=deadline_s
+        )
+
+    def withdraw(self, call: Call, ticket: Ticket) -> None:
+        """The client went away."""
+        if call.served is not None:
+            self._native.engine.withdraw(call.served, ticket)
+
+    def reply(self, call: Call, ticket: Ticket) -> Reply:
+        """The answer for a settled ticket. Raises the error that it was settled with."""
+        served, result = call.served, ticket.result
+        if served is None or result is None:
+            raise ticket.error or NotReady()
         began = clock()
-        reply = self._reply(call, served, result, codec.predictions(result))
+        call.result = result
+        reply = self._reply(call, served, result, self._native.codec(served).predictions(result))
         call.encode_s = clock() - began
         return reply
-
-    async def _result(
-        self, call: Call, served: ServedVersion, rows: Rows, query: Query, deadline_s: float | None
-    ) -> Result:
-        engine = self._native.engine
-        ticket = engine.submit(served, rows, probabilities=query.probabilities, deadline_s=deadline_s)
-        call.scope[GONE] = partial(engine.withdraw, served, ticket)
-        return await ticket.future
 
     def _reply(self, call: Call, served: ServedVersion, result: Result, predictions: list[object]) -> Reply:
         ends = (round(call.elapsed() * 1000, 3), timestamp(), served.model, served.version)
@@ -96,26 +110,25 @@ class Endpoint:
 
 
 class Native:
-    """The lane: one look-up from a path to its endpoint."""
+    """From a path to its endpoint, for the default model and for every one by name."""
 
     def __init__(self, engine: Engine, limits: Limits) -> None:
         self.engine = engine
         self.limits = limits
         self._codecs: dict[ServedVersion, Codec] = {}
-        self._default = self._endpoints("", None)
-        self._endpoints_by_path = dict(self._default)
+        self._endpoints: dict[str, Endpoint] = {}
+        self.update(())
 
     def update(self, models: Iterable[str]) -> None:
         """Makes the paths of these models."""
         self._codecs.clear()
-        named = {
-            path: endpoint for model in models for path, endpoint in self._endpoints(f"/models/{model}", model).items()
-        }
-        self._endpoints_by_path = self._default | named
+        self._endpoints = self._make("", "", None)
+        for model in models:
+            self._endpoints |= self._make(f"/models/{model}", "/models/{name}", model)
 
     def endpoint(self, path: str) -> Endpoint | None:
         """Who answers `path`; a model that is not there has an endpoint too, which says so."""
-        found = self._endpoints_by_path.get(path)
+        found = self._endpoints.get(path)
         if found is None and path.startswith("/models/") and (match := NAMED.fullmatch(path)):
             return Endpoint(self, f"/models/{{name}}/{match[2]}", match[1], batch=match[2] == "predict-batch")
         return found
@@ -126,9 +139,7 @@ class Native:
             codec = self._codecs[served] = Codec(served, self.limits)
         return codec
 
-    def _endpoints(self, prefix: str, model: str | None) -> dict[str, Endpoint]:
-        route = "/models/{name}" if prefix else ""
-        return {
-            f"{prefix}/predict": Endpoint(self, f"{route}/predict", model, batch=False),
-            f"{prefix}/predict-batch": Endpoint(self, f"{route}/predict-batch", model, batch=True),
-        }
+    def _make(self, prefix: str, template: str, model: str | None) -> dict[str, Endpoint]:
+        single = Endpoint(self, f"{template}/predict", model, batch=False)
+        batch = Endpoint(self, f"{template}/predict-batch", model, batch=True)
+        return {f"{prefix}/predict": single, f"{prefix}/predict-batch": batch}

@@ -5,31 +5,25 @@ on for a bounded while, so that the client gets the answer and not a reset conne
 because this leans on its insides.
 """
 
-import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
+from itertools import chain
 from typing import Any
 
 import httptools
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
-from penstock.config import Limits
 from penstock.errors import HeadersTooLarge, MalformedRequest, RequestError, SlowRequest
-
-ARRIVED = "penstock.arrived"
-"""Key of the scope: when the first byte of the request came, in seconds of time.perf_counter."""
-GONE = "penstock.gone"
-"""Key of the scope: what to call when the client goes away before its answer."""
-REFUSED = "penstock.refused"
-"""Key of the scope: the error with which to answer a request whose body will not arrive whole."""
+from penstock.interface.lane import Exchange, Lane
+from penstock.interface.native import Reply
+from penstock.interface.scope import ARRIVED, GONE, REFUSED, clock
 
 SWEEP_S = 0.25  # how often `sweep` is called
 DISCARD_BYTES = 4 * 2**20
 DISCARD_S = 2.0
 QUIET_S = 0.5  # silence after which a draining connection is taken to have no request under way
 
-clock = time.perf_counter
-Refuse = Callable[[RequestError], tuple[int, Iterable[tuple[bytes, bytes]], bytes]]
-"""Accounts for a request that never reached the application; gives the status, headers and body of its answer."""
+CLOSE = (b"connection", b"close")
+Headers = Iterable[tuple[bytes, bytes]]
 
 
 class Protocol(HttpToolsProtocol):
@@ -39,11 +33,11 @@ class Protocol(HttpToolsProtocol):
     of a request, then its body, then the answer, then silence again.
     """
 
-    def __init__(self, *args: Any, limits: Limits, refuse: Refuse, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, lane: Lane, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._limits = limits
-        self._refuse = refuse
-        self._due: float | None = clock() + limits.header_s
+        self._lane = lane
+        self._limits = lane.limits
+        self._due: float | None = clock() + self._limits.header_s
         self._silent = True
         self._whole = True
         self._head_bytes = 0
@@ -56,7 +50,9 @@ class Protocol(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         cycle = self.cycle
         super().connection_lost(exc)
-        if cycle is not None and not cycle.response_complete and (gone := cycle.scope.get(GONE)) is not None:
+        if isinstance(cycle, Exchange):
+            cycle.gone()
+        elif cycle is not None and not cycle.response_complete and (gone := cycle.scope.get(GONE)) is not None:
             gone()
 
     def data_received(self, data: bytes) -> None:
@@ -107,13 +103,16 @@ class Protocol(HttpToolsProtocol):
             return
         self._due = clock() + self._limits.body_s
         self._head_bytes = -1
-        super().on_headers_complete()
+        if not self._enter_lane():
+            super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
         if self._refused:
             return
         if self.cycle.response_complete:
             self._discard(len(body))
+        elif isinstance(self.cycle, Exchange):
+            self.cycle.take(body)
         else:
             super().on_body(body)
 
@@ -124,20 +123,70 @@ class Protocol(HttpToolsProtocol):
         answered = self.cycle.response_complete
         self._due = clock() + self._limits.idle_s if answered else None
         self._silent = answered
-        super().on_message_complete()
+        if isinstance(self.cycle, Exchange):
+            if not answered:
+                self.cycle.end()
+        else:
+            super().on_message_complete()
 
     def on_response_complete(self) -> None:
         """As uvicorn's, but without a timer for each answer: the sweep sees to idle connections."""
         self.server_state.total_requests += 1
         if self.transport.is_closing():
             return
-        self.flow.resume_reading()
+        if not self.flow.write_paused:
+            self.flow.resume_reading()
         if self.pipeline:
             cycle, app = self.pipeline.pop()
             self._start_asgi_task(cycle, app)
         elif self._whole:
             self._silent = True
             self._due = clock() + (QUIET_S if self._draining else self._limits.idle_s)
+
+    # ---------------------------------------------------------------- the lane
+    def _enter_lane(self) -> bool:
+        """Makes an exchange of the request, if it is a plain one for a prediction and its turn has come."""
+        if self.cycle is not None and not self.cycle.response_complete:
+            return False  # uvicorn queues what is pipelined
+        path, _, query = self.url.partition(b"?")
+        endpoint = self._lane.endpoint(path.decode("latin-1"))
+        if endpoint is None or self.expect_100_continue or self.parser.should_upgrade():
+            return False
+        self.scope["method"] = self.parser.get_method().decode("ascii")
+        self.scope["query_string"] = query
+        exchange = Exchange(self._lane, endpoint, self.scope, self.server_state.default_headers, self)
+        exchange.keep_alive = self.parser.should_keep_alive()
+        self.cycle = exchange  # type: ignore[assignment] # in all that matters to uvicorn
+        exchange.begin()
+        return True
+
+    def respond(self, exchange: Exchange, reply: Reply) -> None:
+        """Writes a whole answer at once: one system call where the messages of ASGI cost two."""
+        if exchange.response_complete:
+            return
+        exchange.response_complete = True
+        if exchange.disconnected:
+            return
+        lines = [STATUS_LINE[reply.status]]
+        for name, value in chain(exchange.default_headers, reply.headers):
+            lines += (name, b": ", value, b"\r\n")
+        if CLOSE in exchange.default_headers:
+            exchange.keep_alive = False
+        elif not exchange.keep_alive:
+            lines.append(b"connection: close\r\n")
+        self.transport.write(b"".join([*lines, b"\r\n", reply.body]))
+        if not exchange.keep_alive:
+            self.transport.close()
+        self.on_response_complete()
+
+    def pause_writing(self) -> None:
+        """A client that does not read its answers is not read from."""
+        super().pause_writing()
+        self.flow.pause_reading()
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        self.flow.resume_reading()
 
     # ---------------------------------------------------------------- refusals
     def _count_head(self, size: int) -> None:
@@ -158,18 +207,20 @@ class Protocol(HttpToolsProtocol):
         self._refused = True
         self._due = clock() + DISCARD_S
         if self.cycle is None or self.cycle.response_complete:
-            self._answer(*self._refuse(error))
+            self._answer(*self._lane.refused(error))
             return
         self.cycle.keep_alive = False
         if not self.cycle.more_body:
             self._due = None  # what came was whole, and its answer is on the way; only what followed it is wrong
+        elif isinstance(self.cycle, Exchange):
+            self.cycle.fail(error)
         else:
             self.cycle.scope[REFUSED] = error  # type: ignore[typeddict-unknown-key]
             self.cycle.message_event.set()
 
-    def _answer(self, status: int, headers: Iterable[tuple[bytes, bytes]], body: bytes) -> None:
+    def _answer(self, status: int, headers: Headers, body: bytes) -> None:
         """Writes an answer and half-closes: the client reads it to its end whatever it is still sending."""
-        own = [*headers, (b"connection", b"close")]
+        own = [*headers, CLOSE]
         defaults = [pair for pair in self.server_state.default_headers if pair[0] != b"connection"]
         lines = [b"%b: %b\r\n" % pair for pair in (*defaults, *own)]
         self.transport.write(b"".join([STATUS_LINE[status], *lines, b"\r\n", body]))

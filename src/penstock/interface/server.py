@@ -15,17 +15,17 @@ from typing import Any
 import uvicorn
 from uvicorn.server import ServerState
 
-from penstock.config import Limits
-from penstock.interface.protocol import SWEEP_S, Protocol, Refuse, clock
+from penstock.interface.lane import Lane
+from penstock.interface.protocol import CLOSE, SWEEP_S, Protocol
+from penstock.interface.scope import clock
 
-CLOSE = (b"connection", b"close")
 BACKLOG = 2048
 
 
 class HttpServer:
     """Serves `app` on any number of listeners, on the running event loop."""
 
-    def __init__(self, app: Any, limits: Limits, refuse: Refuse) -> None:
+    def __init__(self, app: Any, lane: Lane) -> None:
         config = uvicorn.Config(
             app,
             http=Protocol,
@@ -40,7 +40,7 @@ class HttpServer:
         config.load()
         self._state = ServerState()
         self._connect: Callable[[], asyncio.Protocol] = partial(
-            Protocol, config=config, server_state=self._state, app_state={}, limits=limits, refuse=refuse
+            Protocol, config=config, server_state=self._state, app_state={}, lane=lane
         )
         self._loop = asyncio.get_running_loop()
         self._listeners: list[tuple[socket.socket, asyncio.AbstractServer]] = []

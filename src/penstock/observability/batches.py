@@ -1,5 +1,6 @@
 """What is counted of each batch that a host has answered."""
 
+from collections import Counter as Counts
 from collections.abc import Mapping
 
 from penstock.model.signature import Signature
@@ -35,7 +36,7 @@ class BatchMeter:
         self._duration.observe(seconds)
         self._rows.value += rows
         if self._predicted and (chosen := raw.get(self._output.name)) is not None:
-            for index in chosen.cast("i"):
-                self._predicted.get(index, self._other).value += 1
+            for index, times in Counts(chosen.cast("i").tolist()).items():
+                self._predicted.get(index, self._other).value += times
         if self._confidence and (confidence := raw.get("confidence")) is not None:
             self._confidence.observe_many(confidence)

@@ -1,0 +1,12 @@
+"""What the protocol, the lane and the application tell each other in the ASGI scope, and the clock they share."""
+
+import time
+
+ARRIVED = "penstock.arrived"
+"""When the first byte of the request came, in seconds of `clock`."""
+GONE = "penstock.gone"
+"""What to call when the client goes away before its answer."""
+REFUSED = "penstock.refused"
+"""The error with which to answer a request whose body will not arrive whole."""
+
+clock = time.perf_counter
