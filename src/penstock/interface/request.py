@@ -1,0 +1,215 @@
+"""The slow and precise reading of a prediction's body: exactly what is wrong with it, and what to send instead.
+
+The lane decodes bodies with a strict typed decoder that says no without much of a reason. What it refused comes here.
+`check` is the definition of a body that fits:
+
+    {"features": row} or {"batch": [row, …]}     a row is a list of values in order, or an object by name
+
+A model whose one field is a tensor takes that tensor itself where others take the list. Of a key given twice the last
+counts, provided that each of them fits. 400 goes before 422, and reading ends at the tenth problem.
+"""
+
+import re
+from collections.abc import Iterator
+from itertools import islice
+from typing import Any, NamedTuple
+
+import msgspec
+
+from penstock.config import Limits
+from penstock.errors import (
+    InvalidRequest,
+    MalformedRequest,
+    NotFinite,
+    Problem,
+    RaggedBatch,
+    RequestError,
+    WrongFeatureCount,
+)
+from penstock.interface.errors import MOST_PROBLEMS, clip
+from penstock.interface.values import NOUNS, Loc, Shape, all_fit, problems_of, settled, where
+from penstock.model.signature import Field, Signature
+
+_TO_NEXT_LIST = re.compile(rb'(?:[^"\[{]++|"[^"\\]*+(?:\\.[^"\\]*+)*+"?)*+(?:[\[{]|\Z)', re.DOTALL)
+_NOT_A_NUMBER = re.compile(rb"-?(NaN|nan|Infinity|inf)")
+_BYTE = re.compile(r"\(byte (\d+)\)")
+
+
+class Form(NamedTuple):
+    """What a body of this request must look like: its only key, and the values of a row in order."""
+
+    key: str
+    fields: tuple[Field, ...]
+    rows: int
+
+    @property
+    def is_tensor(self) -> bool:
+        """Whether a row is the one tensor itself rather than a list of values."""
+        return len(self.fields) == 1 and bool(self.fields[0].shape)
+
+    @property
+    def is_uniform(self) -> bool:
+        """Whether one field stands for all of them, so that a row can be looked at as a whole."""
+        first = self.fields[0]
+        return all(f.dtype == first.dtype and not f.shape and f.unknown == "warn" for f in self.fields)
+
+    @property
+    def most_lists(self) -> int | None:
+        """How many lists and objects a body in order may hold; None where lengths may vary."""
+        lists = 0
+        for field in self.fields:
+            width = 1
+            for length in field.shape:
+                if length is None:
+                    return None
+                lists += width
+                width *= length
+        return 2 + self.rows * (1 + lists)
+
+
+def form_of(signature: Signature, *, batch: bool, limits: Limits) -> Form:
+    return Form("batch" if batch else "features", signature.inputs, limits.rows if batch else 1)
+
+
+def explain(body: bytes, signature: Signature, *, batch: bool, limits: Limits) -> RequestError:
+    """The error that the sender of `body`, which the lane's decoder refused, is to read."""
+    form = form_of(signature, batch=batch, limits=limits)
+    try:
+        error = _check(_decode(body, form), form)
+    except RequestError as exc:
+        return exc
+    return error or _invalid([Problem((form.key,), "A key of the body is given twice; send each of them once.")])
+
+
+def check(body: Any, signature: Signature, *, batch: bool, limits: Limits) -> RequestError | None:
+    """What is wrong with a decoded body, or None when it is one that the model takes."""
+    return _check(body, form_of(signature, batch=batch, limits=limits))
+
+
+def _check(body: Any, form: Form) -> RequestError | None:
+    try:
+        problems = list(islice(_body(body, form), MOST_PROBLEMS))
+    except MalformedRequest as error:
+        return error
+    return _invalid(problems) if problems else None
+
+
+def _invalid(problems: list[Problem]) -> InvalidRequest:
+    first = f"At {where(problems[0].loc)}: {problems[0].msg}"
+    return InvalidRequest(first if len(problems) == 1 else f"{first} See `errors` for the rest.", problems)
+
+
+# ------------------------------------------------------------------ from bytes
+def _decode(body: bytes, form: Form) -> Any:
+    if not body.strip():
+        raise MalformedRequest(f'The body is empty; send {{"{form.key}": …}}.')
+    try:
+        if _is_swollen(body, form):
+            msgspec.json.decode(body, type=msgspec.Raw)  # reads, and keeps nothing
+            raise _invalid([Problem((form.key,), f"Send no more than {form.rows} rows of {len(form.fields)} values.")])
+        return msgspec.json.decode(body)
+    except RecursionError:
+        raise MalformedRequest("The body is nested too deeply.") from None
+    except UnicodeDecodeError:
+        raise MalformedRequest("The body is not UTF-8.") from None
+    except msgspec.ValidationError:  # an untyped decoder has no other complaint than range
+        raise NotFinite("A number in the body is too large.") from None
+    except msgspec.DecodeError as error:
+        raise _malformed(body, str(error)) from None
+
+
+def _is_swollen(body: bytes, form: Form) -> bool:
+    """Whether decoding would make many more lists than any body in order has: 16 MiB of `[],` take seconds."""
+    most = form.most_lists
+    if most is None or body.count(b"[") + body.count(b"{") <= most:
+        return False
+    return any(islice(_TO_NEXT_LIST.finditer(body), most + 2, None))  # the end of the body counts as up to two
+
+
+def _malformed(body: bytes, reason: str) -> MalformedRequest:
+    byte = _BYTE.search(reason)
+    if byte is None:
+        return MalformedRequest("The body is not valid JSON: it ends too early.")
+    at = int(byte[1])
+    if any(at - 2 <= token.end() and token.start() <= at for token in _NOT_A_NUMBER.finditer(body, max(0, at - 10))):
+        return NotFinite("NaN and infinity are not JSON; send finite numbers, or null where the field takes it.")
+    return MalformedRequest(f"The body is not valid JSON: look at byte {at}.")
+
+
+# ------------------------------------------------------------------ from decoded values
+def _body(body: Any, form: Form) -> Iterator[Problem]:
+    if not isinstance(body, dict):
+        yield Problem((), f'Send an object: {{"{form.key}": …}}.')
+        return
+    others = (key for key in body if key != form.key)
+    yield from (Problem((), f"There is no key {_named(key)}; send {form.key} alone.") for key in others)
+    if form.key not in body:
+        yield Problem((form.key,), "This key is missing.")
+    elif form.key == "batch":
+        yield from _batch(body["batch"], form)
+    else:
+        yield from _row(body["features"], form, ("features",), _shapes(body["features"], form))
+
+
+def _batch(rows: Any, form: Form) -> Iterator[Problem]:
+    if not isinstance(rows, list):
+        yield Problem(("batch",), f"Send a list of rows, not {_noun(rows)}.")
+    elif not 1 <= len(rows) <= form.rows:
+        yield Problem(("batch",), f"Send from 1 to {form.rows} rows; these are {len(rows)}.")
+    else:
+        _refuse_ragged(rows, form)
+        shapes = _shapes(rows[0], form)
+        for i, row in enumerate(rows):
+            yield from _row(row, form, ("batch", i), shapes)
+
+
+def _refuse_ragged(rows: list[Any], form: Form) -> None:
+    kinds = set(map(type, rows))
+    if {list, dict} <= kinds:
+        raise RaggedBatch("Send the rows of a batch all as lists or all as objects.")
+    if len({len(row) for row in rows if isinstance(row, list)}) > 1:
+        wanted = "" if form.is_tensor else f": {len(form.fields)} values each"
+        raise RaggedBatch(f"Send rows of one length{wanted}.")
+
+
+def _shapes(row: Any, form: Form) -> list[Shape]:
+    """The shape of each field in this request, which its first row decides where the signature does not."""
+    if isinstance(row, dict):
+        return [settled(field.shape, row.get(field.name)) for field in form.fields]
+    if form.is_tensor:
+        return [settled(form.fields[0].shape, row)]
+    values = row if isinstance(row, list) and len(row) == len(form.fields) else [None] * len(form.fields)
+    return [settled(field.shape, value) for field, value in zip(form.fields, values, strict=True)]
+
+
+def _row(row: Any, form: Form, loc: Loc, shapes: list[Shape]) -> Iterator[Problem]:
+    if isinstance(row, dict):
+        yield from _object(row, form, loc, shapes)
+    elif form.is_tensor:
+        yield from problems_of(form.fields[0], row, loc, shapes[0])
+    elif not isinstance(row, list):
+        yield Problem(loc, f"Send a list of {len(form.fields)} values or an object by name, not {_noun(row)}.")
+    elif len(row) != len(form.fields):
+        raise WrongFeatureCount(f"Send {len(form.fields)} values at {where(loc)}; these are {len(row)}.")
+    elif not (form.is_uniform and all_fit(form.fields[0], row)):
+        for i, (field, value) in enumerate(zip(form.fields, row, strict=True)):
+            yield from problems_of(field, value, (*loc, i), shapes[i])
+
+
+def _object(row: dict[str, Any], form: Form, loc: Loc, shapes: list[Shape]) -> Iterator[Problem]:
+    names = {field.name for field in form.fields}
+    yield from (Problem(loc, f"There is no field {_named(key)}.") for key in row if key not in names)
+    for field, shape in zip(form.fields, shapes, strict=True):
+        if field.name in row:
+            yield from problems_of(field, row[field.name], (*loc, field.name), shape)
+        else:
+            yield Problem((*loc, field.name), "This field is missing.")
+
+
+def _noun(value: Any) -> str:
+    return "null" if value is None else NOUNS[type(value)]
+
+
+def _named(key: str) -> str:
+    """A name that was sent, made harmless."""
+    return "'" + clip(re.sub(r"[^\w .-]", "?", key[:40]), 30) + "'"

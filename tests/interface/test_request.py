@@ -1,0 +1,213 @@
+"""The status rules of a body, to the letter: a table of bodies and what is said about them."""
+
+import time
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from penstock.config import Limits
+from penstock.errors import InvalidRequest, RequestError
+from penstock.interface.errors import error_response
+from penstock.interface.request import check, explain
+from penstock.model.signature import Field, Output, OutputField, Signature
+
+OUTPUT = Output(fields=(OutputField(name="prediction"),))
+LIMITS = Limits(rows=3)
+
+
+def signature(*fields: Field) -> Signature:
+    return Signature(inputs=fields, output=OUTPUT)
+
+
+PAIR = signature(Field(name="a"), Field(name="b"))
+MIXED = signature(
+    Field(name="age", dtype="int8", nullable=True),
+    Field(name="colour", dtype="string", categories=("red", "green"), unknown="refuse"),
+    Field(name="on", dtype="bool"),
+)
+INT64 = signature(Field(name="n", dtype="int64"))
+FLOAT32 = signature(Field(name="x", dtype="float32"))
+FLOAT16 = signature(Field(name="x", dtype="float16"))
+TEXT = signature(Field(name="text", dtype="string", nullable=True))
+IMAGE = signature(Field(name="image", dtype="float32", shape=(2, 3)))
+SIGNAL = signature(Field(name="signal", shape=(None, 2)), Field(name="gain"))
+
+FITS: list[tuple[Signature, str]] = [
+    (PAIR, '{"features":[1,2.5]}'),
+    (PAIR, ' {\n "features" : [ 1 , 2 ] } '),
+    (PAIR, '{"features":{"b":1,"a":2}}'),
+    (PAIR, '{"features":[1e308,-0.0]}'),
+    (PAIR, '{"features":["x"],"features":[1,2]}'),  # the last of two counts
+    (PAIR, '{"batch":[[1,2],[3,4],[5,6]]}'),
+    (PAIR, '{"batch":[{"a":1,"b":2}]}'),
+    (MIXED, '{"features":[5.0,"red",true]}'),
+    (MIXED, '{"features":[null,"green",false]}'),
+    (MIXED, '{"features":{"age":-128,"colour":"red","on":true}}'),
+    (INT64, '{"features":[9223372036854775807]}'),
+    (INT64, '{"features":[9007199254740991.0]}'),
+    (FLOAT32, '{"features":[3.4028235677973362e38]}'),  # rounds to the largest float32
+    (FLOAT16, '{"features":[65519.99]}'),
+    (TEXT, '{"features":["NaN"]}'),
+    (TEXT, '{"features":[null]}'),
+    (TEXT, '{"features":{"text":""}}'),
+    (IMAGE, '{"features":[[1,2,3],[4,5,6]]}'),
+    (IMAGE, '{"features":{"image":[[1,2,3],[4,5,6]]}}'),
+    (IMAGE, '{"batch":[[[1,2,3],[4,5,6]]]}'),
+    (SIGNAL, '{"features":[[[1,2],[3,4],[5,6]],0.5]}'),
+    (SIGNAL, '{"batch":[[[[1,2]],0.5],[[[3,4]],1]]}'),
+]
+
+REFUSED: list[tuple[Signature, str | bytes, int, str]] = [
+    # not JSON
+    (PAIR, "", 400, "malformed_request"),
+    (PAIR, "{", 400, "malformed_request"),
+    (PAIR, '{"features":[1,2]', 400, "malformed_request"),
+    (PAIR, '{"features":[1,2,]}', 400, "malformed_request"),
+    (PAIR, '{"features":[01,2]}', 400, "malformed_request"),
+    (PAIR, '{"features":[1,2]} x', 400, "malformed_request"),
+    (PAIR, b'\xef\xbb\xbf{"features":[1,2]}', 400, "malformed_request"),
+    (PAIR, '{"features":[1,2]}'.encode("utf-16"), 400, "malformed_request"),
+    (TEXT, b'{"features":["\xff"]}', 400, "malformed_request"),
+    (TEXT, r'{"features":["\ud800"]}', 400, "malformed_request"),
+    (PAIR, '{"features":' + "[" * 99_999 + "]" * 99_999 + "}", 400, "malformed_request"),
+    # wrong number of features
+    (PAIR, '{"features":[1]}', 400, "wrong_feature_count"),
+    (PAIR, '{"features":[1,2,3]}', 400, "wrong_feature_count"),
+    (PAIR, '{"features":[]}', 400, "wrong_feature_count"),
+    (PAIR, '{"batch":[[1,2,3],[4,5,6]]}', 400, "wrong_feature_count"),
+    (IMAGE, '{"features":[[1,2,3]]}', 400, "wrong_feature_count"),
+    (IMAGE, '{"features":[[1,2],[3,4]]}', 400, "wrong_feature_count"),
+    (SIGNAL, '{"features":[[],1]}', 400, "wrong_feature_count"),
+    # ragged
+    (PAIR, '{"batch":[[1,2],[3]]}', 400, "ragged_batch"),
+    (PAIR, '{"batch":[[1,2],{"a":3,"b":4}]}', 400, "ragged_batch"),
+    (SIGNAL, '{"batch":[[[[1,2]],1],[[[1,2],[3,4]],1]]}', 400, "ragged_batch"),
+    # not finite
+    (PAIR, '{"features":[NaN,2]}', 400, "not_finite"),
+    (PAIR, '{"features":[1,-Infinity]}', 400, "not_finite"),
+    (PAIR, '{"features":[1,nan]}', 400, "not_finite"),
+    (PAIR, '{"features":[1,1e400]}', 400, "not_finite"),
+    (PAIR, '{"features":[1,1' + "0" * 400 + "]}", 400, "not_finite"),
+    (PAIR, '{"features":[1,1' + "0" * 9000 + "]}", 400, "not_finite"),
+    (FLOAT32, '{"features":[1e39]}', 400, "not_finite"),
+    (FLOAT32, '{"features":[3.4028235677973366e38]}', 400, "not_finite"),
+    (FLOAT16, '{"features":[-65520]}', 400, "not_finite"),
+    (IMAGE, '{"features":[[1,2,3],[4,5,1e39]]}', 400, "not_finite"),
+    # the wrong shape
+    (PAIR, "[1,2]", 422, "invalid_request"),
+    (PAIR, "null", 422, "invalid_request"),
+    (PAIR, "{}", 422, "invalid_request"),
+    (PAIR, '{"features":null}', 422, "invalid_request"),
+    (PAIR, '{"features":5}', 422, "invalid_request"),
+    (PAIR, '{"features":[1,2],"more":1}', 422, "invalid_request"),
+    (PAIR, '{"features":{"a":1}}', 422, "invalid_request"),
+    (PAIR, '{"features":{"a":1,"b":2,"c":3}}', 422, "invalid_request"),
+    (PAIR, '{"features":["x",2],"features":[1,"y"]}', 422, "invalid_request"),
+    (PAIR, '{"batch":[]}', 422, "invalid_request"),
+    (PAIR, '{"batch":[[1,2],[1,2],[1,2],[1,2]]}', 422, "invalid_request"),
+    (PAIR, '{"batch":{"a":1}}', 422, "invalid_request"),
+    (PAIR, '{"batch":[[1,2],3]}', 422, "invalid_request"),
+    (IMAGE, '{"features":[1,2]}', 422, "invalid_request"),
+    (TEXT, '{"features":"a text"}', 422, "invalid_request"),
+    # the wrong types
+    (PAIR, '{"features":["1",2]}', 422, "invalid_request"),
+    (PAIR, '{"features":["NaN",2]}', 422, "invalid_request"),
+    (PAIR, '{"features":[true,2]}', 422, "invalid_request"),
+    (PAIR, '{"features":[null,2]}', 422, "invalid_request"),
+    (PAIR, '{"features":[[1],2]}', 422, "invalid_request"),
+    (MIXED, '{"features":[5.5,"red",true]}', 422, "invalid_request"),
+    (MIXED, '{"features":[128,"red",true]}', 422, "invalid_request"),
+    (MIXED, '{"features":[1,"blue",true]}', 422, "invalid_request"),
+    (MIXED, '{"features":[1,"red",1]}', 422, "invalid_request"),
+    (MIXED, '{"features":[1,7,true]}', 422, "invalid_request"),
+    (INT64, '{"features":[9223372036854775808]}', 422, "invalid_request"),
+    (INT64, '{"features":[9007199254740993.0]}', 422, "invalid_request"),  # a float cannot tell it from ..992
+    (INT64, '{"features":[1e30]}', 422, "invalid_request"),
+    (IMAGE, '{"features":[[1,2,3],[4,5,null]]}', 422, "invalid_request"),
+]
+
+
+def read(sig: Signature, body: str | bytes) -> RequestError:
+    raw = body.encode() if isinstance(body, str) else body
+    return explain(raw, sig, batch=b'"batch"' in raw, limits=LIMITS)
+
+
+@pytest.mark.parametrize(("sig", "body"), FITS, ids=[body for _, body in FITS])
+def test_nothing_is_wrong_with_a_body_that_fits(sig: Signature, body: str) -> None:
+    assert check(msgspec.json.decode(body), sig, batch='"batch"' in body, limits=LIMITS) is None
+
+
+@pytest.mark.parametrize(("sig", "body", "status", "code"), REFUSED, ids=[str(r[1])[:60] for r in REFUSED])
+def test_a_body_that_does_not_fit_has_its_status(sig: Signature, body: str | bytes, status: int, code: str) -> None:
+    answer = error_response(read(sig, body), "r")
+    told = msgspec.json.decode(answer.body)
+    assert (answer.status, told["code"]) == (status, code)
+    assert told["detail"].endswith(".")
+    assert ("errors" in told) == (status == 422)
+
+
+SENTENCES = [
+    (PAIR, '{"features":["1",2]}', ["features", 0], "Send a number, not a string."),
+    (PAIR, '{"features":{"a":null,"b":2}}', ["features", "a"], "Send a number; null is not taken here."),
+    (PAIR, '{"batch":[[1,2],[3,true]]}', ["batch", 1, 1], "Send a number, not true or false."),
+    (PAIR, '{"features":{"a":1}}', ["features", "b"], "This field is missing."),
+    (MIXED, '{"features":[1,"blue",true]}', ["features", 1], "Send one of 'red', 'green'."),
+    (MIXED, '{"features":[200,"red",true]}', ["features", 0], "Send an int8 integer, from -128 to 127."),
+    (PAIR, "{}", ["features"], "This key is missing."),
+    (IMAGE, '{"features":7}', ["features"], "Send nested lists of shape (2, 3) here, not a number."),
+]
+
+
+@pytest.mark.parametrize(("sig", "body", "loc", "msg"), SENTENCES, ids=[s[1] for s in SENTENCES])
+def test_a_problem_says_where_it_is_and_what_to_send(sig: Signature, body: str, loc: list[Any], msg: str) -> None:
+    assert msgspec.json.decode(error_response(read(sig, body), "r").body)["errors"] == [{"loc": loc, "msg": msg}]
+
+
+def test_malformed_goes_before_invalid() -> None:
+    assert read(FLOAT32, '{"batch":[["x"],[1e39]]}').code == "not_finite"
+
+
+def test_reading_ends_at_the_tenth_problem() -> None:
+    wide = signature(*[Field(name=f"f{i}") for i in range(100)])
+    error = read(wide, msgspec.json.encode({"features": ["x"] * 100}))
+    assert isinstance(error, InvalidRequest)
+    assert [problem.loc for problem in error.problems] == [("features", i) for i in range(10)]
+
+
+KEYS = st.sampled_from(["features", "batch", "a", "b"]) | st.text(max_size=20)
+SECRET = "s3cr3t" * 20
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.just(SECRET),
+    lambda inner: st.lists(inner, max_size=5) | st.dictionaries(KEYS, inner, max_size=5),
+)
+
+
+@given(body=JSON | st.dictionaries(KEYS, JSON), batch=st.booleans(), sig=st.sampled_from([PAIR, MIXED, IMAGE, SIGNAL]))
+def test_no_answer_repeats_a_value_or_grows(body: Any, batch: bool, sig: Signature) -> None:
+    answer = error_response(explain(msgspec.json.encode(body), sig, batch=batch, limits=LIMITS), "r").body
+    assert b"s3cr3t" not in answer
+    assert len(answer) < 2048
+
+
+@given(body=st.binary(max_size=200))
+def test_any_bytes_are_answered(body: bytes) -> None:
+    assert error_response(explain(body, PAIR, batch=False, limits=LIMITS), "r").status in (400, 422)
+
+
+def test_a_strange_key_is_named_harmlessly() -> None:
+    answer = error_response(read(PAIR, r'{"features":[1,2],"<b>\u0000\u202e' + "x" * 999 + '":1}'), "r").body
+    assert b"<" not in answer
+    assert b"\\u" not in answer
+    assert len(answer) < 500
+
+
+@pytest.mark.parametrize("unit", [b"[],", b"{},", b'"[",', b"[[[[[[]]]]]],"])
+def test_megabytes_of_lists_are_refused_without_making_them(unit: bytes) -> None:
+    """Decoded generically these would take seconds and hundreds of megabytes."""
+    body = b'{"batch":[' + unit * (2**23 // len(unit)) + b"1]}"
+    began = time.perf_counter()
+    assert explain(body, PAIR, batch=True, limits=Limits(rows=1000)).code == "invalid_request"
+    assert time.perf_counter() - began < 1
