@@ -1,0 +1,221 @@
+"""The lane: a prediction is answered alike whichever way it comes, in its turn, and only to who still waits."""
+
+import asyncio
+import json
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from penstock.config import Limits, Logs, Model, Settings
+from penstock.inference.engine import Engine
+from penstock.inference.outputs import Outputs
+from penstock.inference.versions import ServedVersion, Versions
+from penstock.interface.accounts import Accounts
+from penstock.interface.app import App
+from penstock.interface.lane import Lane
+from penstock.interface.native import Native
+from penstock.interface.server import HttpServer
+from penstock.model.control import Loaded, ModelState, VersionState
+from penstock.model.signature import Field, Output, OutputField, Signature
+from penstock.observability.logs import open_log
+from penstock.observability.metrics import Figures
+from penstock.testing import FakeHost
+
+pytestmark = pytest.mark.anyio
+
+SIGNATURE = Signature(
+    inputs=(Field(name="a", range=(0, 10)), Field(name="b")),
+    output=Output(fields=(OutputField(name="prediction", classes=("no", "yes")),), probabilities=True),
+)
+LOADED = Loaded(signature=SIGNATURE, sha256="0" * 64, bytes=1, runtime="fake", device="cpu")
+STATE = VersionState(version="1", state="ready", path="x", format="onnx", loaded=LOADED, live=1)
+SETTINGS = Settings(limits=Limits(body=2000, rows=5), models={"m": Model(path="x")})
+
+
+class World:
+    """A front without its process: the lane, the server, and a host that says yes where the first feature is odd."""
+
+    def __init__(self, port: int, log: Path, served: ServedVersion, app: App, figures: Figures) -> None:
+        self.port = port
+        self.log = log
+        self.app = app
+        self.figures = figures
+        self.batcher = served.batcher
+        self.host = FakeHost(served.batcher)
+        served.batcher.attach(self.host)
+        self.working: asyncio.Task[None] | None = None
+
+    async def work(self) -> None:
+        while True:
+            await asyncio.sleep(0)
+            if self.host.flights:
+                odd = [int(x) % 2 for t in self.host.flights[0].tickets for x in first_features(t.rows.columns[0])]
+                self.host.answer(Outputs([odd], [0.75] * len(odd), [[0.25, 0.75]] * len(odd), {}))
+
+    async def send(self, *requests: bytes) -> bytes:
+        reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
+        writer.write(b"".join(requests))
+        answers = b""
+        while answers.count(b"HTTP/1.1 ") < len(requests) or not answers.endswith(b"}"):
+            answers += await asyncio.wait_for(reader.read(65536), 5)
+        writer.close()
+        return answers
+
+    async def through_asgi(self, request: bytes) -> tuple[int, Any]:
+        head, _, body = request.partition(b"\r\n\r\n")
+        line, *lines = head.split(b"\r\n")
+        path, _, query = line.split()[1].partition(b"?")
+        scope = {
+            "type": "http", "method": line.split()[0].decode(), "path": path.decode(), "query_string": query,
+            "headers": [(name.lower(), value) for name, value in (each.split(b": ", 1) for each in lines)],
+        }  # fmt: skip
+        sent: list[Any] = []
+
+        async def receive() -> dict[str, Any]:
+            return {"type": "http.request", "body": body, "more_body": False}
+
+        async def send(message: Any) -> None:
+            sent.append(message)
+
+        await self.app(scope, receive, send)
+        return sent[0]["status"], timeless(json.loads(sent[1]["body"]))
+
+
+def first_features(column: Any) -> list[float]:
+    values: list[float] = memoryview(column).cast("d").tolist()
+    return values[::2]
+
+
+def timeless(body: dict[str, Any]) -> dict[str, Any]:
+    return {k: v for k, v in body.items() if k not in ("latency_ms", "timestamp", "request_id")}
+
+
+async def no_operations(scope: Any, receive: Any, send: Any) -> None:
+    await send({"type": "http.response.start", "status": 404, "headers": [(b"content-length", b"2")]})
+    await send({"type": "http.response.body", "body": b"{}"})
+
+
+@asynccontextmanager
+async def world(tmp_path: Path) -> AsyncIterator[World]:
+    figures = Figures()
+    log = open_log(Logs(format="json", file=str(tmp_path / "log")), "front-0")
+    versions = Versions(SETTINGS, figures, lambda host: None)
+    versions.update([ModelState(name="m", default="1", versions=(STATE,))])
+    native = Native(Engine(versions), SETTINGS.limits)
+    native.update(versions.models)
+    lane = Lane(native, Accounts(log, figures, "front-0"))
+    app = App(lane, no_operations)
+    server = HttpServer(app, lane)
+    listener = socket.create_server(("127.0.0.1", 0))
+    await server.listen(listener)
+    made = World(listener.getsockname()[1], tmp_path / "log", versions.find(None, None), app, figures)
+    made.working = asyncio.create_task(made.work())
+    try:
+        yield made
+    finally:
+        made.working.cancel()
+        await server.stop(0)
+        log.close()
+
+
+def post(path: str, body: bytes, *headers: bytes) -> bytes:
+    lines = [b"content-type: application/json", *headers] if b"content-type" not in b"".join(headers) else [*headers]
+    head = b"\r\n".join(
+        [b"POST " + path.encode() + b" HTTP/1.1", b"host: x", b"content-length: %d" % len(body), *lines]
+    )
+    return head + b"\r\n\r\n" + body
+
+
+ROW = b'{"features":[1,2]}'
+REQUESTS = [
+    post("/predict", ROW),
+    post("/predict?probabilities=true", ROW),
+    post("/models/m/predict", b'{"features":{"b":1,"a":2}}'),
+    post("/predict-batch", b'{"batch":[[1,2],[2,2],[3,1]]}'),
+    post("/predict-batch?probabilities=true&model_version=1", b'{"batch":[[1,2]]}'),
+    post("/predict", b'{"features":[1]}'),
+    post("/predict", b'{"features":[1,"x"]}'),
+    post("/predict", b"nonsense"),
+    post("/predict?probabilities=perhaps", ROW),
+    post("/predict?model_version=7", ROW),
+    post("/models/nobody/predict", ROW),
+    post("/predict-batch", b'{"batch":[]}'),
+    post("/predict", b" " * 3000),
+    post("/predict", ROW, b"content-type: text/html"),
+    post("/predict", ROW, b"x-request-timeout-ms: never"),
+    post("/predict", ROW, b"x-model-version: 3"),
+    post("/predict", ROW).replace(b"POST", b"PUT", 1),
+]
+
+
+@pytest.mark.parametrize("request_bytes", REQUESTS)
+async def test_straight_from_the_protocol_or_through_asgi_the_answer_is_the_same(
+    tmp_path: Path, request_bytes: bytes
+) -> None:
+    async with world(tmp_path) as front:
+        head, _, body = (await front.send(request_bytes)).partition(b"\r\n\r\n")
+        straight = int(head.split()[1]), timeless(json.loads(body))
+        assert straight == await front.through_asgi(request_bytes)
+
+
+async def test_pipelined_requests_are_answered_in_their_order(tmp_path: Path) -> None:
+    requests = [post("/predict", b'{"features":[%d,0]}' % n, b"x-request-id: r%d" % n) for n in range(20)]
+    async with world(tmp_path) as front:
+        answers = (await front.send(*requests)).split(b"HTTP/1.1 ")[1:]
+        assert [answer.split(b"x-request-id: ")[1].split()[0] for answer in answers] == [b"r%d" % n for n in range(20)]
+        assert [b'"yes"' in answer for answer in answers] == [n % 2 == 1 for n in range(20)]
+
+
+async def test_whoever_goes_away_leaves_the_queue_and_is_logged_as_499(tmp_path: Path) -> None:
+    async with world(tmp_path) as front:
+        assert front.working is not None
+        front.working.cancel()
+        _, first = await asyncio.open_connection("127.0.0.1", front.port)
+        first.write(post("/predict", ROW))
+        await until(lambda: bool(front.host.flights))
+        _, second = await asyncio.open_connection("127.0.0.1", front.port)
+        second.write(post("/predict", ROW))
+        await until(lambda: front.batcher.queued_rows == 1)
+        second.close()
+        await until(lambda: front.batcher.queued_rows == 0)
+        await until(lambda: [line["status"] for line in lines(front.log)] == [499])
+        first.close()
+
+
+async def test_the_log_line_and_the_figures_tell_what_happened(tmp_path: Path) -> None:
+    async with world(tmp_path) as front:
+        await front.send(post("/predict", b'{"features":[11,2]}', b"x-request-id: abc"))
+        await until(lambda: len(lines(front.log)) == 2)
+        odd, line = lines(front.log)
+        assert (odd["event"], odd["request_id"], odd["out_of_range"]) == ("unusual_input", "abc", {"a": 1})
+        told = {k: line[k] for k in ("event", "request_id", "model", "model_version", "rows", "input_shape", "status")}
+        assert told == {
+            "event": "prediction", "request_id": "abc", "model": "m", "model_version": "1", "rows": 1,
+            "input_shape": [1, 2], "status": 200,
+        }  # fmt: skip
+        assert (line["prediction"], line["confidence"]) == ("yes", 0.75)
+        counted = front.figures.snapshot()["counters"]
+        assert [["/predict", "m", "1", "200"], [1]] in [list(pair) for pair in counted["penstock_requests_total"]]
+        assert [["m", "1", "a"], [1]] in [list(pair) for pair in counted["penstock_feature_out_of_range_total"]]
+
+
+async def test_a_hostile_request_id_is_replaced(tmp_path: Path) -> None:
+    async with world(tmp_path) as front:
+        answer = await front.send(post("/predict", ROW, b"x-request-id: a b\tc"))
+        assert b"a b" not in answer
+
+
+def lines(log: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in log.read_text().splitlines()] if log.exists() else []
+
+
+async def until(done: Any) -> None:
+    for _ in range(500):
+        if done():
+            return
+        await asyncio.sleep(0.01)
+    raise AssertionError("it did not come to pass")
