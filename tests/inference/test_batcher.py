@@ -1,6 +1,6 @@
 """The queue and its batches: no ticket is lost, doubled, answered to another, or computed after its deadline."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 import pytest
 from hypothesis import given, settings
@@ -30,7 +30,7 @@ class World:
 
     def __init__(self, *, max_rows: int = 64, wait_ms: float = 0, queue: int = 4096, timeout_s: float = 30) -> None:
         self.timer = ManualTimer()
-        self.soon: list[object] = []
+        self.soon: list[Callable[[], None]] = []
         self.hung: list[Host] = []
         self.batches: list[int] = []
         self.settled: list[Ticket] = []
@@ -42,7 +42,7 @@ class World:
         )
         self.batcher = Batcher(model, timer=self.timer, soon=self._soon, meter=self, hung=self._on_hung)
 
-    def _soon(self, callback: object) -> None:
+    def _soon(self, callback: Callable[[], None]) -> None:
         self.soon.append(callback)
 
     def _on_hung(self, host: Host) -> None:
@@ -274,46 +274,64 @@ STEPS = st.lists(
 )
 
 
+class Story:
+    """A random course of events, told step by step."""
+
+    def __init__(self, max_rows: int, wait_ms: float) -> None:
+        self.world = World(max_rows=max_rows, wait_ms=wait_ms, queue=12, timeout_s=3)
+        self.hosts = [self.world.host()]
+        self.tickets: list[Ticket] = []
+
+    def submit(self, n: int) -> None:
+        ticket = self.world.ticket(len(self.tickets), rows=1 + n % 3, deadline_s=0.5 + n)
+        try:
+            self.world.batcher.submit(ticket)
+        except (QueueFull, NotReady):
+            return
+        self.tickets.append(ticket)
+
+    def answer(self, n: int) -> None:
+        if busy := [h for h in self.hosts if h.flights and not h.closed]:
+            echo(busy[n % len(busy)])
+
+    def fail(self, n: int) -> None:
+        if busy := [h for h in self.hosts if h.flights and not h.closed]:
+            busy[n % len(busy)].fail()
+
+    def die(self, n: int) -> None:
+        if living := [h for h in self.hosts if not h.closed]:
+            living[n % len(living)].die()
+
+    def attach(self, n: int) -> None:
+        self.hosts.append(FakeHost(self.world.batcher, 1 + n % 2))
+        self.world.batcher.attach(self.hosts[-1])
+
+    def withdraw(self, n: int) -> None:
+        if self.tickets:
+            self.world.batcher.withdraw(self.tickets[n % len(self.tickets)])
+
+    def advance(self, n: int) -> None:
+        self.world.timer.advance(n / 4)
+
+
 @given(STEPS, st.integers(1, 6), st.sampled_from([0.0, 5.0]))
 @settings(max_examples=300, deadline=None)
 def test_in_any_interleaving_every_ticket_is_settled_once_and_rightly(
     steps: list[Step], max_rows: int, wait_ms: float
 ) -> None:
-    world = World(max_rows=max_rows, wait_ms=wait_ms, queue=12, timeout_s=3)
-    hosts: list[FakeHost] = [world.host()]
-    tickets: list[Ticket] = []
-    for number, (step, n) in enumerate(steps):
-        living = [h for h in hosts if not h.closed]
-        busy = [h for h in living if h.flights]
-        if step == "submit":
-            ticket = world.ticket(number, rows=1 + n % 3, deadline_s=0.5 + n)
-            try:
-                world.batcher.submit(ticket)
-            except (QueueFull, NotReady):
-                continue
-            tickets.append(ticket)
-        elif step == "answer" and busy:
-            echo(busy[n % len(busy)])
-        elif step == "fail" and busy:
-            busy[n % len(busy)].fail()
-        elif step == "die" and living:
-            living[n % len(living)].die()
-        elif step == "attach":
-            hosts.append(FakeHost(world.batcher, 1 + n % 2))
-            world.batcher.attach(hosts[-1])
-        elif step == "withdraw" and tickets:
-            world.batcher.withdraw(tickets[n % len(tickets)])
-        elif step == "advance":
-            world.timer.advance(n / 4)
+    story = Story(max_rows, wait_ms)
+    world = story.world
+    for step, n in steps:
+        getattr(story, step)(n)
         if n % 2:
             world.settle()
     world.settle()
-    started = {id(t): f.sent_at for h in hosts for f in h.sent for t in f.tickets}
-    assert all(started[id(t)] < t.deadline for t in tickets if id(t) in started)
+    started = [(flight.sent_at, ticket) for host in story.hosts for flight in host.sent for ticket in flight.tickets]
+    assert all(sent_at < ticket.deadline for sent_at, ticket in started)
     world.timer.advance(100)
     world.settle()
-    assert sorted(map(id, world.settled)) == sorted(map(id, tickets))
-    assert (len(world.batcher._queue), world.batcher._queue.rows, world.batcher._queue.bytes) == (0, 0, 0)
-    for ticket in tickets:
+    assert sorted(map(id, world.settled)) == sorted(map(id, story.tickets))
+    assert world.batcher.queued_rows == 0
+    for ticket in story.tickets:
         name = int.from_bytes(bytes(ticket.rows.columns[0])[:8], "little")
         assert isinstance(ticket.error, RequestError) or set(answer(ticket).outputs[0]) == {name}

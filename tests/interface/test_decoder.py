@@ -78,14 +78,12 @@ def test_the_fast_way_takes_what_the_precise_one_finds_nothing_wrong_with(data: 
         body = data.draw(st.sampled_from([{}, [], None, body | {"more": 1}, {"features": None}, {"batch": None}]))
     raw = msgspec.json.encode(body) if not _huge(body) else str(body).replace("'", '"').encode()
     decoder = RowDecoder(sig, LIMITS)
-    wrong = _wrong(raw, sig, batch=batch)
-    try:
+    if (wrong := _wrong(raw, sig, batch=batch)) is None:
         rows = decoder.batch(raw) if batch else decoder.single(raw)
-    except RequestError as error:
-        assert wrong is not None, f"{raw!r} was refused: {error}"
-    else:
-        assert wrong is None, f"{raw!r} was taken, in spite of: {wrong}"
         assert rows.count == (len(body["batch"]) if batch else 1)
+    else:
+        with pytest.raises(RequestError):
+            pytest.fail(f"{decoder.batch(raw) if batch else decoder.single(raw)} was taken, in spite of: {wrong}")
 
 
 def _huge(body: Any) -> bool:
@@ -113,14 +111,14 @@ def test_numbers_are_packed_in_the_dtype_of_the_field(dtype: DType, code: str) -
 )
 def test_floats_arrive_to_the_bit(rows: list[list[float]]) -> None:
     packed = RowDecoder(GALLERY["floats"], LIMITS).batch(msgspec.json.encode({"batch": rows})).columns[0]
-    assert bytes(packed) == np.array(rows, "<f8").tobytes()  # type: ignore[arg-type]
+    assert bytes(packed) == np.array(rows, "<f8").tobytes()
 
 
 @given(st.integers(-(2**63), 2**63 - 1))
 def test_integers_are_never_rounded(value: int) -> None:
     sig = signature(Field(name="a", dtype="int64"))
     packed = RowDecoder(sig, LIMITS).single(msgspec.json.encode({"features": [value]})).columns[0]
-    assert struct.unpack("<q", bytes(packed)) == (value,)  # type: ignore[arg-type]
+    assert struct.unpack("<q", bytes(packed)) == (value,)
 
 
 def test_null_becomes_nan_and_text_stays_text() -> None:
@@ -128,7 +126,7 @@ def test_null_becomes_nan_and_text_stays_text() -> None:
         Field(name="age", dtype="int64", nullable=True), Field(name="colour", dtype="string", nullable=True)
     )
     rows = RowDecoder(sig, LIMITS).batch(b'{"batch":[[null,"red"],[7,null]]}')
-    assert np.isnan(np.frombuffer(rows.columns[0])[0])  # type: ignore[call-overload]
+    assert np.isnan(np.frombuffer(bytes(rows.columns[0]))[0])
     assert rows.columns[1] == ["red", None]
 
 

@@ -86,8 +86,7 @@ class World:
 
 
 def first_features(column: Any) -> list[float]:
-    values: list[float] = memoryview(column).cast("d").tolist()
-    return values[::2]
+    return list(memoryview(column).cast("d"))[::2]
 
 
 def timeless(body: dict[str, Any]) -> dict[str, Any]:
@@ -123,11 +122,9 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
 
 
 def post(path: str, body: bytes, *headers: bytes) -> bytes:
-    lines = [b"content-type: application/json", *headers] if b"content-type" not in b"".join(headers) else [*headers]
-    head = b"\r\n".join(
-        [b"POST " + path.encode() + b" HTTP/1.1", b"host: x", b"content-length: %d" % len(body), *lines]
-    )
-    return head + b"\r\n\r\n" + body
+    typed = [] if b"content-type" in b"".join(headers) else [b"content-type: application/json"]
+    lines = [b"POST %b HTTP/1.1" % path.encode(), b"host: x", b"content-length: %d" % len(body), *typed, *headers]
+    return b"\r\n".join(lines) + b"\r\n\r\n" + body
 
 
 ROW = b'{"features":[1,2]}'

@@ -92,6 +92,12 @@ async def serving() -> AsyncIterator[tuple[Service, HttpServer]]:
         await server.stop(0.0)
 
 
+async def flood(writer: asyncio.StreamWriter) -> None:
+    for _ in range(1000):
+        writer.write(b"x" * 100_000)
+        await writer.drain()
+
+
 def statuses(answer: bytes) -> list[int]:
     return [int(part[:3]) for part in answer.split(b"HTTP/1.1 ")[1:]]
 
@@ -176,9 +182,7 @@ async def test_an_endless_body_is_refused_and_cut_off() -> None:
         writer.write(head)
         answer = await reader.readuntil(b"}")
         with pytest.raises(ConnectionError):
-            for _ in range(1000):
-                writer.write(b"x" * 100_000)
-                await writer.drain()
+            await flood(writer)
         assert statuses(answer) == [413]
 
 

@@ -67,7 +67,7 @@ class HostLink:
     def send(self, flight: Flight) -> None:
         """Hands a batch to the host. The answer comes to the owner, in order, or `lost`."""
         count, heads, payload = join(self._tensors, [ticket.rows for ticket in flight.tickets])
-        probabilities = any([ticket.probabilities for ticket in flight.tickets])
+        probabilities = any(ticket.probabilities for ticket in flight.tickets)
         self._sent += 1
         self.flights.append(flight)
         try:

@@ -37,7 +37,7 @@ class Predictions(Struct):
 
 
 class Labels:
-    """Turns the outputs of a signature into predictions: class indices into their labels, several outputs into lists."""
+    """Turns the outputs of a signature into predictions: indices into labels, several outputs into lists."""
 
     def __init__(self, signature: Signature) -> None:
         self._fields = signature.output.fields

@@ -67,8 +67,8 @@ class Call:
     """
 
     __slots__ = (
-        "arrived", "decode_s", "encode_s", "error", "findings", "headers", "prediction", "query", "request_id", "result",
-        "rows", "scope", "served",
+        "arrived", "decode_s", "encode_s", "error", "findings", "headers", "prediction", "query", "request_id",
+        "result", "rows", "scope", "served",
     )  # fmt: skip
 
     def __init__(self, scope: Scope) -> None:

@@ -33,9 +33,9 @@ class RowDecoder:
         self._bare = len(signature.inputs) == 1 and bool(signature.inputs[0].shape)
         self._packers = _packers(self._tensors, signature)
         self._whole = self._packers[0][0] is None
-        row = Union[_list_type(signature, self._bare), _object_type(signature)]  # noqa: UP007 # made at run time
+        row: Any = Union[_list_type(signature, self._bare), _object_type(signature)]  # noqa: UP007 # made at run time
         self._single = msgspec.json.Decoder(_body("features", row)).decode
-        self._batch = msgspec.json.Decoder(_body("batch", list[row])).decode  # type: ignore[valid-type]
+        self._batch = msgspec.json.Decoder(_body("batch", list[row])).decode
 
     def single(self, body: bytes) -> Rows:
         """The one row of `{"features": …}`. Raises RequestErrors of status 400 and 422."""
@@ -61,7 +61,7 @@ class RowDecoder:
     def _values(self, row: Any) -> Row:
         if isinstance(row, Struct):
             return msgspec.structs.astuple(row)
-        return (row,) if self._bare else row  # type: ignore[no-any-return]
+        return (row,) if self._bare else row
 
     def _pack(self, rows: Sequence[Row]) -> Rows:
         columns = [pack(rows if take is None else [take(row) for row in rows]) for take, pack in self._packers]

@@ -1,7 +1,7 @@
 """The native dialect: `/predict` and `/predict-batch`, for the default model and for each by name."""
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 from starlette.exceptions import HTTPException
@@ -94,7 +94,7 @@ class Endpoint:
     def _reply(self, call: Call, served: ServedVersion, result: Result, predictions: list[object]) -> Reply:
         ends = (round(call.elapsed() * 1000, 3), timestamp(), served.model, served.version)
         if self._batch:
-            confidences = result.confidence or [None] * len(predictions)
+            confidences: Sequence[float | None] = result.confidence or [None] * len(predictions)
             answer = Predictions(predictions, confidences, *ends)
             if result.probabilities is not None:
                 answer.probabilities = result.probabilities

@@ -76,7 +76,7 @@ def _missing(value: float | None) -> float:
 def _integer(value: float) -> int:
     """Integers as they are, integral floats as integers; never a rounded one."""
     whole = int(value)
-    if whole != value or (whole is not value and not -EXACT < value < EXACT):
+    if whole != value or (type(value) is float and not -EXACT < value < EXACT):
         raise ValueError
     return whole
 
@@ -139,7 +139,7 @@ def _pack_array(tensor: Tensor) -> Pack:
             raise Unpackable from error
         if integral and (packed != values).any():
             raise Unpackable
-        return memoryview(np.ascontiguousarray(packed)).cast("B")
+        return np.ascontiguousarray(packed).data.cast("B")
 
     return pack
 

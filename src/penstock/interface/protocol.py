@@ -33,6 +33,9 @@ class Protocol(HttpToolsProtocol):
     of a request, then its body, then the answer, then silence again.
     """
 
+    cycle: Any  # an Exchange, or uvicorn's own cycle for what goes through ASGI
+    scope: Any
+
     def __init__(self, *args: Any, lane: Lane, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._lane = lane
@@ -47,6 +50,11 @@ class Protocol(HttpToolsProtocol):
         self._discarded = 0
 
     # ---------------------------------------------------------------- connection
+    @property
+    def busy(self) -> bool:
+        """Whether a request is under way whose answer is not out."""
+        return self.cycle is not None and not self.cycle.response_complete
+
     def connection_lost(self, exc: Exception | None) -> None:
         cycle = self.cycle
         super().connection_lost(exc)
@@ -76,7 +84,7 @@ class Protocol(HttpToolsProtocol):
         self._draining = True
         if self._silent and not self._refused:
             self._due = clock() + QUIET_S
-        elif self.cycle is not None and not self.cycle.response_complete:
+        elif self.busy:
             self.cycle.keep_alive = False
 
     def sweep(self, now: float) -> None:
@@ -93,7 +101,7 @@ class Protocol(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         super().on_message_begin()
         now = clock()
-        self.scope[ARRIVED] = now  # type: ignore[typeddict-unknown-key]
+        self.scope[ARRIVED] = now
         self._due = now + self._limits.header_s
         self._silent = self._whole = False
         self._head_bytes = 0
@@ -146,7 +154,7 @@ class Protocol(HttpToolsProtocol):
     # ---------------------------------------------------------------- the lane
     def _enter_lane(self) -> bool:
         """Makes an exchange of the request, if it is a plain one for a prediction and its turn has come."""
-        if self.cycle is not None and not self.cycle.response_complete:
+        if self.busy:
             return False  # uvicorn queues what is pipelined
         path, _, query = self.url.partition(b"?")
         endpoint = self._lane.endpoint(path.decode("latin-1"))
@@ -156,7 +164,7 @@ class Protocol(HttpToolsProtocol):
         self.scope["query_string"] = query
         exchange = Exchange(self._lane, endpoint, self.scope, self.server_state.default_headers, self)
         exchange.keep_alive = self.parser.should_keep_alive()
-        self.cycle = exchange  # type: ignore[assignment] # in all that matters to uvicorn
+        self.cycle = exchange
         exchange.begin()
         return True
 
@@ -206,7 +214,7 @@ class Protocol(HttpToolsProtocol):
         """Answers in the application's stead and ends the connection; an answer under way is left to finish."""
         self._refused = True
         self._due = clock() + DISCARD_S
-        if self.cycle is None or self.cycle.response_complete:
+        if not self.busy:
             self._answer(*self._lane.refused(error))
             return
         self.cycle.keep_alive = False
@@ -215,7 +223,7 @@ class Protocol(HttpToolsProtocol):
         elif isinstance(self.cycle, Exchange):
             self.cycle.fail(error)
         else:
-            self.cycle.scope[REFUSED] = error  # type: ignore[typeddict-unknown-key]
+            self.cycle.scope[REFUSED] = error
             self.cycle.message_event.set()
 
     def _answer(self, status: int, headers: Headers, body: bytes) -> None:
