@@ -19,12 +19,11 @@ import socket
 import subprocess
 import sys
 import tempfile
-import time
 import tomllib
-import urllib.request
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
+from threading import Timer
 from typing import Any, NamedTuple
 
 import pytest
@@ -36,8 +35,11 @@ BLOCK = re.compile(r"^```(\w*)(?: (\S+))?\n(.*?)^```$", re.MULTILINE | re.DOTALL
 NEEDS = re.compile(r"<!-- needs: (.*) -->")
 LINK = re.compile(r"\]\((?!https?:)([^)#\s]+)")
 CHANGING = {"latency_ms", "timestamp", "request_id"}
-READY_S = 60
-COMMAND_S = 120
+PAGE_S = 180
+AWAIT = """
+until curl -sf -o /dev/null 127.0.0.1:{port}/ready
+do kill -0 $! 2>/dev/null || {{ cat server.log; exit 1; }}; sleep 0.05
+done"""
 
 
 class Block(NamedTuple):
@@ -74,58 +76,53 @@ class Session:
 
     def __init__(self, folder: Path) -> None:
         self.port = str(free_port())
-        self._folder = folder
         programs = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
         self._shell = subprocess.Popen(
             ["bash"],
             cwd=folder,
-            env=os.environ | {"PATH": programs, "PENSTOCK_PORT": self.port, "PENSTOCK_DRAIN_LINGER_S": "0"},
+            env=os.environ | {"PATH": programs, "PENSTOCK_PORT": self.port},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
             start_new_session=True,
         )
+        self._limit = Timer(PAGE_S, self._kill)
+        self._limit.start()
 
     def run(self, line: str) -> str:
         """What the command prints. It must succeed."""
         line = line.replace("8000", self.port)
-        if server := line.endswith("&"):
-            line = f"{line[:-1]} >> server.log 2>&1 &"
+        if line.endswith("&"):
+            line = f"{line[:-1]} >> server.log 2>&1 &{AWAIT.format(port=self.port)}"
         assert self._shell.stdin is not None
         assert self._shell.stdout is not None
         self._shell.stdin.write(f"{line}\nprintf '\\036%d\\n' $?\n")
         self._shell.stdin.flush()
-        printed = []
+        printed: list[str] = []
         while "\036" not in (text := self._shell.stdout.readline()):
-            assert text, "the shell ended"
+            assert text, f"{line}\n{''.join(printed)}\nand that was the end of the shell"
             printed.append(text)
         before, _, status = text.partition("\036")
         printed.append(before)
         assert status.strip() == "0", f"{line}\n{''.join(printed)}"
-        if server:
-            self._await_ready()
         return "".join(printed).replace(self.port, "8000").strip()
 
-    def _await_ready(self) -> None:
-        limit = time.monotonic() + READY_S
-        while time.monotonic() < limit:
-            with suppress(OSError), urllib.request.urlopen(f"http://127.0.0.1:{self.port}/ready", timeout=2):
-                return
-            time.sleep(0.05)
-        pytest.fail(f"no server is ready: {(self._folder / 'server.log').read_text()}")
-
     def close(self) -> None:
+        """Stops the servers that the page started, and ends the shell."""
+        self._limit.cancel()
         assert self._shell.stdin is not None
-        self._shell.stdin.write("kill $(jobs -p) 2>/dev/null; wait; exit\n")
-        self._shell.stdin.close()
+        with suppress(BrokenPipeError):
+            self._shell.stdin.write("kill -INT $(jobs -p) 2>/dev/null; wait; exit\n")
+            self._shell.stdin.flush()
         try:
             self._shell.wait(20)
         except subprocess.TimeoutExpired:
-            os.killpg(self._shell.pid, signal.SIGKILL)
-            self._shell.wait()
-        if self._shell.stdout is not None:
-            self._shell.stdout.close()
+            self._kill()
+        self._shell.communicate()
+
+    def _kill(self) -> None:
+        os.killpg(self._shell.pid, signal.SIGKILL)
 
 
 def same(printed: Any, shown: Any) -> bool:
