@@ -48,7 +48,7 @@ class Logs(Slice, frozen=True, kw_only=True):
 
 
 class Batching(Slice, frozen=True, kw_only=True):
-    max_rows: Annotated[Count, Meta(description="rows in one batch")] = 64
+    max_rows: Annotated[Count, Meta(description="rows in one batch")] = 1024
     max_wait_ms: Annotated[
         float, Meta(ge=0, description="milliseconds to wait for a batch to fill; 0 takes what is there")
     ] = 0.0

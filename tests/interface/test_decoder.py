@@ -153,3 +153,28 @@ def test_a_tensor_of_variable_shape_says_its_shape() -> None:
 def test_what_is_malformed_says_how(body: bytes, error: type[RequestError]) -> None:
     with pytest.raises(error):
         RowDecoder(GALLERY["floats"], LIMITS).batch(body)
+
+
+@given(st.data())
+@settings(max_examples=300, deadline=None)
+def test_a_large_batch_is_read_as_a_small_one_is(data: st.DataObject) -> None:
+    """The bulk reader is only asked about long bodies; padding makes these long."""
+    sig = GALLERY[data.draw(st.sampled_from(["floats", "float32"]))]
+    width = len(sig.inputs)
+    number = st.sampled_from([0, 1, -0.0, 2.5, 1e-320, 1e30, 3.4028235677973366e38, 1e300, 2**53 + 1, 2**64, 2**63])
+    odd = st.sampled_from([None, True, "1", [1.0], [[]], {}, {"f 0": 1}])
+    row = st.lists(number, min_size=width, max_size=width)
+    rows = data.draw(st.lists(row | row | row | st.lists(number | odd, max_size=4), max_size=6))
+    body = msgspec.json.encode({"batch": rows})
+    suffix = data.draw(st.sampled_from([b"", b"", b',"batch":[[1,2,3]]', b',"more":1']))
+    long = body[:-1] + suffix + b" " * 600 + b"}"
+    short = body[:-1] + suffix + b"}"
+    decoder = RowDecoder(sig, LIMITS)
+    assert _outcome(decoder, long) == _outcome(decoder, short)
+
+
+def _outcome(decoder: RowDecoder, body: bytes) -> object:
+    try:
+        return bytes(decoder.batch(body).columns[0])
+    except RequestError as error:
+        return type(error)

@@ -13,6 +13,7 @@ from msgspec import Struct, defstruct
 
 from penstock.config import Limits
 from penstock.inference.rows import Rows
+from penstock.interface.bulk import BulkReader
 from penstock.interface.packing import Pack, Row, Unpackable, packer
 from penstock.interface.request import explain
 from penstock.model.signature import Field, Signature, Tensor
@@ -32,7 +33,8 @@ class RowDecoder:
         self._variable = any(None in tensor.shape for tensor in self._tensors)
         self._bare = len(signature.inputs) == 1 and bool(signature.inputs[0].shape)
         self._packers = _packers(self._tensors, signature)
-        self._whole = self._packers[0][0] is None
+        self._numbers = self._packers[0][0] is None and self._tensors[0].dtype != "string"
+        self._bulk = BulkReader(signature, limits.rows) if BulkReader.suits(signature) else None
         row: Any = Union[_list_type(signature, self._bare), _object_type(signature)]  # noqa: UP007 # made at run time
         self._single = msgspec.json.Decoder(_body("features", row)).decode
         self._batch = msgspec.json.Decoder(_body("batch", list[row])).decode
@@ -46,11 +48,13 @@ class RowDecoder:
 
     def batch(self, body: bytes) -> Rows:
         """The rows of `{"batch": […]}`, at most the limit. Raises RequestErrors of status 400 and 422."""
+        if self._bulk is not None and (read := self._bulk.read(body)) is not None:
+            return read
         try:
             rows = self._batch(body).batch
             if not 0 < len(rows) <= self._limits.rows:
                 raise Unpackable
-            if self._bare or not self._whole or isinstance(rows[0], Struct):
+            if self._bare or not self._numbers or isinstance(rows[0], Struct):
                 if len(set(map(type, rows))) > 1:
                     raise Unpackable
                 rows = [self._values(row) for row in rows]
