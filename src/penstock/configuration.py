@@ -1,0 +1,178 @@
+"""The configuration in force: flags over environment over penstock.yaml over defaults, and where each value came from.
+
+Every source becomes a flat layer, path → setting; merging is a union of dictionaries.
+"""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import msgspec
+
+from penstock.config import Model, Settings
+from penstock.errors import ConfigurationError
+from penstock.option import EVERY_MODEL, Option, options, paths
+from penstock.values import Unfit, convert, did_you_mean, from_text, shown
+
+MODEL_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}")
+CONFIG_VARIABLE = "PENSTOCK_CONFIG"
+
+_SERVICE_LINK = re.compile(r"[a-z]+://")  # Kubernetes sets PENSTOCK_PORT=tcp://… beside a Service called "penstock"
+
+
+class Setting(NamedTuple):
+    """A value, and where it came from: "--port", "PENSTOCK_PORT", "penstock.yaml" or "default"."""
+
+    value: Any
+    origin: str
+
+
+Layer = dict[str, Setting]
+Flags = Mapping[str, Sequence[str]]
+"""Path → what the command line said, once or more often."""
+
+
+class Configuration(NamedTuple):
+    """`settings` as they are in force, `origins` by path, and what was said of every model alike."""
+
+    settings: Settings
+    origins: dict[str, str]
+    every_model: Layer
+    file: Path | None
+    notices: tuple[str, ...]
+
+    def model(self, path: str) -> Model:
+        """The settings of a model that no file configures."""
+        return msgspec.convert(_nested({"path": Setting(path, "")} | self.every_model), Model)
+
+
+def load(
+    file: Path | None = None, flags: Flags | None = None, environ: Mapping[str, str] | None = None
+) -> Configuration:
+    """Merges the sources. Raises ConfigurationError, which names the source and says what was expected."""
+    service, models = _from_file(file) if file else ({}, {})
+    variables, notices = _from_environment(environ or {})
+    spoken = variables | _from_flags(flags or {})
+    every = {path.removeprefix(EVERY_MODEL): each for path, each in spoken.items() if path.startswith(EVERY_MODEL)}
+    service |= {path: each for path, each in spoken.items() if not path.startswith(EVERY_MODEL)}
+    models = {name: layer | every for name, layer in models.items()}
+    settings = msgspec.convert(
+        _nested(service) | {"models": {name: _nested(layer) for name, layer in models.items()}}, Settings
+    )
+    return Configuration(settings, _origins(service, models, every), every, file, notices)
+
+
+def _from_file(file: Path) -> tuple[Layer, dict[str, Layer]]:
+    """penstock.yaml: the service's layer and each model's. Relative paths in it start at its own directory."""
+    from penstock.document import read  # it imports yaml: 25 ms that only those with a file pay
+
+    document = read(file, aliases=True)
+    models = document.pop("models", None) or {}
+    if not isinstance(models, dict):
+        raise ConfigurationError(f"{file.name}: models: expected a mapping such as 'iris: {{path: …}}'")
+    service = dict(_flattened(document, "", "", file))
+    return service, {_name(name, file): _model(name, layer, file) for name, layer in models.items()}
+
+
+def _name(name: object, file: Path) -> str:
+    if isinstance(name, str) and MODEL_NAME.fullmatch(name):
+        return name
+    raise ConfigurationError(f"{file.name}: models: {shown(name)} is no name: use letters, digits, '_', '-' and '.'")
+
+
+def _model(name: object, layer: object, file: Path) -> Layer:
+    where = f"models.{name}."
+    settings = dict(_flattened(_mapping(layer, where, file), EVERY_MODEL, where, file))
+    if "path" not in settings:
+        raise ConfigurationError(f"{file.name}: {where}path: say where the model is")
+    return settings
+
+
+def _flattened(group: dict[object, object], declared: str, where: str, file: Path) -> Iterator[tuple[str, Setting]]:
+    """The settings under `group`. `declared` leads to their declarations, `where` is what the file's author wrote."""
+    known, here = paths(), _siblings(declared)
+    for key, raw in group.items():
+        path = f"{declared}{key}"
+        if key not in here:
+            raise ConfigurationError(f"{file.name}: {where}{key}: unknown setting{did_you_mean(str(key), here)}")
+        if path in known:
+            value = _converted(known[path], raw, f"{file.name}: {where}{key}", str(file.parent))
+            yield path.removeprefix(EVERY_MODEL), Setting(value, file.name)
+        else:
+            yield from _flattened(_mapping(raw, f"{where}{key}.", file), f"{path}.", f"{where}{key}.", file)
+
+
+def _siblings(declared: str) -> set[str]:
+    """The names that may stand in a group."""
+    return {path.removeprefix(declared).partition(".")[0] for path in paths() if path.startswith(declared)}
+
+
+def _mapping(raw: object, where: str, file: Path) -> dict[object, object]:
+    if raw is not None and not isinstance(raw, dict):
+        raise ConfigurationError(f"{file.name}: {where.rstrip('.')}: expected a mapping, got {shown(raw)}")
+    return raw or {}
+
+
+def _from_environment(environ: Mapping[str, str]) -> tuple[Layer, tuple[str, ...]]:
+    """PENSTOCK_*: the layer, and a notice for each name that is nearly one of ours. Empty is as good as unset."""
+    layer: Layer = {}
+    known = {option.variable: option for option in options().values()}
+    said = {name: text for name, text in environ.items() if name.startswith("PENSTOCK_") and text}
+    for name in known.keys() & said.keys():
+        if not (name == "PENSTOCK_PORT" and _SERVICE_LINK.match(said[name])):
+            layer[known[name].path] = Setting(_read(known[name], said[name], name), name)
+    strange = sorted(said.keys() - known.keys() - {CONFIG_VARIABLE})
+    near = {name: did_you_mean(name, known) for name in strange if "_SERVICE_" not in name}
+    return layer, tuple(f"{name} is not a setting{guess}" for name, guess in near.items() if guess)
+
+
+def _from_flags(flags: Flags) -> Layer:
+    layer: Layer = {}
+    for path, texts in flags.items():
+        option = options()[path]
+        text = ",".join(texts) if option.many else texts[-1]
+        layer[path] = Setting(_read(option, text, option.flag), option.flag)
+    return layer
+
+
+def _read(option: Option, text: str, source: str) -> Any:
+    try:
+        return from_text(option.annotation, text, str(Path.cwd()))
+    except Unfit as unfit:
+        raise ConfigurationError(f"{source}: {unfit}") from None
+
+
+def _converted(annotation: Any, raw: object, source: str, base: str) -> Any:
+    try:
+        return convert(annotation, raw, base)
+    except Unfit as unfit:
+        raise ConfigurationError(f"{source}: {unfit}") from None
+
+
+def _nested(layer: Layer) -> dict[str, Any]:
+    """A flat layer as the tree that the structs are made of."""
+    tree: dict[str, Any] = {}
+    for path, setting in layer.items():
+        *groups, last = path.split(".")
+        branch = tree
+        for group in groups:
+            branch = branch.setdefault(group, {})
+        branch[last] = setting.value
+    return tree
+
+
+def _origins(service: Layer, models: Mapping[str, Layer], every: Layer) -> dict[str, str]:
+    """Where the value of each setting came from, by path; `models.*.` stands for a model that no file configures."""
+    layers = {"": service, **{f"models.{name}.": layer for name, layer in models.items()}}
+    if not models:
+        layers[EVERY_MODEL] = every
+    return {
+        f"{where}{path}": layer[path].origin if path in layer else "default"
+        for where, layer in layers.items()
+        for path in (_plain(where != ""))
+    }
+
+
+def _plain(of_model: bool) -> list[str]:
+    return [path.removeprefix(EVERY_MODEL) for path in paths() if path.startswith(EVERY_MODEL) == of_model]

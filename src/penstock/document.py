@@ -1,0 +1,97 @@
+"""YAML documents, read strictly: one mapping, no key twice, of bounded size.
+
+A `model.yaml` comes with the model, from whoever made it, so that it may be hostile: aliases, which let a few lines
+stand for gigabytes, are refused there.
+"""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from penstock.errors import ConfigurationError
+
+LARGEST = 2**20  # bytes
+
+
+class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]  # the C one where it was built
+    """YAML 1.1, except that 1e-3 is a number, as everybody expects."""
+
+
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float", re.compile(r"[-+]?\d+(?:\.\d*)?[eE][-+]?\d+\Z"), list("-+0123456789")
+)
+
+
+def read(path: Path, *, aliases: bool = False) -> dict[object, object]:
+    """The mapping that the document at `path` holds; an empty document is an empty mapping.
+
+    Raises ConfigurationError, which names the file and the line.
+    """
+    text = _text(path)
+    loader = _Loader(text)
+    try:
+        node = loader.get_single_node()
+        if node is None:
+            return {}
+        for problem in _problems(node, aliases):
+            raise ConfigurationError(f"{path.name}: {problem}")
+        document = loader.construct_document(node)
+    except yaml.YAMLError as error:
+        raise ConfigurationError(f"{path.name}: {_said(error)}") from None
+    except (RecursionError, ValueError, OverflowError):
+        raise ConfigurationError(f"{path.name}: not a document that can be read") from None
+    finally:
+        loader.dispose()
+    if not isinstance(document, dict):
+        raise ConfigurationError(f"{path.name}: expected a mapping such as 'name: value'")
+    return document
+
+
+def _text(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            data = file.read(LARGEST + 1)
+    except OSError as error:
+        raise ConfigurationError(f"{path}: {(error.strerror or 'cannot be read').lower()}") from None
+    if len(data) > LARGEST:
+        raise ConfigurationError(f"{path.name}: larger than 1 MiB")
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise ConfigurationError(f"{path.name}: not UTF-8 text") from None
+
+
+def _problems(root: Any, aliases: bool) -> Iterator[str]:
+    """What is wrong with the tree of nodes, found before anything is made of it."""
+    seen: set[int] = set()
+    waiting = [root]
+    while waiting:
+        node = waiting.pop()
+        if id(node) in seen:
+            if not aliases:
+                yield f"line {node.start_mark.line + 1}: aliases (&, *) are not taken here"
+            continue
+        seen.add(id(node))
+        if isinstance(node, yaml.MappingNode):
+            yield from _repeated(node)
+            waiting += [child for pair in node.value for child in pair]
+        elif isinstance(node, yaml.SequenceNode):
+            waiting += node.value
+
+
+def _repeated(mapping: yaml.MappingNode) -> Iterator[str]:
+    keys: set[str] = set()
+    for key, _ in mapping.value:
+        if isinstance(key, yaml.ScalarNode):
+            if key.value in keys and key.value != "<<":
+                yield f"line {key.start_mark.line + 1}: '{key.value}' is there twice"
+            keys.add(key.value)
+
+
+def _said(error: yaml.YAMLError) -> str:
+    mark = getattr(error, "problem_mark", None)
+    problem = getattr(error, "problem", None) or "not YAML"
+    return f"line {mark.line + 1}: {problem}" if mark else str(problem)

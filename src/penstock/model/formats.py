@@ -1,0 +1,66 @@
+"""Formats: what an artifact is, told by the extension of its name and by nothing else."""
+
+from pathlib import PurePath
+from typing import Literal
+
+from penstock.errors import UnsupportedArtifact
+from penstock.model.signature import DType
+
+Format = Literal["pickle", "skops", "onnx", "torchscript"]
+
+EXTENSIONS: dict[str, Format] = {
+    ".pkl": "pickle",
+    ".pickle": "pickle",
+    ".joblib": "pickle",
+    ".skops": "skops",
+    ".onnx": "onnx",
+    ".pt": "torchscript",
+}
+RUNS_CODE: frozenset[Format] = frozenset({"pickle", "torchscript"})
+"""Formats whose loading runs what their author wrote."""
+
+_TO_ONNX = "export the model to ONNX and serve model.onnx"
+_STATE = "such a file holds weights without a program: save torch.jit.script(model) as model.pt, or export to ONNX"
+_BOOSTER = "pickle the scikit-learn wrapper of the booster, or export the model to ONNX"
+_PACKED = "unpack it first"
+REMEDIES = {
+    ".keras": _TO_ONNX,
+    ".h5": _TO_ONNX,
+    ".hdf5": _TO_ONNX,
+    ".pb": _TO_ONNX,
+    ".tflite": _TO_ONNX,
+    ".pmml": _TO_ONNX,
+    ".mlmodel": _TO_ONNX,
+    ".pt2": _TO_ONNX,
+    ".pth": _STATE,
+    ".ckpt": _STATE,
+    ".bin": _STATE,
+    ".safetensors": _STATE,
+    ".ubj": _BOOSTER,
+    ".cbm": _BOOSTER,
+    ".bst": _BOOSTER,
+    ".gz": _PACKED,
+    ".bz2": _PACKED,
+    ".xz": _PACKED,
+    ".zip": _PACKED,
+    ".tar": _PACKED,
+    ".tgz": _PACKED,
+}
+
+
+def format_of(path: PurePath) -> Format:
+    """The format that the extension declares. Raises UnsupportedArtifact, which says what to do instead."""
+    extension = path.suffix.lower()
+    known = EXTENSIONS.get(extension)
+    if known:
+        return known
+    remedy = REMEDIES.get(extension)
+    supported = ", ".join(EXTENSIONS)
+    if remedy:
+        raise UnsupportedArtifact(f"{path}: {extension} files are not served as they are: {remedy}")
+    raise UnsupportedArtifact(f"{path}: the extension says what an artifact is, and it is none of {supported}")
+
+
+def usual_dtype(kind: Format) -> DType:
+    """The dtype of an input that is declared without one: what the format's models mostly compute in."""
+    return "float64" if kind in ("pickle", "skops") else "float32"

@@ -1,0 +1,201 @@
+"""The repository: from what the operator named to what is to be served."""
+
+import os
+import shlex
+from collections.abc import Iterator, Sequence
+from itertools import groupby
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+
+from penstock.config import Model, Settings
+from penstock.configuration import MODEL_NAME, Configuration
+from penstock.errors import ArtifactError, ConfigurationError
+from penstock.model.layout import ONLY_VERSION, Place, places
+from penstock.model.source import ModelSource, Warrant, refused, source_of
+from penstock.model.trust import LOCK_NAME, Lock, read_lock
+from penstock.model.versions import VERSION_NAME, version_key
+from penstock.values import did_you_mean
+
+ALPHABET = "letters, digits, '_', '-' and '.', 64 at most"
+
+
+class Named(NamedTuple):
+    """Something that the operator named: on the command line, where `said` is the words, or in penstock.yaml."""
+
+    name: str | None
+    path: Path
+    said: str
+    settings: Model
+    warrant: Warrant
+    configured: bool
+
+
+class Found(NamedTuple):
+    """A version of a model, which may be loaded or not, and what led to it."""
+
+    source: ModelSource
+    named: Named
+
+
+class Resolved(NamedTuple):
+    """What is to be served: `settings` has an entry for each model. `notices` are for the operator to read."""
+
+    settings: Settings
+    sources: tuple[ModelSource, ...]
+    notices: tuple[str, ...]
+
+
+def resolve(arguments: Sequence[str], configuration: Configuration) -> Resolved:
+    """The newest version of each model that the command line (`[NAME=]PATH`) and the configuration name.
+
+    What is wrong with one model is said in its `refusal`. Raises ConfigurationError for what concerns the service.
+    """
+    found, notices = find(arguments, configuration)
+    _demand_distinct(found)
+    sources: list[ModelSource] = []
+    for _, group in groupby(found, key=lambda each: each.source.name):
+        *older, newest = sorted((each.source for each in group), key=lambda source: version_key(source.version))
+        sources.append(newest)
+        if older:
+            names = ", ".join(source.version for source in older)
+            notices.append(f"{newest.name}: serving version {newest.version}, the newest, and not {names}")
+    settings = configuration.settings
+    _demand_default(settings.default_model, [source.name for source in sources])
+    models = {source.name: source.settings for source in sources}
+    return Resolved(msgspec.structs.replace(settings, models=models), tuple(sources), tuple(notices))
+
+
+def find(arguments: Sequence[str], configuration: Configuration) -> tuple[list[Found], list[str]]:
+    """Every version of every model that is named, and notices of what was passed over. Raises ConfigurationError."""
+    found: list[Found] = []
+    notices: list[str] = []
+    for named in (*_configured(configuration), *_spoken(arguments, configuration)):
+        try:
+            fit, passed_over = _fit(_places(named), named)
+            sources = [source_of(place, named.settings, named.warrant) for place in fit]
+            notices += passed_over
+        except (ArtifactError, ConfigurationError) as error:
+            if isinstance(error, ConfigurationError) and not named.configured:
+                raise
+            nowhere = Place(named.name or named.path.name, ONLY_VERSION, named.path, named.path)
+            sources = [refused(nowhere, named.settings, error)]
+        found += [Found(source, named) for source in sources]
+    return found, notices
+
+
+def _places(named: Named) -> list[Place]:
+    path = named.path
+    if not path.exists():
+        raise ConfigurationError(f"{_spelt(named)}: no such file or directory{_near(path)}")
+    if path.is_dir():
+        _demand_outside(named.warrant.lock.path, path)
+        return places(path, named.name, one_model=named.configured)
+    return [Place(named.name or path.stem, ONLY_VERSION, path, path.parent.resolve())]
+
+
+def _fit(places: Sequence[Place], named: Named) -> tuple[list[Place], list[str]]:
+    """The places whose names can be served, and what is wrong with the others. Raises ConfigurationError if all are."""
+    wrong = {place: problem for place in places if (problem := _misnomer(place, named))}
+    if len(wrong) == len(places):
+        raise ConfigurationError(next(iter(wrong.values())))
+    return [place for place in places if place not in wrong], [f"passed over: {each}" for each in wrong.values()]
+
+
+def _misnomer(place: Place, named: Named) -> str | None:
+    if not MODEL_NAME.fullmatch(place.name):
+        choose = f"; choose one: my_model={shlex.quote(_spelt(named))}" if place.path == named.path else ""
+        return f"{place.name!r} is no name for a model ({ALPHABET}){choose}"
+    if not VERSION_NAME.fullmatch(place.version):
+        return f"{place.version!r} is no name for a version of {place.name} (letters, digits, '.', '_', '-' and '+')"
+    return None
+
+
+def _configured(configuration: Configuration) -> Iterator[Named]:
+    """The models of penstock.yaml, beside which the lock lies."""
+    file = configuration.file
+    if file is None:
+        return
+    lock = read_lock(_lock_path(configuration, file.absolute().parent))
+    for name, settings in configuration.settings.models.items():
+        by_file = configuration.origins[f"models.{name}.code_path"] == file.name
+        warrant = Warrant(lock, _remedy(configuration, str(file)), code_named=not by_file)
+        yield Named(name, Path(settings.path), str(file), settings, warrant, configured=True)
+
+
+def _spoken(arguments: Sequence[str], configuration: Configuration) -> Iterator[Named]:
+    """What the command line names. The lock of a directory lies beside it; a file needs none, but `--lock` counts."""
+    for argument in arguments:
+        name, said = _split(argument)
+        path = Path(os.path.abspath(said))
+        pinned = path.is_dir() or configuration.settings.lock is not None
+        beside = _lock_path(configuration, path.parent)
+        warrant = Warrant(
+            read_lock(beside) if pinned else Lock(beside, {}),
+            _remedy(configuration, said),
+            file_named=not path.is_dir(),
+            code_named=True,
+        )
+        yield Named(name, path, said, configuration.model(str(path)), warrant, configured=False)
+
+
+def _split(argument: str) -> tuple[str | None, str]:
+    """NAME=PATH, unless there is a file of the whole name."""
+    name, equals, path = argument.partition("=")
+    if not equals or Path(argument).exists():
+        return None, argument
+    if not MODEL_NAME.fullmatch(name):
+        raise ConfigurationError(f"{name!r} is no name for a model: use {ALPHABET}")
+    if not path:
+        raise ConfigurationError(f"{argument}: say where the model is: {name}=PATH")
+    return name, path
+
+
+def _lock_path(configuration: Configuration, beside: Path) -> Path:
+    lock = configuration.settings.lock
+    return Path(lock) if lock else beside / LOCK_NAME
+
+
+def _remedy(configuration: Configuration, said: str) -> str:
+    """The command that pins what was named by `said`, with the lock where only a flag told of it."""
+    lock = configuration.settings.lock
+    option = ["--lock", os.path.relpath(lock)] if lock and configuration.origins["lock"] == "--lock" else []
+    return shlex.join(["penstock", "lock", *option, said])
+
+
+def _demand_outside(lock: Path, tree: Path) -> None:
+    if lock.resolve().is_relative_to(tree.resolve()):
+        raise ConfigurationError(
+            f"{lock} lies within {tree}, where whoever can exchange a model could vouch for it: keep the lock outside"
+        )
+
+
+def _demand_distinct(found: Sequence[Found]) -> None:
+    """Raises ConfigurationError where two things that were named hold models of one name."""
+    first: dict[str, Named] = {}
+    for source, named in found:
+        other = first.setdefault(source.name, named)
+        if other is not named:
+            raise ConfigurationError(
+                f"two models are called '{source.name}' ({other.said} and {named.said}): "
+                f"give one of them another name, {source.name}_2={shlex.quote(named.said)} say"
+            )
+
+
+def _demand_default(name: str | None, names: Sequence[str]) -> None:
+    if name is not None and name not in names:
+        others = did_you_mean(name, names) or f", only {', '.join(names)}"
+        raise ConfigurationError(f"default_model: there is no model '{name}'{others}")
+
+
+def _spelt(named: Named) -> str:
+    return str(named.path) if named.configured else named.said
+
+
+def _near(path: Path) -> str:
+    """A name in the same directory that is nearly this one."""
+    try:
+        return did_you_mean(path.name, sorted(os.listdir(path.parent)))
+    except OSError:
+        return ""
