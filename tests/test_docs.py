@@ -1,6 +1,7 @@
-"""Runs what README.md and docs/ say.
+"""Runs what README.md, docs/ and examples/ say.
 
 A page is one session: its blocks run in order, in one shell, in an empty directory, against the installed package.
+A page in examples/ begins with a copy of the files beside it.
 
 - ```` ```console ```` holds commands, each after `$ `, and below a command what it prints. Printed JSON must be the
   same document, but for times and ids and the last digits of numbers; other text the same, where `…` stands for
@@ -14,6 +15,7 @@ A page is one session: its blocks run in order, in one shell, in an empty direct
 import json
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -30,7 +32,7 @@ import pytest
 import yaml
 
 ROOT = Path(__file__).parent.parent
-PAGES = [ROOT / "README.md", *sorted(ROOT.glob("docs/**/*.md"))]
+PAGES = [ROOT / "README.md", *sorted(ROOT.glob("docs/**/*.md")), *sorted(ROOT.glob("examples/*/README.md"))]
 BLOCK = re.compile(r"^```(\w*)(?: (\S+))?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 NEEDS = re.compile(r"<!-- needs: (.*) -->")
 LINK = re.compile(r"\]\((?!https?:)([^)#\s]+)")
@@ -190,6 +192,8 @@ def runnable(page: Path) -> Any:
 @pytest.mark.parametrize("page", [runnable(page) for page in PAGES])
 def test_what_a_page_says_is_so(page: Path) -> None:
     with tempfile.TemporaryDirectory(prefix="penstock-docs-") as name:
+        if page.is_relative_to(ROOT / "examples"):
+            shutil.copytree(page.parent, name, dirs_exist_ok=True)
         session = Session(Path(name))
         try:
             for block in blocks(page):
