@@ -134,8 +134,8 @@ class Log:
             self._wake.wait()
             if not self._sink.terminal:
                 self._closing.wait(GATHER_S)
-            self._write(self._take())
-            self._tell_dropped()
+            if self._write(self._take()):
+                self._tell_dropped()
 
     def _take(self) -> list[bytes]:
         self._wake.clear()
@@ -145,11 +145,15 @@ class Log:
             self._awake = False
         return lines
 
-    def _write(self, lines: Iterable[bytes]) -> None:
+    def _write(self, lines: Iterable[bytes]) -> bool:
+        """Whether the sink takes lines; those that it never will are counted."""
+        flows = True
         for chunk in whole_lines(self._rendered(lines), self._sink.chunk):
-            if not self._sink.write(chunk):
+            flows = self._sink.write(chunk)
+            if not flows:
                 with self._lock:
                     self.dropped += chunk.count(b"\n")
+        return flows
 
     def _rendered(self, lines: Iterable[bytes]) -> Iterator[bytes]:
         most = self._sink.chunk - 1
@@ -160,8 +164,9 @@ class Log:
 
     def _tell_dropped(self) -> None:
         if (dropped := self.dropped) > self._told:
-            count, self._told = dropped - self._told, dropped
-            self._write([encode(self._line("warning", "log_lines_dropped", {"lines": count, "total": dropped}))])
+            line = encode(self._line("warning", "log_lines_dropped", {"lines": dropped - self._told, "total": dropped}))
+            if self._sink.write(b"".join(self._rendered([line])) + b"\n"):
+                self._told = dropped
 
 
 def open_log(settings: Logs, process: str) -> Log:

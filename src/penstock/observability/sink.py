@@ -60,7 +60,7 @@ class Sink:
             return True
         poll = select.poll()
         poll.register(self._fd, select.POLLOUT)
-        return bool(poll.poll(STANDING_S * 1000))
+        return bool(poll.poll(0 if self.abandoned.is_set() else STANDING_S * 1000))
 
     def _follow_rotation(self) -> None:
         now = time.monotonic()

@@ -1,0 +1,1 @@
+"""The model's process: loads one artifact, proves that it works, then answers batches until it is told to stop."""

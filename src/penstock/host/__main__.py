@@ -1,0 +1,63 @@
+"""`python -P -m penstock.host`, started by the supervisor with its control socket as descriptor 3."""
+
+import io
+import os
+import select
+import socket
+import sys
+from typing import Any
+
+from penstock.host.loop import Loop
+from penstock.host.refusals import explain
+from penstock.host.responder import Responder
+from penstock.host.start import start
+from penstock.model.control import CHANNEL_FD, Channel, Load, Refused, ToHost
+from penstock.model.leash import be_a_child
+
+
+def main() -> None:
+    be_a_child()
+    os.set_inheritable(CHANNEL_FD, False)
+    if isinstance(sys.stdout, io.TextIOWrapper):  # a pipe, of which each line becomes a log event when it is whole
+        sys.stdout.reconfigure(line_buffering=True)
+    serve(Channel(socket.socket(fileno=CHANNEL_FD), ToHost))
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(0)  # threads and exit hooks of a model must not keep its process alive
+
+
+def serve(channel: Channel) -> None:
+    """Loads what the first message names and answers batches with it, or says why not, until the channel ends."""
+    messages = _awaited(channel)
+    if not messages or not isinstance(messages[0][0], Load):
+        return
+    artifact = messages[0][0].artifact
+    try:
+        model, loaded = start(artifact, channel.send)
+    except BaseException as error:  # an artifact's code may raise anything: SystemExit, KeyboardInterrupt, MemoryError
+        reason = explain(error, artifact)
+        channel.send(Refused(reason.code, str(reason)))
+        _deliver(channel)
+        return
+    channel.send(loaded)
+    _deliver(channel)
+    Loop(channel, Responder(model, loaded.signature.output)).run(messages[1:])
+
+
+def _awaited(channel: Channel) -> list[tuple[Any, list[int]]]:
+    """The first messages, as soon as there are some; none where the channel ends before."""
+    messages: list[tuple[Any, list[int]]] = []
+    while not messages and not channel.closed:
+        select.select([channel.socket], [], [])
+        messages = channel.receive()
+    return messages
+
+
+def _deliver(channel: Channel) -> None:
+    while channel.pending:
+        select.select([], [channel.socket], [])
+        channel.flush()
+
+
+if __name__ == "__main__":
+    main()

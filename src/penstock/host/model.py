@@ -1,0 +1,44 @@
+"""The port between the host and a runtime: what every loaded model can do."""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from penstock.model.signature import Field, Output
+
+Column = NDArray[Any] | list[str | None]
+"""One tensor of `Signature.tensors()`, rows first. Text of shape (rows,) is a list."""
+
+
+class Outputs(NamedTuple):
+    """What a model answered: one tensor for each output field, class labels as indices (int32).
+
+    `confidence` has shape (rows,), `probabilities` (rows, classes); both float64, and None where the model states none.
+    """
+
+    values: Sequence[Column]
+    confidence: NDArray[np.float64] | None = None
+    probabilities: NDArray[np.float64] | None = None
+
+
+class Model(Protocol):
+    """A model in memory. `named` is false where its field names were made up.
+
+    `probe` runs the model for the first time, on plausible rows, and says what it answers: only then is that known.
+    `predict` answers rows laid out as the signature's tensors. Both raise whatever the model raises.
+    """
+
+    inputs: tuple[Field, ...]
+    named: bool
+    runtime: str
+    device: str
+    trained_with: dict[str, str]
+
+    def probe(self, tensors: Sequence[Column], rows: int) -> Output: ...
+
+    def predict(self, tensors: Sequence[Column], rows: int, probabilities: bool) -> Outputs: ...
+
+    def typical(self) -> Sequence[float] | None:
+        """A row of numbers that the model saw when it was trained (means, say), if it remembers one."""

@@ -1,0 +1,89 @@
+"""What leaves the host: a model's outputs, checked against its signature and laid out for the wire."""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from penstock.errors import ModelFailed
+from penstock.host.model import Column, Outputs
+from penstock.model.batch import TensorHead
+from penstock.model.frames import Buffer
+from penstock.model.signature import DType, Output, OutputField
+
+SMALL = 64 * 2**10  # bytes up to which copying is cheaper than keeping a view alive
+
+
+class Packer:
+    """Turns outputs into tensor heads and a payload, refusing those that break the signature's word.
+
+    `pack` gives the heads, the payload and the rows whose values are not finite. Raises ModelFailed for the wrong
+    number of rows, shape or dtype.
+    """
+
+    def __init__(self, output: Output) -> None:
+        self._fields = output.fields
+        self._probabilities = output.probabilities
+
+    def pack(self, outputs: Outputs, rows: int) -> tuple[tuple[TensorHead, ...], list[Buffer], tuple[int, ...]]:
+        heads: list[TensorHead] = []
+        payload: list[Buffer] = []
+        failed: set[int] = set()
+        for field, value in zip(self._fields, outputs.values, strict=True):
+            if field.dtype == "string" and field.classes is None:
+                heads.append(_text(field, value, rows))
+            else:
+                _add(_conforming(field, value, rows), field.name, heads, payload, failed)
+        if self._probabilities:
+            if outputs.confidence is None:
+                raise ModelFailed("the model stated no probabilities")
+            _add(outputs.confidence, "confidence", heads, payload, failed)
+            if outputs.probabilities is not None:
+                _add(outputs.probabilities, "probabilities", heads, payload, failed)
+        return tuple(heads), payload, tuple(sorted(failed))
+
+
+def _add(
+    array: NDArray[Any], name: str, heads: list[TensorHead], payload: list[Buffer], failed: set[int]
+) -> None:
+    dtype: DType = array.dtype.name  # type: ignore[assignment]  # the signature's dtypes are numpy's names
+    heads.append(TensorHead(name, dtype, array.shape))
+    payload.append(array.tobytes() if array.nbytes <= SMALL else _view(array))
+    # The sum of finite numbers may overflow, but one that is not finite always shows in it: a cheap first look.
+    if array.dtype.kind == "f" and not math.isfinite(np.add.reduce(array, axis=None)):
+        failed.update(np.flatnonzero(~np.isfinite(array).reshape(len(array), -1).all(axis=1)).tolist())
+
+
+def _view(array: NDArray[Any]) -> memoryview:
+    return memoryview(np.ascontiguousarray(array)).cast("B")
+
+
+def _conforming(field: OutputField, value: Column, rows: int) -> NDArray[Any]:
+    array = np.asarray(value)
+    shape = array.shape
+    if len(shape) == len(field.shape) + 2 and shape[-1] == 1:
+        array = array.reshape(shape[:-1])
+        shape = array.shape
+    if shape != (rows, *field.shape) and not _fits(shape, (rows, *field.shape)):
+        expected = (rows, *field.shape)
+        raise ModelFailed(f"the model answered {field.name} of shape {shape} where {expected} was expected")
+    dtype = "int32" if field.classes is not None else field.dtype
+    if array.dtype.name == dtype:
+        return array
+    if not np.can_cast(array.dtype, dtype, "same_kind"):
+        raise ModelFailed(f"the model answered {field.name} as {array.dtype.name} where {dtype} was expected")
+    return array.astype(dtype)
+
+
+def _fits(shape: Sequence[int], expected: Sequence[int | None]) -> bool:
+    return len(shape) == len(expected) and all(e in (None, s) for s, e in zip(shape, expected, strict=True))
+
+
+def _text(field: OutputField, value: Column, rows: int) -> TensorHead:
+    array = np.asarray(value, dtype=object)
+    if not _fits(array.shape, (rows, *field.shape)):
+        raise ModelFailed(f"the model answered {field.name} of shape {array.shape} for {rows} rows")
+    text = [item if isinstance(item, str) else str(item) for item in array.ravel().tolist()]
+    return TensorHead(field.name, "string", array.shape, text)

@@ -1,0 +1,143 @@
+"""Why an artifact will not be served, in one sentence that says what to do."""
+
+import re
+import sys
+
+from penstock.errors import ArtifactError, FailedStart, MissingDependency, UnreadableArtifact
+from penstock.model.control import Artifact
+
+EXTRAS = {"sklearn": "sklearn", "joblib": "sklearn", "skops": "sklearn", "torch": "torch"} | dict.fromkeys(
+    ("onnx", "onnxruntime"), "onnx"
+)
+"""Modules that an extra of penstock brings."""
+
+DISTRIBUTIONS = {
+    "PIL": "pillow",
+    "category_encoders": "category-encoders",
+    "cv2": "opencv-python-headless",
+    "feature_engine": "feature-engine",
+    "imblearn": "imbalanced-learn",
+    "sentence_transformers": "sentence-transformers",
+    "skimage": "scikit-image",
+    "sklearn_crfsuite": "sklearn-crfsuite",
+    "skorch": "skorch",
+    "sksurv": "scikit-survival",
+    "xgboost": "xgboost",
+} | {
+    name: name
+    for name in ("catboost", "cloudpickle", "dill", "gensim", "interpret", "keras", "lightgbm", "lightning", "nltk")
+    + ("ngboost", "numba", "optuna", "pandas", "polars", "pyarrow", "pyod", "scipy", "spacy", "statsmodels")
+    + ("tensorflow", "threadpoolctl", "torchvision", "transformers", "tslearn", "umap", "xarray")
+}
+"""Modules that models often need, and the name under which pip knows them."""
+
+LONGEST_DETAIL = 200
+_MISSING_ATTRIBUTE = (
+    re.compile(r"Can't get attribute '(?P<name>[\w.]+)' on <module '(?P<module>[\w.]+)'"),
+    re.compile(r"module '(?P<module>[\w.]+)' has no attribute '(?P<name>[\w.]+)'"),
+)
+_CONTENTS = {
+    b"PK\x03\x04": "a zip archive, as skops (.skops) and torch (.pt) write it",
+    b"\x89HDF\r\n": "an HDF5 file, as Keras writes it: export the model to ONNX",
+    b"<!DOCTYPE": "a web page: the download went wrong",
+    b"<html": "a web page: the download went wrong",
+    b"\x93NUMPY": "an array of numbers and no model",
+    b"\x08": "what looks like ONNX (.onnx)",
+}
+
+
+def explain(error: BaseException, artifact: Artifact) -> ArtifactError:
+    """The refusal that stands for whatever loading raised; errors that explain themselves pass unchanged."""
+    return _known(error, artifact) or UnreadableArtifact(
+        f"{artifact.path} cannot be loaded ({detail(error)}): export the model again"
+    )
+
+
+def unreadable(error: BaseException, data: bytes, artifact: Artifact) -> ArtifactError:
+    """As `explain`, for an error out of a decoder: then the bytes are wrong, cut short or of another format."""
+    if refusal := _known(error, artifact):
+        return refusal
+    for magic, content in _CONTENTS.items():
+        if data.startswith(magic) and not (magic == b"\x08" and artifact.format == "onnx"):
+            return UnreadableArtifact(f"{artifact.path} is not a {artifact.format} file but {content}")
+    return UnreadableArtifact(
+        f"{artifact.path} cannot be read as {artifact.format} ({detail(error)}): "
+        "the file may be damaged or cut short, or of another format than its name says"
+    )
+
+
+def missing_module(name: str) -> MissingDependency:
+    """The refusal for a package that the artifact needs."""
+    package = name.partition(".")[0]
+    if package in EXTRAS:
+        return MissingDependency(f'the model needs {package}: pip install "penstock[{EXTRAS[package]}]"')
+    if package in DISTRIBUTIONS:
+        return MissingDependency(f"the model needs {package}: pip install {DISTRIBUTIONS[package]}")
+    return MissingDependency(
+        f"the model needs the Python module {name}: if it is the model's own, name it with `--code-path {package}.py` "
+        f"or `code: [{package}.py]` in model.yaml, and if it is a package, install it"
+    )
+
+
+def detail(error: BaseException) -> str:
+    """The error's kind and message on one short line."""
+    text = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+    return " ".join(text.split())[:LONGEST_DETAIL]
+
+
+def _known(error: BaseException, artifact: Artifact) -> ArtifactError | None:
+    """What a cause of `error` tells about the remedy."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, ArtifactError):
+            return cause
+        if refusal := _missing(cause, artifact) or _exhausted(cause, artifact):
+            return refusal
+        cause = cause.__cause__
+    return None
+
+
+def _missing(error: BaseException, artifact: Artifact) -> ArtifactError | None:
+    if isinstance(error, ModuleNotFoundError) and error.name:
+        package = error.name.partition(".")[0]
+        return _other_version(error.name) if package in sys.modules and "." in error.name else missing_module(error.name)
+    if isinstance(error, ImportError):
+        return MissingDependency(f"{artifact.path} needs a package that does not import here ({detail(error)})")
+    if isinstance(error, AttributeError):
+        for pattern in _MISSING_ATTRIBUTE:
+            if match := pattern.search(str(error)):
+                return _missing_name(match["module"], match["name"])
+    return None
+
+
+def _missing_name(module: str, name: str) -> ArtifactError:
+    if module in ("__main__", "__mp_main__"):
+        return MissingDependency(
+            f"the model needs {name} from its training script: name the file that defines it with "
+            "`--code-path train.py` on the command line or `code: [train.py]` in model.yaml"
+        )
+    if module.partition(".")[0] in EXTRAS | DISTRIBUTIONS | {"numpy": ""}:
+        return _other_version(f"{module}.{name}")
+    return MissingDependency(
+        f"the model needs {module}.{name}, which {module} here does not define: name the right file with "
+        f"`--code-path {module}.py` on the command line or `code: [{module}.py]` in model.yaml"
+    )
+
+
+def _other_version(name: str) -> ArtifactError:
+    package = name.partition(".")[0]
+    version = getattr(sys.modules.get(package), "__version__", "installed here")
+    return MissingDependency(
+        f"the model needs {name}, which {package} {version} does not have: install the version of {package} "
+        "that trained the model, or train it again with this one"
+    )
+
+
+def _exhausted(error: BaseException, artifact: Artifact) -> ArtifactError | None:
+    if isinstance(error, MemoryError):
+        return FailedStart(f"{artifact.path} needs more memory than there is, or the file is damaged")
+    if isinstance(error, RecursionError):
+        return UnreadableArtifact(f"{artifact.path} nests its content too deeply: the file may be damaged or hostile")
+    if isinstance(error, SystemExit | KeyboardInterrupt):
+        return FailedStart(f"{artifact.path} tried to end the process while it was loaded: do not trust this file")
+    return None

@@ -1,0 +1,77 @@
+"""A model's first batches: they tell what it answers, warm it up, and stop one that cannot answer at all."""
+
+import traceback
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from penstock.errors import FailedStart, ModelFailed, PenstockError
+from penstock.host.model import Column, Model
+from penstock.host.outputs import Packer
+from penstock.host.refusals import detail
+from penstock.host.responder import unpack
+from penstock.host.rows import Row, batch, plausible, row_of
+from penstock.model.signature import Output, Signature
+
+SIZES = (1, 64)  # rows of the batches that warm a model up
+
+
+class Rehearsal:
+    """Rehearses a model with plausible rows, or else with those of its examples.
+
+    Afterwards `signature` says what it takes and answers. Raises FailedStart if it answers no row at all.
+    """
+
+    def __init__(self, model: Model, features: Sequence[Any]) -> None:
+        self._model = model
+        self._layout = Signature(inputs=model.inputs, output=Output(fields=())).tensors()
+        output = self._first_output(features)
+        self._packer = Packer(output)
+        self.signature = Signature(inputs=model.inputs, output=output, named=model.named)
+
+    def answer(self, features: Any) -> tuple[Any, float | None]:
+        """Prediction and confidence for one row, as a client would read them. Raises ModelFailed, FailedExample."""
+        columns = self._ask([row_of(features, self._model.inputs)], self._packer)
+        values = [np.asarray(column)[0].tolist() for column in columns]
+        fields = self.signature.output.fields
+        answers = [field.classes[value] if field.classes else value for field, value in zip(fields, values, strict=False)]
+        confidence = values[len(fields)] if self.signature.output.probabilities else None
+        return (answers[0] if len(answers) == 1 else answers), confidence
+
+    def _first_output(self, features: Sequence[Any]) -> Output:
+        failure: Exception | None = None
+        for rows in self._attempts(features):
+            try:
+                output = self._model.probe(self._batch(rows), len(rows))
+                for size in SIZES:
+                    self._ask([rows[i % len(rows)] for i in range(size)], Packer(output), finite=False)
+                return output
+            except Exception as error:  # noqa: BLE001  # the model's own; told below if no row fares better
+                failure = failure or error
+        traceback.print_exception(failure)
+        raise FailedStart(
+            f"the model answers none of the rows it was warmed up with ({detail(failure or ModelFailed())}): "
+            "check its inputs, declare them as `inputs:` in model.yaml, or add an examples.json with a row that it takes"
+        )
+
+    def _attempts(self, features: Sequence[Any]) -> Iterator[list[Row]]:
+        """Rows to try: all plausible ones at once, which tells most, then each by itself, then the examples'."""
+        rows: list[Row] = list(plausible(self._model.inputs, self._model.typical()))
+        yield rows
+        yield from ([row, row] for row in rows)
+        for each in features:
+            try:
+                yield [row_of(each, self._model.inputs)] * 2
+            except PenstockError:  # told when the example is replayed
+                continue
+
+    def _batch(self, rows: Sequence[Row]) -> list[Column]:
+        return batch(self._layout, self._model.inputs, rows)
+
+    def _ask(self, rows: Sequence[Row], packer: Packer, finite: bool = True) -> list[Column]:
+        outputs = self._model.predict(self._batch(rows), len(rows), True)
+        heads, payload, failed = packer.pack(outputs, len(rows))
+        if finite and failed:
+            raise ModelFailed("the model's answer is not finite")
+        return unpack(heads, memoryview(b"".join(payload)))

@@ -1,0 +1,59 @@
+"""The hot path: one batch in, one answer out."""
+
+import math
+import traceback
+from collections.abc import Sequence
+from time import perf_counter
+
+import numpy as np
+
+from penstock.host.model import Column, Model
+from penstock.host.outputs import Packer
+from penstock.host.refusals import detail
+from penstock.model.batch import ANSWER, Answer, TensorHead, decode_batch
+from penstock.model.frames import Buffer, Frame, encode
+from penstock.model.signature import Output
+
+DTYPES = {
+    name: np.dtype(name)
+    for name in ("float64", "float32", "float16", "int64", "int32", "int16", "int8")
+    + ("uint64", "uint32", "uint16", "uint8", "bool")
+}
+
+
+class Responder:
+    """Answers batches with one model."""
+
+    def __init__(self, model: Model, output: Output) -> None:
+        self._predict = model.predict
+        self._pack = Packer(output).pack
+
+    def answer(self, frame: Frame) -> list[Buffer]:
+        """The answer's frame, whatever the model does. Raises msgspec.DecodeError for a frame that is no batch."""
+        batch = decode_batch(frame.header)
+        started = perf_counter()
+        try:
+            tensors = unpack(batch.tensors, frame.payload)
+            outputs = self._predict(tensors, batch.rows, batch.probabilities)
+            seconds = perf_counter() - started
+            heads, payload, failed = self._pack(outputs, batch.rows)
+        except (Exception, SystemExit) as error:  # a model's `sys.exit` fails its batch, not its process
+            traceback.print_exc()
+            return encode(ANSWER, Answer(batch.id, perf_counter() - started, error=detail(error)))
+        return encode(ANSWER, Answer(batch.id, seconds, heads, failed), payload)
+
+
+def unpack(heads: Sequence[TensorHead], payload: memoryview) -> list[Column]:
+    """The tensors that the heads describe, each in memory of its own: the payload is overwritten by the next frame."""
+    tensors: list[Column] = []
+    at = 0
+    for head in heads:
+        if head.text is None:
+            dtype = DTYPES[head.dtype]
+            tensors.append(np.ndarray(head.shape, dtype, payload, at).copy())
+            at += math.prod(head.shape) * dtype.itemsize
+        elif len(head.shape) == 1:
+            tensors.append(head.text)
+        else:
+            tensors.append(np.array(head.text, dtype=object).reshape(head.shape))
+    return tensors

@@ -1,0 +1,37 @@
+"""The runtimes: one module a format, imported when a model of that format is loaded."""
+
+from importlib import import_module
+from typing import Protocol, cast
+
+from penstock.errors import ArtifactError
+from penstock.host.model import Model
+from penstock.host.refusals import missing_module
+from penstock.host.source import Source
+from penstock.model.control import Artifact
+
+RUNTIMES = {
+    "pickle": "penstock.host.runtimes.pickle:load",
+    "skops": "penstock.host.runtimes.skops:load",
+    "onnx": "penstock.host.runtimes.onnx:load",
+    "torchscript": "penstock.host.runtimes.torchscript:load",
+}
+
+
+class Loader(Protocol):
+    """Makes a model of the bytes of `source`. Raises ArtifactError, or whatever the artifact's own code raises."""
+
+    def __call__(self, source: Source, artifact: Artifact) -> Model: ...
+
+
+def load(source: Source, artifact: Artifact) -> Model:
+    """Loads `source` with the runtime of the artifact's format. Raises as a Loader does."""
+    module, _, name = RUNTIMES[artifact.format].partition(":")
+    try:
+        loader = cast(Loader, getattr(import_module(module), name))
+    except ModuleNotFoundError as error:
+        raise _without(error) from error
+    return loader(source, artifact)
+
+
+def _without(error: ModuleNotFoundError) -> ArtifactError:
+    return missing_module(error.name or "a package")

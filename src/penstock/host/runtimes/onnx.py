@@ -1,0 +1,25 @@
+"""ONNX files: checked by a child while this process imports ONNX Runtime, then run from the bytes that were hashed."""
+
+from penstock.host.refusals import unreadable
+from penstock.host.runtimes.onnx_check import Check
+from penstock.host.runtimes.onnx_external import external_data
+from penstock.host.source import Source
+from penstock.host.model import Model
+from penstock.model.control import Artifact
+
+
+def load(source: Source, artifact: Artifact) -> Model:
+    """The graph in the bytes that were hashed. Raises ArtifactError."""
+    check = Check(source, artifact)
+    try:
+        from penstock.host.runtimes.onnx_graph import Graph, open_session
+
+        verdict = check.verdict()
+    finally:
+        check.stop()
+    weights = dict(zip(verdict.external, external_data(artifact, verdict.external), strict=True))
+    try:
+        session = open_session(source.data, weights, artifact)
+    except Exception as error:
+        raise unreadable(error, source.data, artifact) from error
+    return Graph(session, verdict, artifact)

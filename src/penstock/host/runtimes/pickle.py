@@ -1,0 +1,19 @@
+"""Pickles and joblib files. Loading one runs its code, so somebody must have vouched for it."""
+
+import io
+
+import joblib
+
+from penstock.host.refusals import unreadable
+from penstock.host.runtimes.estimator import Estimator
+from penstock.host.source import Source
+from penstock.model.control import Artifact
+
+
+def load(source: Source, artifact: Artifact) -> Estimator:
+    """The estimator in the bytes that were hashed. Raises ArtifactError."""
+    try:
+        model = joblib.load(io.BytesIO(source.data))
+    except Exception as error:
+        raise unreadable(error, source.data, artifact) from error
+    return Estimator(model, artifact)

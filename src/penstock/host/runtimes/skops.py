@@ -1,0 +1,31 @@
+"""skops files: scikit-learn estimators that hold nothing but the types one trusts."""
+
+from skops import io
+
+from penstock.errors import UntrustedArtifact
+from penstock.host.refusals import unreadable
+from penstock.host.runtimes.estimator import Estimator
+from penstock.host.source import Source
+from penstock.model.control import Artifact
+
+MOST_SHOWN = 10
+
+
+def load(source: Source, artifact: Artifact) -> Estimator:
+    """The estimator in the bytes that were hashed. Raises ArtifactError."""
+    try:
+        unknown = sorted(set(io.get_untrusted_types(data=source.data)) - set(artifact.trusted_types))
+        if unknown:
+            raise _untrusted(unknown, artifact)
+        model = io.loads(source.data, trusted=list(artifact.trusted_types))
+    except Exception as error:
+        raise unreadable(error, source.data, artifact) from error
+    return Estimator(model, artifact)
+
+
+def _untrusted(types: list[str], artifact: Artifact) -> UntrustedArtifact:
+    shown = ", ".join(types[:MOST_SHOWN]) + (f" and {len(types) - MOST_SHOWN} more" if len(types) > MOST_SHOWN else "")
+    return UntrustedArtifact(
+        f"{artifact.path} holds types that are not trusted: {shown}; if you know them, list them as `trusted_types` "
+        "of the model in penstock.yaml"
+    )

@@ -1,0 +1,59 @@
+"""Rows as an estimator expects them: a table with names, a matrix, or a list of texts."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from penstock.errors import MissingDependency, UnsupportedArtifact
+from penstock.host.model import Column
+from penstock.model.signature import Field, Output, Signature
+
+Arrange = Callable[[Sequence[Column]], Any]
+
+
+def arranger(inputs: tuple[Field, ...], frame: bool) -> Arrange:
+    """What turns a batch's tensors into the argument of `predict`; `frame`: the model was fitted with names.
+
+    Raises MissingDependency where a table is needed and there is no pandas, UnsupportedArtifact for several tensors.
+    """
+    tensors = Signature(inputs=inputs, output=Output(fields=())).tensors()
+    if frame:
+        return _frame(inputs, one_matrix=len(tensors) == 1 and tensors[0].dtype != "string")
+    if len(tensors) == 1 and inputs[0].dtype != "string":
+        return lambda columns: columns[0]
+    if len(inputs) == 1:
+        return lambda columns: _texts(columns[0])
+    if any(field.shape for field in inputs):
+        raise UnsupportedArtifact("an estimator takes one table or one tensor: declare one input with a shape, or scalars")
+    return _matrix(inputs)
+
+
+def _matrix(inputs: Sequence[Field]) -> Arrange:
+    if any(field.dtype == "string" for field in inputs):
+        return lambda columns: np.array([_texts(column) for column in columns], dtype=object).T
+    return lambda columns: np.stack([np.asarray(column) for column in columns], axis=1)
+
+
+def _frame(inputs: Sequence[Field], one_matrix: bool) -> Arrange:
+    try:
+        import pandas
+    except ImportError:
+        raise MissingDependency("the model was trained on a table with named columns: pip install pandas") from None
+    names = pandas.Index([field.name for field in inputs])
+    if one_matrix:
+        return lambda columns: pandas.DataFrame(columns[0], columns=names, copy=False)
+    kind: Any = "str" if int(pandas.__version__.split(".")[0]) >= 3 else object  # as a table read from a file has it
+    return lambda columns: pandas.DataFrame(
+        {
+            name: pandas.Series(_texts(column), dtype=kind) if isinstance(column, list) else column
+            for name, column in zip(names, columns, strict=True)
+        }
+    )
+
+
+def _texts(column: Column) -> Any:
+    """Text with NaN for what is missing, which is how tables and encoders know it."""
+    if isinstance(column, list):
+        return [np.nan if text is None else text for text in column] if None in column else column
+    return column

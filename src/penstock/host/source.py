@@ -1,0 +1,63 @@
+"""The bytes of an artifact, read once: what is hashed is what is loaded."""
+
+import hashlib
+import os
+import stat
+from pathlib import Path
+from typing import NamedTuple
+
+from penstock.errors import ArtifactError, ChangedArtifact, UnreadableArtifact
+
+LFS_POINTER = b"version https://git-lfs.github.com/spec/"
+
+
+class Source(NamedTuple):
+    """A file's path, its content and the sha256 of that content, in hexadecimal."""
+
+    path: Path
+    data: bytes
+    sha256: str
+
+
+def read(path: str | Path, pinned: str | None = None) -> Source:
+    """Reads a regular file whole.
+
+    Raises UnreadableArtifact if there is nothing to load in it, ChangedArtifact if its digest is not `pinned`.
+    """
+    path = Path(path)
+    data = _content(path)
+    if not data:
+        raise UnreadableArtifact(f"{path} is empty: write the model again, or copy the whole file")
+    if data.startswith(LFS_POINTER):
+        raise UnreadableArtifact(f"{path} is a Git LFS pointer and not the model: run `git lfs pull` to fetch the file")
+    digest = hashlib.sha256(data).hexdigest()
+    check_pin(path, digest, pinned)
+    return Source(path, data, digest)
+
+
+def check_pin(path: Path, digest: str, pinned: str | None) -> None:
+    """Raises ChangedArtifact where a digest is pinned and `digest` is another."""
+    if pinned is not None and digest != pinned:
+        raise ChangedArtifact(
+            f"{path} has changed: its sha256 is {digest[:12]}… and not the pinned {pinned[:12]}…; "
+            "restore the file, or run `penstock lock` if the change is meant"
+        )
+
+
+def _content(path: Path) -> bytes:
+    try:
+        # Opening a pipe or a device could wait for ever or have effects: look at what was opened before reading.
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError as error:
+        raise _unreadable(path, error) from error
+    with open(descriptor, "rb") as file:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise UnreadableArtifact(f"{path} is not a regular file: name the model's file itself")
+        try:
+            return file.read()
+        except OSError as error:
+            raise _unreadable(path, error) from error
+
+
+def _unreadable(path: Path, error: OSError) -> ArtifactError:
+    return UnreadableArtifact(f"{path} cannot be read: {error.strerror}")

@@ -1,0 +1,71 @@
+"""From a file to a model that is ready: read, vouch, load, warm up, replay."""
+
+import warnings
+from collections.abc import Callable
+from time import perf_counter
+
+from penstock.errors import UnreadableArtifact, UntrustedArtifact
+from penstock.host import examples, libraries, own_code, runtimes, source
+from penstock.host.model import Model
+from penstock.host.rehearsal import Rehearsal
+from penstock.host.source import Source
+from penstock.model.control import Artifact, Loaded, Progress
+from penstock.model.formats import RUNS_CODE
+
+Report = Callable[[Progress], None]
+
+
+def start(artifact: Artifact, report: Report) -> tuple[Model, Loaded]:
+    """Loads the artifact and proves that it works. Raises ArtifactError, or whatever the artifact's code raises."""
+    started = perf_counter()
+    report(Progress("reading"))
+    found = source.read(artifact.path, artifact.pinned)
+    report(Progress("loading", found.sha256))
+    _demand_trust(artifact, found.sha256)
+    model, caught = _load(found, artifact)
+    loaded_at = perf_counter()
+    report(Progress("warming"))
+    golden = examples.read(artifact.examples) if artifact.examples else []
+    rehearsal = Rehearsal(model, [example.features for example in golden])
+    warm_at = perf_counter()
+    if artifact.examples:
+        report(Progress("replaying"))
+        examples.replay(artifact.examples, golden, rehearsal.answer)
+    return model, Loaded(
+        signature=rehearsal.signature,
+        sha256=found.sha256,
+        bytes=len(found.data),
+        runtime=model.runtime,
+        device=model.device,
+        libraries=libraries.present(),
+        trained_with=model.trained_with or libraries.trained_with(caught),
+        warnings=libraries.told(caught),
+        examples=len(golden),
+        load_s=loaded_at - started,
+        warmup_s=warm_at - loaded_at,
+    )
+
+
+def _demand_trust(artifact: Artifact, digest: str) -> None:
+    if artifact.format in RUNS_CODE and not artifact.trusted:
+        raise UntrustedArtifact(
+            f"{artifact.path} runs code when it is loaded, and nobody vouched for it (sha256 {digest[:12]}…): "
+            f"if you trust it, pin it with `penstock lock {artifact.root}`"
+        )
+
+
+def _load(found: Source, artifact: Artifact) -> tuple[Model, list[warnings.WarningMessage]]:
+    """The model, and the warnings that loading it gave."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        own_code.make_importable(artifact.code, artifact.code_pins, artifact.trusted)
+        try:
+            return runtimes.load(found, artifact), caught
+        except UnreadableArtifact as error:
+            versions = libraries.other_version(caught)
+            if versions is None:
+                raise
+            raise UnreadableArtifact(
+                f"{artifact.path} was trained with scikit-learn {versions[0]} and does not load with {versions[1]}: "
+                f"pip install scikit-learn=={versions[0]}, or train it again"
+            ) from error

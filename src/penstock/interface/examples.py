@@ -1,0 +1,78 @@
+"""Example rows that work when sent: made up inside the ranges and categories that a signature states."""
+
+import math
+from typing import Any
+
+from penstock.interface.values import BEYOND, INTEGERS, bounds
+from penstock.model.signature import Field, Signature
+
+LARGEST = 1_000
+"""Values of a row from which on an example would fill the page and help nobody."""
+
+ANY_LENGTH = 2
+ROWS = 2
+
+Row = list[Any] | dict[str, Any]
+
+
+def single_examples(signature: Signature) -> dict[str, Any]:
+    """Bodies of `/predict` by a short name for each way to write a row; none where a row is very large."""
+    return {way: {"features": row(signature, 0, way=way)} for way in ways(signature)}
+
+
+def batch_examples(signature: Signature) -> dict[str, Any]:
+    """The same of `/predict-batch`."""
+    return {way: {"batch": [row(signature, i, way=way) for i in range(ROWS)]} for way in ways(signature)}
+
+
+def ways(signature: Signature) -> tuple[str, ...]:
+    """The ways to write a row, the more natural one first: by name only where the names are the model's own."""
+    if sum(_size(field) for field in signature.inputs) > LARGEST:
+        return ()
+    return ("by name", "in order") if signature.named else ("in order", "by name")
+
+
+def row(signature: Signature, number: int, *, way: str) -> Row:
+    """One row; another `number` gives other values where there are any."""
+    values = [value(field, number) for field in signature.inputs]
+    if way == "by name":
+        return {field.name: v for field, v in zip(signature.inputs, values, strict=True)}
+    bare: Row = values[0] if len(values) == 1 and signature.inputs[0].shape else values
+    return bare
+
+
+def value(field: Field, number: int = 0) -> Any:
+    """A scalar or a nested list that `field` takes."""
+    made = _scalar(field, number)
+    for length in reversed(field.shape):
+        made = [made] * (ANY_LENGTH if length is None else length)
+    return made
+
+
+def _scalar(field: Field, number: int) -> Any:
+    if field.categories:
+        return field.categories[number % len(field.categories)]
+    if field.dtype == "string":
+        return ("some text", "another text")[number % 2]
+    if field.dtype == "bool":
+        return number % 2 == 0
+    inside = _inside(field, (0.5, 0.25)[number % 2])
+    if field.dtype in INTEGERS:
+        least, greatest = bounds(field)
+        return min(max(math.ceil(inside), least), greatest)
+    beyond = BEYOND[field.dtype]
+    return inside if -beyond < inside < beyond else 0.0
+
+
+def _inside(field: Field, share: float) -> float:
+    """A number with few digits, that share of the way through the range."""
+    low, high = field.range or (0.0, 2.0)
+    if not (math.isfinite(low) and math.isfinite(high) and low <= high):
+        return 1.0
+    exact = low * (1 - share) + high * share
+    short = float(f"{exact:.3g}")
+    return short if low <= short <= high else exact
+
+
+def _size(field: Field) -> int:
+    return math.prod(ANY_LENGTH if length is None else length for length in field.shape)

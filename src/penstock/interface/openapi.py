@@ -1,0 +1,147 @@
+"""The OpenAPI document: the operations pages' own, and in it the lane's paths as the loaded models make them."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from penstock.config import Settings
+from penstock.inference.router import default_model
+from penstock.interface import responses, schema
+from penstock.interface.examples import batch_examples, single_examples
+from penstock.model.control import Loaded, ModelState, VersionState
+
+Json = dict[str, Any]
+
+VERSION = "3.1.0"
+STATUSES = (400, 404, 405, 408, 413, 415, 422, 431, 500, 503, 504)
+
+
+class Document:
+    """Makes the document from `base`, that of the other paths, and keeps it until the models change."""
+
+    def __init__(self, base: Json, settings: Settings) -> None:
+        self._base = base
+        self._settings = settings
+        self._models: Sequence[ModelState] | None = None
+        self._json = b""
+
+    def json(self, models: Sequence[ModelState]) -> bytes:
+        if models != self._models:
+            self._json = msgspec.json.encode(self.of(models))
+            self._models = models
+        return self._json
+
+    def of(self, models: Sequence[ModelState]) -> Json:
+        """The whole document. It shares parts with `base`, so leave it as it is."""
+        named = {model.name: model for model in models}
+        default = named.get(default_model(named, self._settings.default_model) or "")
+        paths: Json = _paths("", default, self._settings) if default else {}
+        for model in models:
+            paths |= _paths(f"/models/{model.name}", model, self._settings)
+        shared = responses.components()
+        shared["schemas"] |= self._base["components"]["schemas"]
+        for model in models:
+            shared["schemas"] |= _schemas(model, self._settings)
+        return {**self._base, "tags": _tags(models, self._base), "paths": paths | self._base["paths"], "components": shared}
+
+
+def _tags(models: Sequence[ModelState], base: Json) -> list[Json]:
+    return [*({"name": model.name, "description": _about(model)} for model in models), *base["tags"]]
+
+
+def default_version(model: ModelState) -> VersionState | None:
+    """The version that the model's route names, as far as the supervisor knows it."""
+    return next((state for state in model.versions if state.version == model.default), None)
+
+
+def _loaded(model: ModelState) -> Loaded | None:
+    state = default_version(model)
+    return state.loaded if state else None
+
+
+def _about(model: ModelState) -> str:
+    state = default_version(model)
+    if state is None or state.loaded is None:
+        return f"Not loaded: {(state and state.reason) or 'it is being started'}."
+    warnings = "".join(f" Warning: {warning}" for warning in state.loaded.warnings)
+    return f"Version {state.version}, {state.format}, served by {state.loaded.runtime} on {state.loaded.device}.{warnings}"
+
+
+# ------------------------------------------------------------------ operations
+def _paths(prefix: str, model: ModelState, settings: Settings) -> Json:
+    return {
+        f"{prefix}/predict": {"post": _predict(prefix, model)},
+        f"{prefix}/predict-batch": {"post": _predict_batch(prefix, model, settings)},
+    }
+
+
+def _predict(prefix: str, model: ModelState) -> Json:
+    loaded = _loaded(model)
+    return {
+        "operationId": f"{model.name}.predict" if prefix else "predict",
+        "summary": f"Predict one row with {model.name}",
+        "requestBody": _body(model, "Request", single_examples(loaded.signature) if loaded else {}),
+        "responses": _answers(model, "Answer"),
+        **_common(model),
+    }
+
+
+def _predict_batch(prefix: str, model: ModelState, settings: Settings) -> Json:
+    loaded = _loaded(model)
+    return {
+        "operationId": f"{model.name}.predict_batch" if prefix else "predict_batch",
+        "summary": f"Predict up to {settings.limits.rows} rows with {model.name}",
+        "requestBody": _body(model, "BatchRequest", batch_examples(loaded.signature) if loaded else {}),
+        "responses": _answers(model, "BatchAnswer"),
+        **_common(model),
+    }
+
+
+def _common(model: ModelState) -> Json:
+    names = ("Probabilities", "RequestId", "Timeout")
+    return {"tags": [model.name], "parameters": [*_version_parameters(model), *map(responses.parameter, names)]}
+
+
+def _version_parameters(model: ModelState) -> list[Json]:
+    loaded = [state.version for state in model.versions if state.loaded is not None]
+    told = f"The version to ask; without it {model.default}."
+    versions = {"type": "string", "enum": loaded or [model.default]}
+    return [
+        {"name": "model_version", "in": "query", "description": told, "schema": versions},
+        {"name": "X-Model-Version", "in": "header", "description": f"{told} The query goes before.", "schema": versions},
+    ]
+
+
+def _body(model: ModelState, kind: str, examples: Json) -> Json:
+    content: Json = {"schema": _ref(model, kind)}
+    if examples:
+        content["examples"] = {way.replace(" ", "_"): {"summary": way, "value": body} for way, body in examples.items()}
+    return {"required": True, "content": {"application/json": content}}
+
+
+def _answers(model: ModelState, kind: str) -> Json:
+    answer = responses.success("The model's answer.", _ref(model, kind), also=["Server-Timing"])
+    return {"200": answer, **responses.errors(*STATUSES)}
+
+
+def _ref(model: ModelState, kind: str) -> Json:
+    return {"$ref": f"#/components/schemas/{model.name}.{kind}"}
+
+
+# ------------------------------------------------------------------ schemas
+def _schemas(model: ModelState, settings: Settings) -> Json:
+    """The four bodies of a model; of one that is not loaded only their outline is known."""
+    loaded = _loaded(model)
+    bodies: Json
+    if loaded is None:
+        outline = {"type": "object", "description": _about(model)}
+        bodies = dict.fromkeys(("Request", "BatchRequest", "Answer", "BatchAnswer"), outline)
+    else:
+        bodies = {
+            "Request": schema.request(loaded.signature),
+            "BatchRequest": schema.batch_request(loaded.signature, settings.limits.rows),
+            "Answer": schema.answer(model.name, loaded.signature),
+            "BatchAnswer": schema.batch_answer(model.name, loaded.signature),
+        }
+    return {f"{model.name}.{kind}": body for kind, body in bodies.items()}

@@ -1,0 +1,192 @@
+"""JSON Schema of what a signature takes and gives.
+
+What is refused is a constraint here; what is only unusual (a value out of range, an unknown category that is served)
+is told in words and in `x-` keys, since it is served. Schemas are those of OpenAPI 3.1, that is of JSON Schema 2020-12.
+"""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from penstock.interface.examples import batch_examples, single_examples
+from penstock.interface.values import BEYOND, INTEGERS, bounds
+from penstock.model.signature import DType, Field, Label, OutputField, Signature
+
+Schema = dict[str, Any]
+
+LARGEST: dict[str, float] = {"float32": 3.4028234663852886e38, "float16": 65504.0}
+FORMATS = {"float64": "double", "float32": "float", "int64": "int64", "int32": "int32"}
+MOST_NAMED = 20  # categories that a description lists
+
+
+# ------------------------------------------------------------------ requests
+def request(signature: Signature) -> Schema:
+    """The body of `/predict`."""
+    return _body("features", row(signature), list(single_examples(signature).values()))
+
+
+def batch_request(signature: Signature, rows: int) -> Schema:
+    """The body of `/predict-batch`: rows of one form, at most `rows` of them."""
+    batches = [
+        {"type": "array", "title": form["title"], "items": form, "minItems": 1, "maxItems": rows}
+        for form in row(signature)["anyOf"]
+    ]
+    return _body("batch", {"anyOf": batches}, list(batch_examples(signature).values()))
+
+
+def row(signature: Signature) -> Schema:
+    """A row: in order or by name."""
+    return {"anyOf": [_by_name(signature), _in_order(signature)][:: 1 if signature.named else -1]}
+
+
+def _body(key: str, schema: Schema, examples: list[Any]) -> Schema:
+    body = {"type": "object", "properties": {key: schema}, "required": [key], "additionalProperties": False}
+    return body | {"examples": examples} if examples else body
+
+
+def _by_name(signature: Signature) -> Schema:
+    return {
+        "type": "object",
+        "title": "by name",
+        "properties": {field.name: input_field(field) for field in signature.inputs},
+        "required": [field.name for field in signature.inputs],
+        "additionalProperties": False,
+    }
+
+
+def _in_order(signature: Signature) -> Schema:
+    fields = signature.inputs
+    if len(fields) == 1 and fields[0].shape:
+        return input_field(fields[0]) | {"title": fields[0].name}
+    schemas = [input_field(field) for field in fields]
+    size = {"minItems": len(fields), "maxItems": len(fields)}
+    if not signature.named and all(schema == schemas[0] for schema in schemas):
+        return {"type": "array", "title": "in order", "items": schemas[0], **size}
+    titled = [{"title": field.name, **schema} for field, schema in zip(fields, schemas, strict=True)]
+    return {"type": "array", "title": "in order", "prefixItems": titled, "items": False, **size}
+
+
+def input_field(field: Field) -> Schema:
+    """One field, a scalar or nested lists, with all that is known about it."""
+    schema = _nested(_input_scalar(field), field.shape)
+    if told := " ".join(_told(field)):
+        schema["description"] = told
+    if field.range is not None and all(map(math.isfinite, field.range)):
+        schema["x-range"] = list(field.range)
+    if field.categories is not None:
+        schema["x-categories"] = list(field.categories)
+    if field.unit is not None:
+        schema["x-unit"] = field.unit
+    return schema | {"x-dtype": field.dtype, "x-origin": field.origin}
+
+
+def _input_scalar(field: Field) -> Schema:
+    schema = scalar(field.dtype)
+    if field.dtype in INTEGERS:
+        schema["minimum"], schema["maximum"] = bounds(field)
+    elif field.dtype in LARGEST:
+        schema["minimum"], schema["maximum"] = -LARGEST[field.dtype], LARGEST[field.dtype]
+    if field.categories is not None and field.unknown == "refuse":
+        schema = {"type": schema["type"], "enum": list(field.categories)}
+    if field.nullable and not field.shape:
+        schema["type"] = [schema["type"], "null"]
+        if "enum" in schema:
+            schema["enum"].append(None)
+    return schema
+
+
+def _told(field: Field) -> list[str]:
+    """What a person should know about the field, sentence by sentence."""
+    sentences = []
+    if field.unit is not None:
+        sentences.append(f"In {field.unit}.")
+    if field.range is not None:
+        low, high = field.range
+        sentences.append(f"Usually from {low:g} to {high:g}; what is outside is served and logged.")
+    if field.categories is not None and field.unknown == "warn":
+        some = ", ".join(map(str, field.categories[:MOST_NAMED]))
+        more = ", …" if len(field.categories) > MOST_NAMED else ""
+        sentences.append(f"Usually one of {some}{more}; others are served and logged.")
+    if field.nullable and not field.shape:
+        sentences.append("null where it is missing.")
+    return sentences
+
+
+# ------------------------------------------------------------------ answers
+def answer(model: str, signature: Signature) -> Schema:
+    """The body of an answer of `/predict`."""
+    properties = {"prediction": prediction(signature), "confidence": _confidence(signature), **_ending(model)}
+    chances = {"probabilities": _chances(signature)} if signature.output.probabilities else {}
+    return {"type": "object", "properties": properties | chances, "required": list(properties)}
+
+
+def batch_answer(model: str, signature: Signature) -> Schema:
+    """The body of an answer of `/predict-batch`: one entry a row, in the order of the rows."""
+    properties = {
+        "predictions": {"type": "array", "items": prediction(signature)},
+        "confidences": {"type": "array", "items": _confidence(signature)},
+        **_ending(model),
+    }
+    chances = {}
+    if signature.output.probabilities:
+        chances["probabilities"] = {"type": "array", "items": _chances(signature)}
+    return {"type": "object", "properties": properties | chances, "required": list(properties)}
+
+
+def prediction(signature: Signature) -> Schema:
+    """What is predicted for a row: the only output, or a list of them all."""
+    fields = signature.output.fields
+    if len(fields) == 1:
+        return _output(fields[0])
+    schemas = [{"title": field.name, **_output(field)} for field in fields]
+    return {"type": "array", "prefixItems": schemas, "items": False, "minItems": len(fields), "maxItems": len(fields)}
+
+
+def _output(field: OutputField) -> Schema:
+    return _nested(scalar(field.dtype) if field.classes is None else _labels(field.classes), field.shape)
+
+
+def _labels(classes: Sequence[Label]) -> Schema:
+    kinds = {type(label) for label in classes}
+    names = {str: "string", bool: "boolean", int: "integer", float: "number"}
+    return {"type": names[kinds.pop()], "enum": list(classes)} if len(kinds) == 1 else {"enum": list(classes)}
+
+
+def _confidence(signature: Signature) -> Schema:
+    if not signature.output.probabilities:
+        return {"type": "null", "description": "This model states no probabilities."}
+    return {"type": "number", "description": "The probability of the predicted class."}
+
+
+def _chances(signature: Signature) -> Schema:
+    classes = signature.output.fields[0].classes or ()
+    told = "With ?probabilities=true: the probability of each class, in this order: "
+    some = ", ".join(map(str, classes[:MOST_NAMED])) + (", …" if len(classes) > MOST_NAMED else ".")
+    size = {"minItems": len(classes), "maxItems": len(classes)} if classes else {}
+    return {"type": "array", "items": {"type": "number"}, "description": told + some, **size}
+
+
+def _ending(model: str) -> dict[str, Schema]:
+    return {
+        "latency_ms": {"type": "number", "description": "From the arrival of the request to this answer."},
+        "timestamp": {"type": "string", "format": "date-time"},
+        "model": {"type": "string", "const": model},
+        "model_version": {"type": "string"},
+    }
+
+
+# ------------------------------------------------------------------ both
+def scalar(dtype: DType) -> Schema:
+    """A single value of `dtype`, as far as the type says it."""
+    if dtype in BEYOND:
+        return {"type": "number"} | ({"format": FORMATS[dtype]} if dtype in FORMATS else {})
+    if dtype in INTEGERS:
+        return {"type": "integer"} | ({"format": FORMATS[dtype]} if dtype in FORMATS else {})
+    return {"type": "boolean" if dtype == "bool" else "string"}
+
+
+def _nested(schema: Schema, shape: Sequence[int | None]) -> Schema:
+    for length in reversed(shape):
+        size = {"minItems": 1} if length is None else {"minItems": length, "maxItems": length}
+        schema = {"type": "array", "items": schema, **size}
+    return schema

@@ -1,0 +1,19 @@
+"""The figures of all processes: the fronts' as they report them, and the supervisor's own."""
+
+from typing import Any
+
+from penstock.observability.logs import Log
+
+
+class Ledger:
+    """Merges what every process counts. What a front counted before it ended stays counted."""
+
+    def __init__(self, log: Log) -> None:
+        self._log = log
+
+    def report(self, front: int, figures: Any) -> None: ...
+    def ended(self, front: int) -> None: ...
+    def merged(self) -> Any: ...
+    def statistics(self) -> dict[str, Any] | None: ...
+    def host_restarted(self, model: str, version: str, reason: str) -> None: ...
+    def model_loaded(self, model: str, version: str, seconds: float) -> None: ...

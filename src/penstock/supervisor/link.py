@@ -1,0 +1,86 @@
+"""A child on the loop: what it says, how to answer it, and how it ended."""
+
+import os
+import socket
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from penstock.supervisor.loop import Loop
+from penstock.supervisor.processes import BAD_MESSAGE, Child, Exit
+
+
+MOST_LAST_WORDS = 64  # reads after the end; what the child had started may hold the channel open
+
+
+class Link:
+    """Calls `on_message` with each message of `child`, then `on_exit` once, after the last message.
+
+    A child that closes its channel or sends what is no message is killed: it runs somebody's model, and there is
+    nothing left to say to it.
+    """
+
+    def __init__(
+        self, loop: Loop, child: Child, on_message: Callable[[Any], object], on_exit: Callable[[Exit], object]
+    ) -> None:
+        self.pid = child.pid
+        self._loop = loop
+        self._child = child
+        self._channel = child.channel
+        self._on_message = on_message
+        self._on_exit = on_exit
+        self._travelling: list[socket.socket] = []
+        loop.watch(self._channel.socket.fileno(), self._readable)
+        loop.watch(child.pidfd, self._ended)
+
+    def send(self, message: object, sockets: Sequence[socket.socket] = ()) -> None:
+        """Sends `message` with `sockets`, whose ends here are closed once they are on their way."""
+        self._travelling += sockets
+        self._channel.send(message, [s.fileno() for s in sockets])
+        self._settle()
+
+    def kill(self) -> None:
+        """Ends the child at once; `on_exit` follows."""
+        self._child.kill()
+
+    def _settle(self) -> None:
+        """Watches for room while there is something left to send; lets go of what has been sent."""
+        if self._channel.pending:
+            self._loop.watch(self._channel.socket.fileno(), self._readable, self._writable)
+            return
+        for sock in self._travelling:
+            sock.close()
+        self._travelling.clear()
+
+    def _writable(self) -> None:
+        self._channel.flush()
+        if not self._channel.pending:
+            self._loop.watch(self._channel.socket.fileno(), self._readable)
+        self._settle()
+
+    def _readable(self) -> None:
+        try:
+            arrived = self._channel.receive()
+        except BAD_MESSAGE:
+            arrived = []
+            self._channel.closed = True
+        for message, descriptors in arrived:
+            for descriptor in descriptors:
+                os.close(descriptor)
+            self._on_message(message)
+        if self._channel.closed:
+            self._loop.unwatch(self._channel.socket.fileno())
+            self.kill()
+
+    def _ended(self) -> None:
+        """Hears the last words, which may have arrived together with the end."""
+        for _ in range(MOST_LAST_WORDS):
+            if self._channel.closed or not self._child.has_said_more():
+                break
+            self._readable()
+        how = self._child.reap()
+        self._loop.unwatch(self._channel.socket.fileno())
+        self._loop.unwatch(self._child.pidfd)
+        self._child.close()
+        for sock in self._travelling:
+            sock.close()
+        self._on_exit(how)

@@ -1,0 +1,94 @@
+"""The listening sockets: one for each front slot, on one port, held here so that they outlive the fronts."""
+
+import errno
+import os
+import socket
+from collections.abc import Sequence
+
+from penstock.config import Server
+from penstock.errors import ConfigurationError
+
+BACKLOG = 2048  # uvicorn's; the kernel lowers it to net.core.somaxconn
+
+
+def open_listeners(server: Server) -> list[socket.socket]:
+    """Listeners for `server.workers` slots; the kernel spreads connections over them.
+
+    Raises ConfigurationError, with what to do, where the address cannot be had.
+    """
+    family, address = _resolve(server)
+    listeners: list[socket.socket] = []
+    try:
+        listeners.append(_claim(family, address))
+        while len(listeners) < server.workers:
+            listeners.append(_join(family, listeners[0].getsockname()))
+    except OSError as problem:
+        _close(listeners)
+        raise ConfigurationError(_remedy(problem, server)) from problem
+    return listeners
+
+
+def url_of(listener: socket.socket) -> str:
+    """Where it listens, as a person would type it."""
+    host, port = listener.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def _resolve(server: Server) -> tuple[socket.AddressFamily, tuple[str, int]]:
+    try:
+        found = socket.getaddrinfo(server.host, server.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    except (socket.gaierror, UnicodeError) as problem:
+        raise ConfigurationError(f"--host {server.host} is not an address of this machine") from problem
+    family, _, _, _, address = min(found, key=lambda one: one[0] != socket.AF_INET)
+    return family, (str(address[0]), server.port)
+
+
+def _claim(family: socket.AddressFamily, address: tuple[str, int]) -> socket.socket:
+    """The first listener.
+
+    It shares its port only once it has it: SO_REUSEPORT from the start would also share it with another Penstock of
+    the same user, and each would get half of the other's requests.
+    """
+    listener = _bound(family, address)
+    _share(listener)
+    return listener
+
+
+def _join(family: socket.AddressFamily, address: tuple[str, int]) -> socket.socket:
+    """A further listener on the port of the first."""
+    return _bound(family, address, shared=True)
+
+
+def _bound(family: socket.AddressFamily, address: tuple[str, int], shared: bool = False) -> socket.socket:
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # connections inherit it
+        if shared:
+            _share(listener)
+        listener.bind(address)
+        listener.listen(BACKLOG)
+    except OSError:
+        listener.close()
+        raise
+    listener.setblocking(False)
+    return listener
+
+
+def _share(listener: socket.socket) -> None:
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+
+
+def _close(listeners: Sequence[socket.socket]) -> None:
+    for listener in listeners:
+        listener.close()
+
+
+def _remedy(problem: OSError, server: Server) -> str:
+    if problem.errno == errno.EADDRINUSE:
+        return f"port {server.port} is taken by another program; choose another with --port"
+    if problem.errno == errno.EACCES:
+        return f"port {server.port} needs more rights than this user has; choose one above 1023 with --port"
+    if problem.errno == errno.EADDRNOTAVAIL:
+        return f"--host {server.host} is not an address of this machine; 0.0.0.0 stands for all of them"
+    return f"cannot listen on {server.host} port {server.port}: {os.strerror(problem.errno or 0)}"

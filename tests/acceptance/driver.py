@@ -1,0 +1,233 @@
+"""The real `penstock serve`, as a person would start it, and ways to talk to it."""
+
+import contextlib
+import http.client
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+PATIENCE_S = 60.0
+
+
+class Reply(NamedTuple):
+    status: int
+    headers: dict[str, str]
+    body: Any
+
+
+class Service:
+    """A running service on a free port of its own; its log lines go to `log`."""
+
+    def __init__(
+        self, *arguments: str | Path, cwd: Path, ready: bool = True, env: dict[str, str] | None = None
+    ) -> None:
+        self.log = cwd / "service.log"
+        self.errors = cwd / "service.err"
+        command = [
+            sys.executable,
+            "-m",
+            "penstock",
+            "serve",
+            *map(str, arguments),
+            "--port",
+            "0",
+            "--log-file",
+            self.log,
+        ]
+        with self.errors.open("wb") as errors:
+            self.process = subprocess.Popen(
+                command,
+                cwd=cwd,
+                stdout=errors,
+                stderr=errors,
+                start_new_session=True,
+                env={**os.environ, **(env or {})},
+            )
+        self.port = int(self.wait_for("listening")["url"].rsplit(":", 1)[1].rstrip("/"))
+        if ready:
+            wait_until(lambda: self.get("/ready").status == 200, "ready", self.explain)
+
+    # ---------------------------------------------------------------- talking
+    def request(
+        self, method: str, path: str, body: Any = None, headers: dict[str, str] | None = None, timeout: float = 30
+    ) -> Reply:
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout)
+        try:
+            data = body if body is None or isinstance(body, bytes) else json.dumps(body).encode()
+            given = {"content-type": "application/json"} if data is not None else {}
+            connection.request(method, path, data, given | (headers or {}))
+            answer = connection.getresponse()
+            raw = answer.read()
+            kind = answer.headers.get("content-type", "")
+            content = json.loads(raw) if kind.startswith("application/json") and raw else raw
+            return Reply(answer.status, {k.lower(): v for k, v in answer.headers.items()}, content)
+        finally:
+            connection.close()
+
+    def get(self, path: str) -> Reply:
+        return self.request("GET", path)
+
+    def predict(self, *features: Any, path: str = "/predict", **headers: str) -> Reply:
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        return self.request("POST", path, {"features": list(features)}, named)
+
+    # ---------------------------------------------------------------- looking
+    def lines(self, event: str | None = None) -> list[dict[str, Any]]:
+        text = self.log.read_text() if self.log.exists() else ""
+        whole = text[: text.rfind("\n") + 1].splitlines()
+        found = [json.loads(line) for line in whole]
+        return [line for line in found if event in (None, line["event"])]
+
+    def wait_for(self, event: str, which: Callable[[dict[str, Any]], bool] = lambda line: True) -> dict[str, Any]:
+        """The first log line of this kind, as soon as it is there."""
+
+        def found() -> bool:
+            if self.process.poll() is not None and not any(map(which, self.lines(event))):
+                raise AssertionError(f"the service ended with {self.process.returncode}\n{self.explain()}")
+            return any(map(which, self.lines(event)))
+
+        wait_until(found, event, self.explain)
+        return next(line for line in self.lines(event) if which(line))
+
+    def explain(self) -> str:
+        errors = self.errors.read_text(errors="replace")[-2000:]
+        log = self.log.read_text(errors="replace")[-4000:] if self.log.exists() else ""
+        return f"--- output\n{errors}\n--- log\n{log}"
+
+    def processes(self, module: str) -> list[int]:
+        """The pids of this service's own children that run `penstock.<module>`."""
+        return [pid for pid in children_of(self.process.pid) if f"penstock.{module}" in command_of(pid)]
+
+    # ---------------------------------------------------------------- ending
+    def end(self, number: signal.Signals = signal.SIGTERM, timeout: float = 40) -> int:
+        self.process.send_signal(number)
+        return self.process.wait(timeout)
+
+    def close(self) -> None:
+        """Ends it by force, with all that it started."""
+        ours = [self.process.pid, *children_of(self.process.pid)]
+        for pid in ours:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        self.process.wait(10)
+
+
+@contextlib.contextmanager
+def serving(*arguments: str | Path, cwd: Path, **options: Any) -> Iterator[Service]:
+    service = Service(*arguments, cwd=cwd, **options)
+    try:
+        yield service
+    finally:
+        service.close()
+
+
+def penstock(*arguments: str | Path, cwd: Path, timeout: float = 120) -> subprocess.CompletedProcess[str]:
+    """Runs a command to its end."""
+    command = [sys.executable, "-m", "penstock", *map(str, arguments)]
+    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=timeout, check=False)
+
+
+def wait_until(done: Callable[[], bool], what: str, explain: Callable[[], str] = str) -> None:
+    until = time.monotonic() + PATIENCE_S
+    while time.monotonic() < until:
+        with contextlib.suppress(OSError, http.client.HTTPException):
+            if done():
+                return
+        time.sleep(0.02)
+    raise AssertionError(f"{what} did not come within {PATIENCE_S:g} s\n{explain()}")
+
+
+def children_of(pid: int) -> list[int]:
+    """All processes below `pid`."""
+    parents: dict[int, int] = {}
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            with contextlib.suppress(OSError):
+                parents[int(entry.name)] = int((entry / "stat").read_text().rsplit(")", 1)[1].split()[1])
+    found: list[int] = []
+    level = [pid]
+    while level:
+        level = [child for child, parent in parents.items() if parent in level]
+        found += level
+    return found
+
+
+def command_of(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+    except OSError:
+        return ""
+
+
+def alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] not in ("Z", "X")
+    except OSError:
+        return False
+
+
+class Load:
+    """Clients that ask without pause, each on a connection of its own, until told to stop.
+
+    A connection that the server closes after an answer (`connection: close`) is opened anew; everything else that goes
+    wrong is a failure. `answers` are the statuses, `failures` what broke.
+    """
+
+    def __init__(self, service: Service, clients: int = 8, features: Sequence[Any] = (5.1, 3.5, 1.4, 0.2)) -> None:
+        self.answers: list[int] = []
+        self.failures: list[str] = []
+        self.refused = 0
+        self._service = service
+        self._body = json.dumps({"features": list(features)}).encode()
+        self._stop = threading.Event()
+        self._threads = [threading.Thread(target=self._run, daemon=True) for _ in range(clients)]
+
+    def __enter__(self) -> "Load":
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def stop(self) -> None:
+        self._stop.set()
+        for thread in self._threads:
+            thread.join(30)
+
+    def wait_for(self, answers: int) -> None:
+        wait_until(lambda: len(self.answers) >= answers, f"{answers} answers", self._service.explain)
+
+    def _run(self) -> None:
+        connection: http.client.HTTPConnection | None = None
+        while not self._stop.is_set():
+            if connection is None:
+                connection = http.client.HTTPConnection("127.0.0.1", self._service.port, timeout=30)
+                try:
+                    connection.connect()
+                except ConnectionRefusedError:  # nobody listens any more: nothing was admitted, nothing is lost
+                    self.refused += 1
+                    return
+            connection = self._ask(connection)
+
+    def _ask(self, connection: http.client.HTTPConnection) -> http.client.HTTPConnection | None:
+        try:
+            connection.request("POST", "/predict", self._body, {"content-type": "application/json"})
+            answer = connection.getresponse()
+            answer.read()
+        except (OSError, http.client.HTTPException) as error:
+            self.failures.append(repr(error))
+            connection.close()
+            return None
+        self.answers.append(answer.status)
+        if answer.headers.get("connection", "").lower() == "close":
+            connection.close()
+            return None
+        return connection
