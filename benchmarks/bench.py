@@ -23,8 +23,8 @@ from load import Cell, drive
 from report import Results, Run, Start, report
 from sampling import profile
 from server import Server, WrongAnswer
+from subjects import Subject, fitted
 from targets import TARGETS, Target
-from train import Subject, subjects
 
 CELLS = "iris:1x1,iris:1x64,iris:100x8,iris:1000x2,forest:1x1,forest:1x64,forest:100x8,forest:1000x2"
 SERVER_CORE, LOAD_CORE = 0, 1
@@ -52,7 +52,7 @@ class Bench:
     def __init__(self, options: argparse.Namespace, folder: Path) -> None:
         self.options, self.folder = options, folder
         self.results = Results(defaultdict(list), [], [])
-        self._subjects = subjects({cell.subject for cell in options.cells}, folder)
+        self._subjects = fitted({cell.subject for cell in options.cells}, folder)
 
     def round(self, number: int) -> None:
         for subject in self._subjects.values():

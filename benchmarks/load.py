@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from server import Server
-from train import Subject
+from subjects import Subject
 
 BODIES = 200
 SCRIPT = Path(__file__).with_name("post.lua")

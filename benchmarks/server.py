@@ -13,8 +13,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple, Self
 
+from subjects import Subject
 from targets import Target
-from train import Subject
 
 PATIENCE_S = 60
 TICKS = os.sysconf("SC_CLK_TCK")

@@ -27,7 +27,7 @@ class Subject(NamedTuple):
     confidences: list[float]
 
 
-def subjects(names: set[str], folder: Path) -> dict[str, Subject]:
+def fitted(names: set[str], folder: Path) -> dict[str, Subject]:
     """Fits the models called `names` and writes them into `folder`."""
     made: dict[str, Any] = {
         "iris": (load_iris, make_pipeline(StandardScaler(), LogisticRegression(max_iter=500))),
