@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from penstock.config import Logs
 from penstock.errors import ConfigurationError
-from penstock.observability.logs import MOST_LINES, Log, PredictionLine, capture_stdlib, encode, open_log
+from penstock.observability.logs import MOST_LINES, Log, PredictionLine, encode, open_log
 from penstock.observability.sink import Sink
 
 
@@ -26,12 +26,19 @@ def lines(path: Path) -> list[dict[str, Any]]:
 
 
 def answered(**fields: Any) -> PredictionLine:
-    given = {"request_id": "a1", "model": "iris", "model_version": "1", "status": 200, "latency_ms": 0.8, "rows": 1}
-    return PredictionLine(**(given | fields))
+    usual: dict[str, Any] = {
+        "request_id": "a1",
+        "model": "iris",
+        "model_version": "1",
+        "status": 200,
+        "latency_ms": 0.8,
+        "rows": 1,
+    }
+    return PredictionLine(**usual | fields)
 
 
-def logged(path: Path, *events: str, **fields: object) -> dict[str, Any]:
-    """What one line in a file says about `fields`."""
+def logged(path: Path, **fields: object) -> dict[str, Any]:
+    """One line, as the file at `path` has it."""
     log = open_log(Logs(file=str(path)), "front-0")
     log.info("said", **fields)
     log.close()
@@ -155,9 +162,14 @@ def test_a_file_that_cannot_be_opened_is_told_at_once(tmp_path: Path) -> None:
         open_log(Logs(file=str(tmp_path)), "front-0")
 
 
+def chatter(log: Log, times: int) -> None:
+    for _ in range(times):
+        log.info("said")
+
+
 def test_lines_of_many_threads_all_arrive(tmp_path: Path) -> None:
     log = open_log(Logs(file=str(tmp_path / "log")), "front-0")
-    threads = [threading.Thread(target=lambda: [log.info("said") for _ in range(500)]) for _ in range(8)]
+    threads = [threading.Thread(target=chatter, args=(log, 500)) for _ in range(8)]
     for thread in threads:
         thread.start()
     for thread in threads:

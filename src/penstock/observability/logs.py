@@ -7,7 +7,7 @@ up, further lines are dropped and counted, and a `log_lines_dropped` line tells 
 import logging
 import re
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Literal
 
 import msgspec
@@ -49,7 +49,7 @@ class PredictionLine(Line, kw_only=True):
     model_version: str
     status: int
     rows: int | None = None
-    input_shape: tuple[int, ...] | list[int] | None = None
+    input_shape: Sequence[int] | None = None
     latency_ms: float
     latency_per_row_ms: float | None = None
     queue_ms: float = 0.0

@@ -38,18 +38,16 @@ class Sink:
         """Whether `chunk` was written. Returns once it was, or it never will be; raises nothing."""
         left = memoryview(chunk)
         self._follow_rotation()
-        while left:
+        while left and not self.abandoned.is_set():
             try:
                 if self._writable():
                     left = left[os.write(self._fd, left) :]
-                    continue
             except OSError as error:
-                if error.errno not in PASSING or self.abandoned.wait(STANDING_S):
-                    return False
+                if error.errno not in PASSING:
+                    break
+                self.abandoned.wait(STANDING_S)
                 self._follow_rotation()
-            if self.abandoned.is_set():
-                return False
-        return True
+        return not left
 
     def close(self) -> None:
         if self._path is not None:
@@ -60,7 +58,7 @@ class Sink:
             return True
         poll = select.poll()
         poll.register(self._fd, select.POLLOUT)
-        return bool(poll.poll(0 if self.abandoned.is_set() else STANDING_S * 1000))
+        return bool(poll.poll(STANDING_S * 1000))
 
     def _follow_rotation(self) -> None:
         now = time.monotonic()
