@@ -27,18 +27,18 @@ from subjects import Subject, fitted
 from targets import TARGETS, Target
 
 CELLS = "iris:1x1,iris:1x64,iris:100x8,iris:1000x2,forest:1x1,forest:1x64,forest:100x8,forest:1000x2"
-SERVER_CORE, LOAD_CORE = 0, 1
 SETTLE_S = 0.5
 
 
 def main() -> int:
     options = parse()
-    if shutil.which("wrk") is None or (os.cpu_count() or 1) < 2:
+    cores = sorted(os.sched_getaffinity(0))
+    if shutil.which("wrk") is None or len(cores) < 2:
         print("bench: needs wrk (apt-get install wrk) and two cores", file=sys.stderr)
         return 1
-    os.sched_setaffinity(0, {LOAD_CORE})
+    os.sched_setaffinity(0, {cores[1]})
     with tempfile.TemporaryDirectory(prefix="penstock-bench-") as folder:
-        bench = Bench(options, Path(folder))
+        bench = Bench(options, Path(folder), server_core=cores[0], load_core=cores[1])
         for number in range(1, options.rounds + 1):
             bench.round(number)
     if not options.profile:
@@ -49,8 +49,9 @@ def main() -> int:
 class Bench:
     """Rounds of servers and their cells, and what came of them."""
 
-    def __init__(self, options: argparse.Namespace, folder: Path) -> None:
+    def __init__(self, options: argparse.Namespace, folder: Path, *, server_core: int, load_core: int) -> None:
         self.options, self.folder = options, folder
+        self._server_core, self._load_core = server_core, load_core
         self.results = Results(defaultdict(list), [], [])
         self._subjects = fitted({cell.subject for cell in options.cells}, folder)
 
@@ -65,20 +66,20 @@ class Bench:
 
     def _visit(self, target: Target, subject: Subject, number: int) -> None:
         """One server: started, checked, driven through its cells, stopped."""
-        with Server(target, subject, self.folder, SERVER_CORE) as server:
+        with Server(target, subject, self.folder, self._server_core) as server:
             time.sleep(SETTLE_S)
             self.results.starts[target.name, subject.name].append(Start(server.started_s, server.memory()))
             for cell in self.options.cells:
                 if cell.subject != subject.name:
                     continue
                 if self.options.profile:
-                    print(profile(server, cell, self.options.seconds, self.folder, LOAD_CORE), flush=True)
+                    print(profile(server, cell, self.options.seconds, self.folder, self._load_core), flush=True)
                 else:
                     self._measure(server, cell, number)
 
     def _measure(self, server: Server, cell: Cell, number: int) -> None:
-        drive(server, cell, self.options.warmup, self.folder, LOAD_CORE)
-        figures = drive(server, cell, self.options.seconds, self.folder, LOAD_CORE)
+        drive(server, cell, self.options.warmup, self.folder, self._load_core)
+        figures = drive(server, cell, self.options.seconds, self.folder, self._load_core)
         self.results.runs.append(Run(server.target.name, cell, number, figures))
         split = ", ".join(f"{name} {use:.2f}" for name, use in figures.cpu.items() if use >= 0.01)
         say(
