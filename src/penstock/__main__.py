@@ -1,8 +1,7 @@
-"""`python -m penstock`."""
+"""`python -m penstock`: the command line."""
 
 import sys
 
 from penstock.cli import main
 
-if __name__ == "__main__":
-    sys.exit(main())
+sys.exit(main())

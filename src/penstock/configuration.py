@@ -13,7 +13,7 @@ import msgspec
 from penstock.config import Model, Settings
 from penstock.errors import ConfigurationError
 from penstock.option import EVERY_MODEL, Option, options, paths
-from penstock.values import Unfit, convert, did_you_mean, from_text, shown
+from penstock.values import Unfit, convert, did_you_mean, from_text, shown, to_text
 
 MODEL_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}")
 CONFIG_VARIABLE = "PENSTOCK_CONFIG"
@@ -33,11 +33,25 @@ Flags = Mapping[str, Sequence[str]]
 """Path → what the command line said, once or more often."""
 
 
+class Effective(NamedTuple):
+    """A setting in force: its path, its value, the value as a person writes it, and where it came from."""
+
+    path: str
+    value: Any
+    text: str
+    origin: str
+
+
 class Configuration(NamedTuple):
-    """`settings` as they are in force, `origins` by path, and what was said of every model alike."""
+    """`settings` as they are in force, and the layers they were made of: what was said, of whom, and where.
+
+    `models` are those that the file configures; what flags and environment say of every model is in each of them, and
+    in `every_model`.
+    """
 
     settings: Settings
-    origins: dict[str, str]
+    service: Layer
+    models: dict[str, Layer]
     every_model: Layer
     file: Path | None
     notices: tuple[str, ...]
@@ -45,6 +59,19 @@ class Configuration(NamedTuple):
     def model(self, path: str) -> Model:
         """The settings of a model that no file configures."""
         return msgspec.convert(_nested({"path": Setting(path, "")} | self.every_model), Model)
+
+    def effective(self) -> Iterator[Effective]:
+        """Every setting in force; `models.*.` stands for a model that no file configures."""
+        layers = [("", self.service), *((f"models.{name}.", layer) for name, layer in self.models.items())]
+        if not self.models:
+            layers.append((EVERY_MODEL, self.every_model))
+        for where, layer in layers:
+            for declared, annotation in paths().items():
+                if declared.startswith(EVERY_MODEL) == bool(where):
+                    path = declared.removeprefix(EVERY_MODEL)
+                    default = options()[declared].default if declared in options() else None
+                    value, origin = layer.get(path, Setting(default, "default"))
+                    yield Effective(where + path, value, to_text(annotation, value), origin)
 
 
 def load(
@@ -60,7 +87,7 @@ def load(
     settings = msgspec.convert(
         _nested(service) | {"models": {name: _nested(layer) for name, layer in models.items()}}, Settings
     )
-    return Configuration(settings, _origins(service, models, every), every, file, notices)
+    return Configuration(settings, service, models, every, file, notices)
 
 
 def _from_file(file: Path) -> tuple[Layer, dict[str, Layer]]:
@@ -160,19 +187,3 @@ def _nested(layer: Layer) -> dict[str, Any]:
             branch = branch.setdefault(group, {})
         branch[last] = setting.value
     return tree
-
-
-def _origins(service: Layer, models: Mapping[str, Layer], every: Layer) -> dict[str, str]:
-    """Where the value of each setting came from, by path; `models.*.` stands for a model that no file configures."""
-    layers = {"": service, **{f"models.{name}.": layer for name, layer in models.items()}}
-    if not models:
-        layers[EVERY_MODEL] = every
-    return {
-        f"{where}{path}": layer[path].origin if path in layer else "default"
-        for where, layer in layers.items()
-        for path in (_plain(where != ""))
-    }
-
-
-def _plain(of_model: bool) -> list[str]:
-    return [path.removeprefix(EVERY_MODEL) for path in paths() if path.startswith(EVERY_MODEL) == of_model]

@@ -51,9 +51,8 @@ def options() -> dict[str, Option]:
 @cache
 def paths() -> dict[str, Any]:
     """The annotated type of every setting that penstock.yaml may hold, by path."""
-    return {path: option.annotation for path, option in options().items()} | {
-        f"{EVERY_MODEL}path": get_type_hints(Model, include_extras=True)["path"]
-    }
+    model_path = get_type_hints(Model, include_extras=True)["path"]
+    return {f"{EVERY_MODEL}path": model_path} | {path: option.annotation for path, option in options().items()}
 
 
 def _declared(struct: type[Struct], path: str, flag: str) -> Iterator[Option]:

@@ -8,19 +8,14 @@ import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from itertools import count
-from pathlib import Path
 from typing import Any, Self
 
-import numpy as np
-
 from penstock.host.responder import unpack
-from penstock.host.rows import batch
 from penstock.model.batch import ANSWER, BATCH, Answer, Batch, TensorHead, decode_answer
 from penstock.model.control import CHANNEL_FD, Artifact, Attach, Channel, FromHost, Load, Loaded, Refused, Stop
 from penstock.model.frames import FrameReader, FrameWriter, encode
-from penstock.model.signature import Output, Signature
 
 TIMEOUT_S = 60.0
 
@@ -39,7 +34,9 @@ class Front:
         self._writer = FrameWriter(sock)
         self._ids = count(1)
 
-    def ask(self, tensors: Sequence[tuple[str, Any]], rows: int, probabilities: bool = False) -> tuple[Answer, list[Any]]:
+    def ask(
+        self, tensors: Sequence[tuple[str, Any]], rows: int, probabilities: bool = False
+    ) -> tuple[Answer, list[Any]]:
         """Sends a batch of named arrays or lists of text, and returns the answer with its columns."""
         self.send(tensors, rows, probabilities)
         return self.receive()

@@ -1,83 +1,94 @@
-"""The command line: parse, and call one function."""
+"""The command line: finds the command, runs it, and says in one line what went wrong.
 
-import argparse
-import os
+Exit codes: 0 done, 1 failed, 2 usage or configuration. Each command is a file with a `run(words)`, and is imported
+only when it is called for: `penstock serve` is listening before a larger program would have parsed its arguments.
+"""
+
 import sys
 from collections.abc import Sequence
 from importlib import import_module
-from typing import NamedTuple
+from types import TracebackType
 
 from penstock import __version__
 from penstock.errors import ConfigurationError, PenstockError
 
-DESCRIPTION = "Penstock turns a trained model into a production service."
-EPILOG = """examples:
-  penstock serve model.pkl                   a service on http://127.0.0.1:8000, described at /docs
-  penstock serve flowers=iris.onnx forest.pkl --port 9000 --log-file service.log
-  penstock serve penstock.yaml               many models, with a configuration file
-  penstock check model.pkl                   what is in the file, and how fast it is
-  penstock lock models/                      vouch for the pickles in a repository
+COMMANDS = {
+    "serve": "penstock.cli.serve",
+    "check": "penstock.cli.check",
+    "lock": "penstock.cli.lock",
+    "config": "penstock.cli.config",
+    "demo": "penstock.cli.demo",
+}
 
-Every setting is a flag, a PENSTOCK_* variable and a line of penstock.yaml; `penstock config` shows those in force.
+HELP = """\
+Penstock turns a trained model into a production service.
+
+usage: penstock COMMAND …
+
+  serve    serve models over HTTP
+  check    load an artifact, and show what it takes, what it gives and how fast it is
+  lock     vouch for the files of a repository that run code when they are loaded
+  config   show every setting in force, and where its value came from
+  demo     train two models on real data and serve them
+
+  penstock COMMAND --help    what a command takes, with examples
+  penstock --version
+
+  penstock serve model.pkl                   one model on http://127.0.0.1:8000
+  penstock serve models/ --port 9000         every model of a repository
+  penstock serve penstock.yaml               what a file configures
+
+--debug shows a traceback where there would be one line.
 """
 
-
-class Command(NamedTuple):
-    """A command: the module of this package that adds its arguments and runs it, and one line of help."""
-
-    module: str
-    help: str
-
-
-COMMANDS = {
-    "serve": Command("serve", "serve models over HTTP"),
-    "check": Command("check", "load a model, and say what it takes, gives and costs"),
-    "lock": Command("lock", "pin the files that may run code when they are loaded"),
-    "config": Command("config", "show the settings in force and where each came from"),
-    "demo": Command("demo", "train two models and serve them"),
-}
+INTERRUPTED = 130  # what a shell reports of a program that Ctrl-C ended
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs a command; returns its exit status: 0 done, 1 failed, 2 usage or configuration."""
-    words = sys.argv[1:] if argv is None else list(argv)
-    parser = _parser(words)
-    arguments = parser.parse_args(words)
-    if arguments.command is None:
-        parser.print_help()
-        return 2
+    """Runs the command that `argv` names; returns the exit code."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    if "--debug" in words:
+        return _run([word for word in words if word != "--debug"])
+    sys.excepthook = _surprised
     try:
-        return int(import_module(f"penstock.cli.{COMMANDS[arguments.command].module}").run(arguments))
+        return _run(words)
     except PenstockError as error:
-        if arguments.debug:
-            raise
         print(f"penstock: {error}", file=sys.stderr)
         return 2 if isinstance(error, ConfigurationError) else 1
     except KeyboardInterrupt:
-        return 130
-    except BrokenPipeError:  # whoever read the output has had enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return INTERRUPTED
+    except BrokenPipeError:  # whoever read the output has seen enough
+        sys.stdout = None  # there is nobody to flush it to
+        return 1
+    except OSError as error:
+        print(f"penstock: {error.filename or 'error'}: {(error.strerror or str(error)).lower()}", file=sys.stderr)
         return 1
 
 
-def _parser(words: Sequence[str]) -> argparse.ArgumentParser:
-    """The parser; of the commands, only the one that is called has its arguments, as the others would cost time."""
-    parser = argparse.ArgumentParser(
-        "penstock", description=DESCRIPTION, epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--version", action="version", version=f"penstock {__version__}")
-    parser.add_argument("--debug", action="store_true", help="show tracebacks")
-    commands = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands")
-    called = next((word for word in words if not word.startswith("-")), None)
-    for name, command in COMMANDS.items():
-        module = import_module(f"penstock.cli.{command.module}") if name == called else None
-        own = commands.add_parser(
-            name,
-            help=command.help,
-            description=(module.__doc__ or "") if module else None,
-            formatter_class=argparse.RawDescriptionHelpFormatter,
-        )
-        own.add_argument("--debug", action="store_true", default=argparse.SUPPRESS, help="show tracebacks")
-        if module is not None:
-            module.add_arguments(own)
-    return parser
+def _run(words: Sequence[str]) -> int:
+    if not words or words[0] in ("-h", "--help", "help"):
+        print(HELP, end="")
+        return 0
+    if words[0] in ("-V", "--version", "version"):
+        print(f"penstock {__version__}")
+        return 0
+    if words[0] not in COMMANDS:
+        raise ConfigurationError(_unknown(words[0]))
+    code: int = import_module(COMMANDS[words[0]]).run(words[1:])
+    return code
+
+
+def _unknown(word: str) -> str:
+    from pathlib import Path
+
+    from penstock.values import did_you_mean
+
+    if Path(word.partition("=")[2] or word).exists():
+        return f"'{word}' is no command; did you mean 'penstock serve {word}'?"
+    return f"'{word}' is no command{did_you_mean(word, COMMANDS) or '; penstock --help lists them'}"
+
+
+def _surprised(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """What nobody foresaw, in one line all the same."""
+    print(f"penstock: this is a fault of Penstock's own: {kind.__name__}: {error}", file=sys.stderr)
+    print("penstock: run it again with --debug for the traceback", file=sys.stderr)

@@ -1,50 +1,46 @@
-"""Shows the settings in force, and where each came from: a flag, the environment, penstock.yaml, or the default."""
+"""`penstock config`: every setting in force, and where its value came from."""
 
-import argparse
 import sys
-from collections.abc import Iterator
+from collections.abc import Sequence
 
-from penstock.cli.settings import add_settings, configuration
+from penstock.cli.arguments import Parser, add_settings, configuration_of
+from penstock.cli.table import table
 from penstock.configuration import Configuration
-from penstock.option import EVERY_MODEL, paths
-from penstock.values import to_text
+
+EXAMPLES = """\
+examples:
+  penstock config                              the defaults, and what the environment says
+  penstock config penstock.yaml --port 9000    what `penstock serve` would make of the same words
+  penstock config --json | jq .                for programs
+"""
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("paths", nargs="*", metavar="FILE", help="penstock.yaml")
+def run(words: Sequence[str]) -> int:
+    """Prints the settings; returns the exit code."""
+    parser = Parser("config", "[penstock.yaml] [options]", "Show every setting in force.", EXAMPLES)
+    parser.add_argument("file", metavar="penstock.yaml", nargs="?", help="the file to read")
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    parser.add_argument("--reference", action="store_true", help="print the reference of all settings, in Markdown")
     add_settings(parser)
+    namespace = parser.read(words)
+    if namespace.reference:
+        from penstock.cli.reference import reference
 
-
-def run(arguments: argparse.Namespace) -> int:
-    found, _ = configuration(arguments, arguments.paths)
-    rows = list(_rows(found))
-    width = [max(len(row[column]) for row in rows) for column in (0, 1)]
-    for path, value, origin in rows:
-        print(f"{path:{width[0]}}  {value:{width[1]}}  {origin}".rstrip())
-    for notice in found.notices:
+        print(reference(), end="")
+        return 0
+    configuration = configuration_of(namespace, namespace.file)
+    for notice in configuration.notices:
         print(f"penstock: {notice}", file=sys.stderr)
+    print(_json(configuration) if namespace.json else _text(configuration))
     return 0
 
 
-def _rows(found: Configuration) -> Iterator[tuple[str, str, str]]:
-    """Path, value and origin of every setting, those of models by model."""
-    kinds = paths()
-    for path, origin in found.origins.items():
-        declared = path if not path.startswith("models.") else EVERY_MODEL + path.split(".", 2)[2]
-        yield path, to_text(kinds[declared], _value(found, path)), origin
+def _text(configuration: Configuration) -> str:
+    return table([(each.path, each.text or "–", each.origin) for each in configuration.effective()])
 
 
-def _value(found: Configuration, path: str) -> object:
-    if path.startswith(EVERY_MODEL):
-        name = path.removeprefix(EVERY_MODEL)
-        return found.every_model[name].value if name in found.every_model else _of(found.model(""), name.split("."))
-    if path.startswith("models."):
-        _, model, rest = path.split(".", 2)
-        return _of(found.settings.models[model], rest.split("."))
-    return _of(found.settings, path.split("."))
+def _json(configuration: Configuration) -> str:
+    import json
 
-
-def _of(settings: object, names: list[str]) -> object:
-    for name in names:
-        settings = getattr(settings, name)
-    return settings
+    settings = {each.path: {"value": each.value, "from": each.origin} for each in configuration.effective()}
+    return json.dumps(settings, indent=2)

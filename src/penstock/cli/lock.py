@@ -1,60 +1,78 @@
-"""Pins the files that may run code when they are loaded: pickles, TorchScript programs and the models' own Python.
+"""`penstock lock`: vouches for what runs code when it is loaded, by its sha256."""
 
-A repository's pickle is only served when its sha256 stands in penstock.lock. By running this you vouch for what the
-directories hold now; afterwards a file that changes is refused. The lock lies beside the directory (or at --lock),
-never inside it. --check writes nothing and exits with 1 where the lock does not fit what is there.
-"""
-
-import argparse
 import sys
-from collections import defaultdict
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from penstock.cli.settings import add_settings, configuration
-from penstock.errors import ConfigurationError
+from penstock.cli.arguments import Parser, configuration_of, split_paths
+from penstock.configuration import Configuration
+from penstock.errors import UntrustedArtifact
 from penstock.model.repository import Found, find
 from penstock.model.source import risky_files
-from penstock.model.trust import Lock, digest_of
+from penstock.model.trust import Lock, digest_of, read_lock
+
+EXAMPLES = """\
+examples:
+  penstock lock models/            pins the pickles, TorchScript programs and code of all models in models/,
+                                   in the penstock.lock beside it
+  penstock lock penstock.yaml      those that the file configures
+  penstock lock models/ --check    changes nothing; exit code 1 where something differs
+
+Know what you lock: loading a pickle runs whatever is in it.
+"""
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("paths", nargs="*", metavar="PATH", help="repositories, model directories, or penstock.yaml")
-    parser.add_argument("--check", action="store_true", help="write nothing; exit with 1 where the lock does not fit")
-    add_settings(parser)
+def run(words: Sequence[str]) -> int:
+    """Writes the locks; returns the exit code: with --check, 1 where a lock is out of date."""
+    parser = Parser("lock", "PATH… [--check] [--lock FILE]", "Vouch for files that run code when loaded.", EXAMPLES)
+    parser.add_argument("paths", metavar="PATH", nargs="+", help="artifacts, directories of models, or a penstock.yaml")
+    parser.add_argument("--check", action="store_true", help="only say what would change")
+    parser.add_argument("--lock", action="append", default=[], metavar="FILE", help="the lock [penstock.lock beside PATH]")
+    parser.add_argument("--config", metavar="FILE", help="penstock.yaml to read")
+    namespace = parser.read(words)
+    arguments, file = split_paths(namespace.paths)
+    differs = False
+    for old, new in _updates(arguments, configuration_of(namespace, file)):
+        changes = list(_changes(old, new))
+        differs = differs or bool(changes)
+        print("\n".join([*changes, _summary(new, bool(changes), namespace.check)]))
+        if changes and not namespace.check:
+            new.write()
+    return int(differs and namespace.check)
 
 
-def run(arguments: argparse.Namespace) -> int:
-    settings, paths = configuration(arguments, arguments.paths)
-    if not paths and not settings.settings.models:
-        raise ConfigurationError("name what to pin: penstock lock models/")
-    found, notices = find(paths, settings)
-    for notice in notices:
-        print(f"penstock: {notice}", file=sys.stderr)
-    fits = [_pin(lock, group, write=not arguments.check) for lock, group in _by_lock(found)]
-    return int(arguments.check and not all(fits))
+def _updates(arguments: Sequence[str], configuration: Configuration) -> list[tuple[Lock, Lock]]:
+    """Each lock as it is and as it should be."""
+    trees: dict[Path, list[Path]] = {}
+    digests: dict[Path, dict[Path, str]] = {}
+    for found in find(arguments, configuration)[0]:
+        lock = found.named.warrant.lock.path
+        trees.setdefault(lock, []).append(lock.parent if found.named.configured else found.named.path.resolve())
+        digests.setdefault(lock, {}).update({file: digest_of(file) for file in _files(found)})
+    locks = [read_lock(path) for path in trees]
+    return [(lock, lock.updated(trees[lock.path], digests[lock.path])) for lock in locks]
 
 
-def _by_lock(found: list[Found]) -> list[tuple[Lock, list[Found]]]:
-    groups: defaultdict[Path, list[Found]] = defaultdict(list)
-    locks: dict[Path, Lock] = {}
-    for each in found:
-        lock = each.named.warrant.lock
-        locks[lock.path] = lock
-        groups[lock.path].append(each)
-    return [(locks[path], group) for path, group in groups.items()]
+def _files(found: Found) -> list[Path]:
+    """What is to be pinned. A model that is refused for more than a missing pin is passed over, and said so."""
+    files = risky_files(found.source.artifact)
+    refusal = found.source.refusal
+    if refusal and not (files and refusal.code == UntrustedArtifact.code):
+        print(f"penstock: passed over {found.source.name}: {refusal.message}", file=sys.stderr)
+        return []
+    return files
 
 
-def _pin(lock: Lock, found: list[Found], *, write: bool) -> bool:
-    """Brings one lock up to date, or says in what it is not. True where it was."""
-    files = {file: digest_of(file) for each in found for file in risky_files(each.source.artifact) if file.is_file()}
-    new = lock.updated([each.named.path.resolve() for each in found], files)
-    changes = [
-        *(f"  + {name}" for name in new.pins.keys() - lock.pins.keys()),
-        *(f"  - {name}" for name in lock.pins.keys() - new.pins.keys()),
-        *(f"  ~ {name}" for name, pin in new.pins.items() if lock.pins.get(name, pin) != pin),
-    ]
-    if write and (changes or not lock.path.exists()):
-        new.write()
-    state = "up to date" if not changes else "written" if write else "out of date"
-    print(f"{lock.path}: {len(new.pins)} files pinned, {state}", *sorted(changes), sep="\n")
-    return not changes
+def _changes(old: Lock, new: Lock) -> Iterator[str]:
+    for name in sorted(old.pins.keys() | new.pins.keys()):
+        before, after = old.pins.get(name), new.pins.get(name)
+        if before != after:
+            word = "pinned " if before is None else "removed" if after is None else "changed"
+            yield f"{word} {name}  {(after or before or '')[:12]}…"
+
+
+def _summary(lock: Lock, changed: bool, check: bool) -> str:
+    files = f"{len(lock.pins)} file{'' if len(lock.pins) == 1 else 's'}"
+    if not changed:
+        return f"{lock.path} is up to date: {files}"
+    return f"{lock.path} is out of date" if check else f"{lock.path} vouches for {files}"

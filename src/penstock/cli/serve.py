@@ -1,37 +1,68 @@
-"""Serves models over HTTP until Ctrl-C or SIGTERM.
+"""`penstock serve`: what is named, served over HTTP until a signal ends it."""
 
-PATH is an artifact (.pkl .pickle .joblib .skops .onnx .pt), a model directory, a repository of models, or a
-penstock.yaml. The page /docs describes what is served, with requests to try.
+import sys
+from argparse import Namespace
+from collections.abc import Sequence
 
-  penstock serve model.pkl
-  penstock serve iris=models/iris.onnx --port 9000
+from penstock.cli.arguments import Parser, add_settings, configuration_of, split_paths
+from penstock.errors import ConfigurationError, FailedStart
+from penstock.model.repository import Resolved, resolve
+
+EXAMPLES = """\
+examples:
+  penstock serve model.pkl                      one model, called 'model', on http://127.0.0.1:8000
+  penstock serve iris=model.pkl cancer.onnx     two models, called 'iris' and 'cancer'
+  penstock serve models/ --host 0.0.0.0         a repository: models/iris/1/model.pkl, models/cancer/model.onnx
+  penstock serve net.pt --inputs 3x224x224      an artifact that does not say what it takes
+  penstock serve penstock.yaml --port 9000      what a file configures; flags count more
+
+Every flag is a variable too: --max-rows is PENSTOCK_MAX_ROWS. `penstock config` shows what is in force.
 """
 
-import argparse
-import sys
 
-from penstock.cli.settings import add_settings, configuration
-from penstock.errors import ConfigurationError
-from penstock.model.repository import resolve
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("paths", nargs="*", metavar="[NAME=]PATH", help="what to serve")
-    parser.add_argument("--name", help="the model's name, where PATH is one artifact; else the file's stem")
-    add_settings(parser)
-
-
-def run(arguments: argparse.Namespace) -> int:
+def run(words: Sequence[str]) -> int:
+    """Serves; returns the exit code. Raises PenstockError."""
+    namespace = _parse(words)
+    arguments, file = split_paths(_named(namespace))
+    configuration = configuration_of(namespace, file)
+    resolved = resolve(arguments, configuration)
+    for notice in (*configuration.notices, *resolved.notices):
+        print(f"penstock: {notice}", file=sys.stderr)
+    _demand_hope(resolved)
     from penstock.supervisor.service import serve
 
-    settings, paths = configuration(arguments, arguments.paths)
-    if arguments.name:
-        if len(paths) != 1 or "=" in paths[0]:
-            raise ConfigurationError("--name is for one artifact; write NAME=PATH for each of several")
-        paths = [f"{arguments.name}={paths[0]}"]
-    if not paths and not settings.settings.models:
-        raise ConfigurationError("name a model: penstock serve model.pkl")
-    resolved = resolve(paths, settings)
-    for notice in (*settings.notices, *resolved.notices):
-        print(f"penstock: {notice}", file=sys.stderr)
-    return serve(resolved.settings, resolved.sources, strict=len(resolved.sources) == 1)
+    strict = len(resolved.sources) == 1 and resolved.sources[0].operator_named
+    return serve(resolved.settings, resolved.sources, strict=strict)
+
+
+def _parse(words: Sequence[str]) -> Namespace:
+    parser = Parser("serve", "[NAME=]PATH… | penstock.yaml  [options]", "Serve models over HTTP.", EXAMPLES)
+    parser.add_argument(
+        "paths",
+        metavar="[NAME=]PATH",
+        nargs="*",
+        help="an artifact (.pkl .pickle .joblib .skops .onnx .pt), a model's directory, a repository of models, "
+        "or a penstock.yaml",
+    )
+    parser.add_argument("--name", help="what to call the only model that is named")
+    add_settings(parser)
+    return parser.read(words)
+
+
+def _named(namespace: Namespace) -> list[str]:
+    """The paths, with --name as if it had been written NAME=PATH."""
+    paths: list[str] = namespace.paths
+    if namespace.name is None:
+        return paths
+    if len(paths) != 1:
+        raise ConfigurationError("--name is for one path; with several, write NAME=PATH")
+    return [f"{namespace.name}={paths[0]}"]
+
+
+def _demand_hope(resolved: Resolved) -> None:
+    """Raises where nothing is named, or nothing that is named can be served: no process needs to start for that."""
+    if not resolved.sources:
+        raise ConfigurationError("nothing to serve: name an artifact, a directory of models, or a penstock.yaml")
+    reasons = [f"cannot serve {s.name}: {s.refusal.message}" for s in resolved.sources if s.refusal]
+    if len(reasons) == len(resolved.sources):
+        raise FailedStart("; ".join(reasons))

@@ -140,7 +140,7 @@ def _positions(columns: Any, count: int, names: list[str] | None) -> Iterator[in
 def _encoded(values: NDArray[Any], encoder: Any, filled: bool) -> Trait:
     """A column whose categories an encoder learnt. One that was missing now and then may be missing again."""
     items = values.tolist()
-    known = [item for item in items if item is not None and item == item]  # noqa: PLR0124  # NaN is not itself
+    known = [item for item in items if item is not None and item == item]  # NaN is not itself
     strict = getattr(encoder, "handle_unknown", None) == "error"
     nullable = filled or len(known) < len(items)
     dtype = _dtype(known)

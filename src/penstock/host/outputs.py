@@ -45,9 +45,7 @@ class Packer:
         return tuple(heads), payload, tuple(sorted(failed))
 
 
-def _add(
-    array: NDArray[Any], name: str, heads: list[TensorHead], payload: list[Buffer], failed: set[int]
-) -> None:
+def _add(array: NDArray[Any], name: str, heads: list[TensorHead], payload: list[Buffer], failed: set[int]) -> None:
     dtype: DType = array.dtype.name  # type: ignore[assignment]  # the signature's dtypes are numpy's names
     heads.append(TensorHead(name, dtype, array.shape))
     payload.append(array.tobytes() if array.nbytes <= SMALL else _view(array))

@@ -100,7 +100,9 @@ def _known(error: BaseException, artifact: Artifact) -> ArtifactError | None:
 def _missing(error: BaseException, artifact: Artifact) -> ArtifactError | None:
     if isinstance(error, ModuleNotFoundError) and error.name:
         package = error.name.partition(".")[0]
-        return _other_version(error.name) if package in sys.modules and "." in error.name else missing_module(error.name)
+        return (
+            _other_version(error.name) if package in sys.modules and "." in error.name else missing_module(error.name)
+        )
     if isinstance(error, ImportError):
         return MissingDependency(f"{artifact.path} needs a package that does not import here ({detail(error)})")
     if isinstance(error, AttributeError):

@@ -35,7 +35,9 @@ class Rehearsal:
         columns = self._ask([row_of(features, self._model.inputs)], self._packer)
         values = [np.asarray(column)[0].tolist() for column in columns]
         fields = self.signature.output.fields
-        answers = [field.classes[value] if field.classes else value for field, value in zip(fields, values, strict=False)]
+        answers = [
+            field.classes[value] if field.classes else value for field, value in zip(fields, values, strict=False)
+        ]
         confidence = values[len(fields)] if self.signature.output.probabilities else None
         return (answers[0] if len(answers) == 1 else answers), confidence
 

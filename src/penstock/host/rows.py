@@ -24,7 +24,9 @@ def plausible(inputs: Sequence[Field], typical: Sequence[float] | None) -> Itera
 def batch(layout: Sequence[Tensor], inputs: Sequence[Field], rows: Sequence[Row]) -> list[Column]:
     """The rows as the signature's tensors. Raises ValueError or TypeError for values that do not fit."""
     position = {field.name: i for i, field in enumerate(inputs)}
-    return [_column(tensor, [[row[position[field.name]] for field in tensor.fields] for row in rows]) for tensor in layout]
+    return [
+        _column(tensor, [[row[position[field.name]] for field in tensor.fields] for row in rows]) for tensor in layout
+    ]
 
 
 def row_of(features: Any, inputs: Sequence[Field]) -> Row:

@@ -1,6 +1,6 @@
 """The OpenAPI document: the operations pages' own, and in it the lane's paths as the loaded models make them."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
@@ -9,18 +9,18 @@ from penstock.config import Settings
 from penstock.inference.router import default_model
 from penstock.interface import responses, schema
 from penstock.interface.examples import batch_examples, single_examples
-from penstock.model.control import Loaded, ModelState, VersionState
+from penstock.interface.models import default_version
+from penstock.model.control import Loaded, ModelState
 
 Json = dict[str, Any]
 
-VERSION = "3.1.0"
 STATUSES = (400, 404, 405, 408, 413, 415, 422, 431, 500, 503, 504)
 
 
 class Document:
-    """Makes the document from `base`, that of the other paths, and keeps it until the models change."""
+    """Makes the document from `base`, which gives that of the other paths, and keeps it until the models change."""
 
-    def __init__(self, base: Json, settings: Settings) -> None:
+    def __init__(self, base: Callable[[], Json], settings: Settings) -> None:
         self._base = base
         self._settings = settings
         self._models: Sequence[ModelState] | None = None
@@ -33,26 +33,18 @@ class Document:
         return self._json
 
     def of(self, models: Sequence[ModelState]) -> Json:
-        """The whole document. It shares parts with `base`, so leave it as it is."""
+        """The whole document. It shares parts with others, so leave it as it is."""
         named = {model.name: model for model in models}
         default = named.get(default_model(named, self._settings.default_model) or "")
         paths: Json = _paths("", default, self._settings) if default else {}
         for model in models:
             paths |= _paths(f"/models/{model.name}", model, self._settings)
-        shared = responses.components()
-        shared["schemas"] |= self._base["components"]["schemas"]
+        components = responses.components()
         for model in models:
-            shared["schemas"] |= _schemas(model, self._settings)
-        return {**self._base, "tags": _tags(models, self._base), "paths": paths | self._base["paths"], "components": shared}
-
-
-def _tags(models: Sequence[ModelState], base: Json) -> list[Json]:
-    return [*({"name": model.name, "description": _about(model)} for model in models), *base["tags"]]
-
-
-def default_version(model: ModelState) -> VersionState | None:
-    """The version that the model's route names, as far as the supervisor knows it."""
-    return next((state for state in model.versions if state.version == model.default), None)
+            components["schemas"] |= _schemas(model, self._settings)
+        base = self._base()
+        tags = [*({"name": model.name, "description": _about(model)} for model in models), *base["tags"]]
+        return {**base, "tags": tags, "paths": paths | base["paths"], "components": components}
 
 
 def _loaded(model: ModelState) -> Loaded | None:
@@ -65,7 +57,9 @@ def _about(model: ModelState) -> str:
     if state is None or state.loaded is None:
         return f"Not loaded: {(state and state.reason) or 'it is being started'}."
     warnings = "".join(f" Warning: {warning}" for warning in state.loaded.warnings)
-    return f"Version {state.version}, {state.format}, served by {state.loaded.runtime} on {state.loaded.device}.{warnings}"
+    return (
+        f"Version {state.version}, {state.format}, served by {state.loaded.runtime} on {state.loaded.device}.{warnings}"
+    )
 
 
 # ------------------------------------------------------------------ operations
@@ -109,7 +103,12 @@ def _version_parameters(model: ModelState) -> list[Json]:
     versions = {"type": "string", "enum": loaded or [model.default]}
     return [
         {"name": "model_version", "in": "query", "description": told, "schema": versions},
-        {"name": "X-Model-Version", "in": "header", "description": f"{told} The query goes before.", "schema": versions},
+        {
+            "name": "X-Model-Version",
+            "in": "header",
+            "description": f"{told} The query goes first.",
+            "schema": versions,
+        },
     ]
 
 

@@ -8,7 +8,6 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from penstock.interface.examples import batch_examples, single_examples
 from penstock.interface.values import BEYOND, INTEGERS, bounds
 from penstock.model.signature import DType, Field, Label, OutputField, Signature
 
@@ -22,7 +21,7 @@ MOST_NAMED = 20  # categories that a description lists
 # ------------------------------------------------------------------ requests
 def request(signature: Signature) -> Schema:
     """The body of `/predict`."""
-    return _body("features", row(signature), list(single_examples(signature).values()))
+    return _body("features", row(signature))
 
 
 def batch_request(signature: Signature, rows: int) -> Schema:
@@ -31,7 +30,7 @@ def batch_request(signature: Signature, rows: int) -> Schema:
         {"type": "array", "title": form["title"], "items": form, "minItems": 1, "maxItems": rows}
         for form in row(signature)["anyOf"]
     ]
-    return _body("batch", {"anyOf": batches}, list(batch_examples(signature).values()))
+    return _body("batch", {"anyOf": batches})
 
 
 def row(signature: Signature) -> Schema:
@@ -39,9 +38,8 @@ def row(signature: Signature) -> Schema:
     return {"anyOf": [_by_name(signature), _in_order(signature)][:: 1 if signature.named else -1]}
 
 
-def _body(key: str, schema: Schema, examples: list[Any]) -> Schema:
-    body = {"type": "object", "properties": {key: schema}, "required": [key], "additionalProperties": False}
-    return body | {"examples": examples} if examples else body
+def _body(key: str, schema: Schema) -> Schema:
+    return {"type": "object", "properties": {key: schema}, "required": [key], "additionalProperties": False}
 
 
 def _by_name(signature: Signature) -> Schema:

@@ -64,7 +64,8 @@ def subdirectories(directory: Path) -> list[Path]:
 
 
 def _model(folder: Path, root: Path) -> Iterator[Place]:
-    versions = [] if holds_model(folder) else subdirectories(folder)
+    leaves = not folder.resolve().is_relative_to(root)  # what lies outside is not even looked at
+    versions = [] if leaves or holds_model(folder) else subdirectories(folder)
     if not versions:
         yield Place(folder.name, ONLY_VERSION, folder, root)
     for version in versions:

@@ -119,8 +119,9 @@ def _configured(configuration: Configuration) -> Iterator[Named]:
         return
     lock = read_lock(_lock_path(configuration, file.absolute().parent))
     for name, settings in configuration.settings.models.items():
-        by_file = configuration.origins[f"models.{name}.code_path"] == file.name
-        warrant = Warrant(lock, _remedy(configuration, str(file)), code_named=not by_file)
+        code = configuration.models[name].get("code_path")
+        named = code is not None and code.origin != file.name
+        warrant = Warrant(lock, _remedy(configuration, str(file)), code_named=named)
         yield Named(name, Path(settings.path), str(file), settings, warrant, configured=True)
 
 
@@ -159,8 +160,8 @@ def _lock_path(configuration: Configuration, beside: Path) -> Path:
 
 def _remedy(configuration: Configuration, said: str) -> str:
     """The command that pins what was named by `said`, with the lock where only a flag told of it."""
-    lock = configuration.settings.lock
-    option = ["--lock", os.path.relpath(lock)] if lock and configuration.origins["lock"] == "--lock" else []
+    lock = configuration.service.get("lock")
+    option = ["--lock", os.path.relpath(lock.value)] if lock and lock.origin == "--lock" else []
     return shlex.join(["penstock", "lock", *option, said])
 
 

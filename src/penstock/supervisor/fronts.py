@@ -17,6 +17,7 @@ from penstock.model.control import (
     Report,
     Stop,
 )
+from penstock.observability.metrics import Snapshot
 from penstock.supervisor.backoff import Backoff
 from penstock.supervisor.equipment import Equipment
 from penstock.supervisor.link import Link
@@ -58,6 +59,9 @@ class Owner(Protocol):
 
     def models(self) -> Models:
         """What a new front is told."""
+
+    def figures(self) -> Snapshot:
+        """What a front is told that asks for the figures of all processes."""
 
     def front_started(self, front: Front) -> None:
         """It is to be connected to the hosts."""
@@ -140,7 +144,7 @@ class Fronts:
             case Report(figures, scrape):
                 self._equipment.ledger.report(front.number, figures)
                 if scrape is not None:
-                    front.link.send(Merged(scrape, self._equipment.ledger.merged()))
+                    front.link.send(Merged(scrape, self._owner.figures()))
             case Listening() if front.listening_since is None:
                 front.listening_since = self._loop.now()
                 self._stillborn = None
@@ -152,7 +156,7 @@ class Fronts:
 
     def _ended(self, slot: Slot, front: Front, how: Exit) -> None:
         slot.front = None
-        self._equipment.ledger.ended(front.number)
+        self._equipment.ledger.front_ended(front.number)
         if not self._draining:
             self._replace(slot, front, str(how))
         self._owner.front_gone()
@@ -166,6 +170,7 @@ class Fronts:
             if self._stillborn >= MOST_STILLBORN:
                 self._owner.failed(f"the front cannot start: {reason}")
                 return
+        self._equipment.ledger.front_restarted()
         slot.due = self._loop.later(wait, lambda: self._start(slot))
         self._loop.later(STRANDED_S, self._lend_stranded)
 

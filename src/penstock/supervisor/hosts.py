@@ -27,7 +27,8 @@ DOING = {
 class Host:
     """Loads the artifact of `load` within `start_timeout_s`, then answers whoever is attached until it ends.
 
-    Raises OSError where no process can be started. `on_progress` and `on_loaded` are called as it says so; `on_end` once, with why and a word for the metrics.
+    `on_progress` and `on_loaded` are called as it says so; `on_end` once, with why and a word for the metrics.
+    Raises OSError where no process can be started.
     """
 
     def __init__(

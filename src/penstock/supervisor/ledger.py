@@ -1,19 +1,58 @@
 """The figures of all processes: the fronts' as they report them, and the supervisor's own."""
 
+import platform
+from collections.abc import Mapping
 from typing import Any
 
+import penstock
+from penstock.observability import catalog
+from penstock.observability.latency import latency_stats
 from penstock.observability.logs import Log
+from penstock.observability.metrics import Figures, Snapshot, merge, retire
+from penstock.observability.processes import ProcessMeter
 
 
 class Ledger:
-    """Merges what every process counts. What a front counted before it ended stays counted."""
+    """Adds up what every process counts. What a front counted before it ended stays counted."""
 
     def __init__(self, log: Log) -> None:
-        self._log = log
+        self._own = Figures()
+        self._fronts: dict[int, Snapshot] = {}
+        self._retired = self._told = merge([])
+        self._meter = ProcessMeter(self._own)
+        self._hosts_live = self._own.gauge(catalog.HOSTS_LIVE)
+        self._host_restarts = self._own.counter(catalog.HOST_RESTARTS)
+        self._front_restarts = self._own.counter(catalog.FRONT_RESTARTS).child()
+        self._model_load = self._own.gauge(catalog.MODEL_LOAD)
+        self._own.counter(catalog.LINES_DROPPED).child("supervisor").watch(lambda: log.dropped)
+        self._own.gauge(catalog.BUILD).child(penstock.__version__, platform.python_version()).set(1)
 
-    def report(self, front: int, figures: Any) -> None: ...
-    def ended(self, front: int) -> None: ...
-    def merged(self) -> Any: ...
-    def statistics(self) -> dict[str, Any] | None: ...
-    def host_restarted(self, model: str, version: str, reason: str) -> None: ...
-    def model_loaded(self, model: str, version: str, seconds: float) -> None: ...
+    def report(self, front: int, figures: Snapshot) -> None:
+        """What front number `front` has counted since it started."""
+        self._fronts[front] = figures
+
+    def front_ended(self, front: int) -> None:
+        self._retired = merge([self._retired, retire(self._fronts.pop(front, merge([])))])
+
+    def front_restarted(self) -> None:
+        self._front_restarts.inc()
+
+    def host_restarted(self, model: str, version: str, reason: str) -> None:
+        """`reason` is one of few words: signal, exit, hung, slow_start, refused, spawn."""
+        self._host_restarts.child(model, version, reason).inc()
+
+    def model_loaded(self, model: str, version: str, seconds: float) -> None:
+        self._model_load.child(model, version).set(seconds)
+
+    def hosts_live(self, model: str, version: str, hosts: int) -> None:
+        self._hosts_live.child(model, version).set(hosts)
+
+    def merged(self, processes: Mapping[str, int]) -> Snapshot:
+        """All figures; `processes` are the ids, by name, of those whose use of the machine is measured."""
+        self._meter.measure(processes)
+        return merge([self._retired, *self._fronts.values(), self._own.snapshot()])
+
+    def statistics(self) -> dict[str, Any] | None:
+        """What requests took since this was last asked; None where there were none."""
+        before, self._told = self._told, merge([self._retired, *self._fronts.values()])
+        return latency_stats(before, self._told)

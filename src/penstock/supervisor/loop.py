@@ -98,13 +98,12 @@ class Loop:
     def turn(self, longest: float | None = None) -> None:
         """Waits for the next thing to happen, at most `longest` seconds, and makes its callbacks."""
         for key, events in self._selector.select(self._wait(longest)):
+            watch: Watch = key.data
             # A callback of this same turn may have closed the descriptor, and another opened one of that number.
-            if self._watches.get(key.fd) is not key.data:
-                continue
-            if events & selectors.EVENT_READ:
-                key.data.readable()
-            if events & selectors.EVENT_WRITE and self._watches.get(key.fd) is key.data:
-                key.data.writable()
+            if events & selectors.EVENT_READ and self._watches.get(key.fd) is watch:
+                watch.readable()
+            if events & selectors.EVENT_WRITE and self._watches.get(key.fd) is watch and watch.writable:
+                watch.writable()
         self._fire()
 
     def close(self) -> None:

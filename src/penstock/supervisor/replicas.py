@@ -52,6 +52,11 @@ class Replicas:
     def ready(self) -> list[Host]:
         return [host for host in self._hosts.values() if host.ready]
 
+    def processes(self) -> dict[str, int]:
+        """The ids of the processes, each by a name for the metrics."""
+        name = f"host-{self.model}-{self._source.version}"
+        return {f"{name}-{replica}": host.link.pid for replica, host in self._hosts.items()}
+
     def state(self) -> VersionState:
         return self._standing.state()
 

@@ -1,5 +1,6 @@
 """The service as a whole: listeners, fronts and hosts assembled, kept running, drained and ended."""
 
+import os
 import signal
 import socket
 import time
@@ -11,6 +12,7 @@ from penstock.errors import FailedStart
 from penstock.model.control import Attach, HostOf, Models, ModelState
 from penstock.model.source import ModelSource
 from penstock.observability.logs import open_log
+from penstock.observability.metrics import Snapshot
 from penstock.supervisor.equipment import Equipment
 from penstock.supervisor.fronts import Front, Fronts
 from penstock.supervisor.hosts import Host
@@ -94,6 +96,14 @@ class Service:
         for version in self._versions:
             states.setdefault(version.model, []).append(version)
         return Models(tuple(_model(name, versions) for name, versions in states.items()))
+
+    def figures(self) -> Snapshot:
+        processes = {"supervisor": os.getpid()}
+        processes |= {f"front-{front.slot}": front.link.pid for front in self._fronts.alive()}
+        for version in self._versions:
+            processes |= version.processes()
+            self._ledger.hosts_live(version.model, version.state().version, len(version.ready()))
+        return self._ledger.merged(processes)
 
     def front_started(self, front: Front) -> None:
         for version in self._versions:

@@ -68,7 +68,9 @@ class Graph:
         nodes = session.get_inputs()
         found, named = fields(nodes, verdict.widths | _declared_width(nodes, verdict, artifact))
         self.inputs, self.named = settle(artifact, found, named)
-        self.device = "cuda:" + (artifact.device.partition(":")[2] or "0") if session.get_providers()[0] == CUDA else "cpu"
+        self.device = (
+            "cuda:" + (artifact.device.partition(":")[2] or "0") if session.get_providers()[0] == CUDA else "cpu"
+        )
         self.trained_with = {verdict.producer: verdict.producer_version} if verdict.producer else {}
         self._feed = feeder(nodes, self.inputs)
         self._run = session.run
@@ -87,7 +89,9 @@ class Graph:
         answers = self._answers(tensors, rows)
         for name, answer in zip(self._names, answers, strict=True):
             if np.ndim(answer) == 0 or len(answer) != rows:
-                raise ModelFailed(f"its output {name} has {np.shape(answer)} for {rows} rows, which is not one for each row")
+                raise ModelFailed(
+                    f"its output {name} has {np.shape(answer)} for {rows} rows, which is not one for each row"
+                )
         self._labels = _labels(answers, self._known)
         if self._labels is None:
             return Output(fields=tuple(map(_value_field, self._nodes, answers)))
@@ -106,7 +110,9 @@ class Graph:
             return Outputs((indices,))
         stated = _matrix(answers[1], labels.keys)
         if stated.shape != (rows, len(labels)) or len(indices) != rows:
-            raise ModelFailed(f"the model answered {len(indices)} labels and {len(stated)} probabilities for {rows} rows")
+            raise ModelFailed(
+                f"the model answered {len(indices)} labels and {len(stated)} probabilities for {rows} rows"
+            )
         return Outputs((indices,), stated[np.arange(rows), indices], stated if probabilities else None)
 
     def _answers(self, tensors: Sequence[Column], rows: int) -> list[Any]:

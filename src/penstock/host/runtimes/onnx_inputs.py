@@ -45,7 +45,9 @@ def fields(nodes: Sequence[Any], widths: Mapping[str, int]) -> tuple[tuple[Field
     """
     for node in nodes:
         if node.type not in DTYPES or not node.shape:
-            raise UnsupportedArtifact(f"the model's input {node.name} is a {node.type} without rows, which is not served")
+            raise UnsupportedArtifact(
+                f"the model's input {node.name} is a {node.type} without rows, which is not served"
+            )
     shapes = [row_shape(node, widths) for node in nodes]
     if len(nodes) == 1 and len(shapes[0]) == 1 and (shapes[0][0] or 0) > 1:
         dtype = DTYPES[nodes[0].type]
@@ -60,7 +62,9 @@ def fields(nodes: Sequence[Any], widths: Mapping[str, int]) -> tuple[tuple[Field
 def feeder(nodes: Sequence[Any], inputs: Sequence[Field]) -> Feed:
     """What turns a batch's tensors into the graph's inputs. Raises UnsupportedArtifact where they do not fit."""
     if len(nodes) != 1 and len(nodes) != len(inputs):
-        raise UnsupportedArtifact(f"the model takes {len(nodes)} inputs and {len(inputs)} are declared: name each of them")
+        raise UnsupportedArtifact(
+            f"the model takes {len(nodes)} inputs and {len(inputs)} are declared: name each of them"
+        )
     if len(nodes) == 1:
         name, convert = nodes[0].name, _converter(nodes[0])
         return lambda columns: {name: convert(columns[0] if len(columns) == 1 else _stack(columns))}
@@ -94,6 +98,8 @@ def _converter(node: Any) -> Callable[[Column], NDArray[Any]]:
         array = np.asarray(column, dtype=dtype)
         if array.ndim == rank:
             return array
-        return array.reshape(-1) if rank == 1 else array.reshape(len(array), *(1,) * (rank - array.ndim), *array.shape[1:])
+        return (
+            array.reshape(-1) if rank == 1 else array.reshape(len(array), *(1,) * (rank - array.ndim), *array.shape[1:])
+        )
 
     return numbers

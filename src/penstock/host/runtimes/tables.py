@@ -25,7 +25,9 @@ def arranger(inputs: tuple[Field, ...], frame: bool) -> Arrange:
     if len(inputs) == 1:
         return lambda columns: _texts(columns[0])
     if any(field.shape for field in inputs):
-        raise UnsupportedArtifact("an estimator takes one table or one tensor: declare one input with a shape, or scalars")
+        raise UnsupportedArtifact(
+            "an estimator takes one table or one tensor: declare one input with a shape, or scalars"
+        )
     return _matrix(inputs)
 
 

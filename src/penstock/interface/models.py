@@ -1,0 +1,91 @@
+"""What /models tells about the models: what is loaded, what it takes and gives, and why something is not ready."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from msgspec.structs import asdict
+
+from penstock.config import Model, Settings
+from penstock.model.control import Loaded, ModelState, VersionState
+from penstock.model.signature import Field, OutputField, Signature
+
+Json = dict[str, Any]
+
+
+def default_version(model: ModelState) -> VersionState | None:
+    """The version that the model's route names, as far as it is known."""
+    return next((state for state in model.versions if state.version == model.default), None)
+
+
+def is_ready(model: ModelState, *, draining: bool) -> bool:
+    """Whether a request to this model's default version would be served."""
+    state = default_version(model)
+    return state is not None and state.live > 0 and not draining
+
+
+def overview(models: Sequence[ModelState], *, draining: bool) -> Json:
+    """The body of /models."""
+    return {"models": [{"name": model.name, **_standing(model, draining)} for model in models]}
+
+
+def readiness(model: ModelState, timestamp: str, *, draining: bool) -> Json:
+    """The body of /models/{name}/ready, whose status is 200 if `is_ready`, else 503."""
+    state = default_version(model)
+    return {
+        "status": "ready" if is_ready(model, draining=draining) else "not_ready",
+        "model": model.name,
+        "model_version": model.default,
+        "reason": "the service is shutting down" if draining else state.reason if state else None,
+        "timestamp": timestamp,
+    }
+
+
+def description(model: ModelState, settings: Settings, *, draining: bool) -> Json:
+    """The body of /models/{name}."""
+    own = settings.models.get(model.name, Model(path=""))
+    return {
+        "name": model.name,
+        "ready": is_ready(model, draining=draining),
+        "route": {"default": model.default},
+        "limits": {
+            "rows": settings.limits.rows,
+            "body_bytes": settings.limits.body,
+            "batch_rows": own.batching.max_rows,
+            "queue_rows": own.queue.rows,
+            "deadline_ms": own.deadline_ms,
+            "predict_timeout_s": own.predict_timeout_s,
+        },
+        "versions": [_version(state) for state in model.versions],
+    }
+
+
+def _standing(model: ModelState, draining: bool) -> Json:
+    versions = [{"version": s.version, "state": s.state, "reason": s.reason} for s in model.versions]
+    return {"ready": is_ready(model, draining=draining), "default": model.default, "versions": versions}
+
+
+def _version(state: VersionState) -> Json:
+    loaded = _loaded(state.loaded) if state.loaded else {}
+    told = ("version", "state", "reason", "code", "format", "replicas", "live", "restarts")
+    return {name: getattr(state, name) for name in told} | loaded
+
+
+def _loaded(loaded: Loaded) -> Json:
+    told = asdict(loaded)
+    return _schema(told.pop("signature")) | told
+
+
+def _schema(signature: Signature) -> Json:
+    """The schema in words of its own; `classes` is the order of `probabilities`."""
+    output = signature.output
+    return {
+        "inputs": [_field(field) for field in signature.inputs],
+        "named": signature.named,
+        "outputs": [_field(field) for field in output.fields],
+        "classes": output.fields[0].classes if len(output.fields) == 1 else None,
+        "probabilities": output.probabilities,
+    }
+
+
+def _field(field: Field | OutputField) -> Json:
+    return {name: value for name, value in asdict(field).items() if value is not None}

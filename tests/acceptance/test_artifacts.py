@@ -1,0 +1,103 @@
+"""What cannot or must not be loaded: one clear line and exit 1, or the others are served without it."""
+
+import os
+import pickle
+import random
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.acceptance.driver import penstock, serving
+
+ROW = [5.1, 3.5, 1.4, 0.2]
+
+
+class Evil:
+    """Unpickling it leaves a mark."""
+
+    def __init__(self, mark: Path) -> None:
+        self.mark = mark
+
+    def __reduce__(self) -> tuple[Callable[..., int], tuple[str]]:
+        return os.system, (f"touch {self.mark}",)
+
+
+BROKEN = {
+    "empty.pkl": b"",
+    "text.pkl": b"this is not a model\n",
+    "cut.onnx": b"\x08\x07\x12\x07skl2onnx",
+    "a_list.pkl": pickle.dumps([1, 2, 3]),
+    "pointer.onnx": b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n",
+    "weights.h5": b"\x89HDF\r\n",
+}
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_a_file_that_cannot_be_served_is_one_line_and_exit_1(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_bytes(BROKEN[name])
+    done = penstock("serve", name, "--port", "0", "--log-file", "log", cwd=tmp_path)
+    assert done.returncode in (1, 2)
+    assert "Traceback" not in done.stderr
+    assert len([line for line in done.stderr.splitlines() if line.startswith("penstock: ")]) == 1
+    assert name in done.stderr
+
+
+def test_mutated_bytes_never_crash_or_hang_the_service(iris: Path, tmp_path: Path, scale: Callable[[int, int], int]) -> None:
+    """A mutated file is refused, or serves; pinned before it was mutated, it is always refused."""
+    whole = iris.read_bytes()
+    generator = random.Random(11)
+    for number in range(scale(6, 100)):
+        data = bytearray(whole)
+        for _ in range(generator.randint(1, 8)):
+            data[generator.randrange(len(data))] = generator.randrange(256)
+        folder = tmp_path / str(number) / "models" / "iris"
+        folder.mkdir(parents=True)
+        (folder / "model.pkl").write_bytes(whole)
+        assert penstock("lock", "models", cwd=tmp_path / str(number)).returncode == 0
+        (folder / "model.pkl").write_bytes(data)
+        done = penstock("check", "models", cwd=tmp_path / str(number))
+        assert done.returncode == 1
+        assert "changed" in done.stderr
+        bare = penstock("check", folder / "model.pkl", cwd=tmp_path)
+        assert bare.returncode in (0, 1), bare.stderr
+        assert "Traceback" not in bare.stderr
+
+
+def test_an_unpinned_pickle_in_a_repository_is_never_loaded(tmp_path: Path) -> None:
+    mark = tmp_path / "mark"
+    folder = tmp_path / "models" / "evil"
+    folder.mkdir(parents=True)
+    (folder / "model.pkl").write_bytes(pickle.dumps(Evil(mark)))
+    done = penstock("serve", "models", "--port", "0", cwd=tmp_path)
+    assert done.returncode == 1
+    assert "penstock lock models" in done.stderr
+    assert not mark.exists()
+
+
+def test_one_broken_model_leaves_the_others_alone(iris: Path, tmp_path: Path) -> None:
+    for name, data in (("good", iris.read_bytes()), ("bad", b"nonsense")):
+        (tmp_path / "models" / name).mkdir(parents=True)
+        (tmp_path / "models" / name / "model.pkl").write_bytes(data)
+    assert penstock("lock", "models", cwd=tmp_path).returncode == 0
+    with serving("models", cwd=tmp_path, ready=False) as service:
+        service.wait_for("model_refused", lambda line: line["model"] == "bad")
+        service.wait_for("model_ready", lambda line: line["model"] == "good")
+        assert service.request("POST", "/models/good/predict", {"features": ROW}).body["prediction"] == "setosa"
+        assert service.request("POST", "/models/bad/predict", {"features": ROW}).status == 503
+        assert service.get("/models/bad").body["versions"][0]["state"] == "refused"
+        assert service.get("/ready").status == 503, "a configured model has not passed its start-up"
+
+
+def test_a_pinned_repository_with_golden_examples_is_served(iris: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "models" / "iris" / "3"
+    folder.mkdir(parents=True)
+    (folder / "model.pkl").write_bytes(iris.read_bytes())
+    (folder / "examples.json").write_text('[{"features": [5.1, 3.5, 1.4, 0.2], "prediction": "setosa"}]')
+    assert penstock("lock", "models", cwd=tmp_path).returncode == 0
+    with serving("models", cwd=tmp_path) as service:
+        reply = service.request("POST", "/predict", {"features": ROW})
+        assert (reply.body["prediction"], reply.body["model_version"]) == ("setosa", "3")
+    (folder / "examples.json").write_text('[{"features": [5.1, 3.5, 1.4, 0.2], "prediction": "virginica"}]')
+    done = penstock("serve", "models", "--port", "0", cwd=tmp_path)
+    assert (done.returncode, "virginica" in done.stderr) == (1, True)

@@ -1,0 +1,127 @@
+"""Hosts that die, hang, or are killed: only what they held fails, and another takes their place."""
+
+import os
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+from threading import Thread
+from typing import Any
+
+from tests.acceptance.behaving import DIE, HANG, SLEEP
+from tests.acceptance.driver import Load, Reply, Service, serving, wait_until
+from tests.acceptance.test_statuses import until_called, until_queued
+
+
+def test_a_host_killed_under_load_costs_only_what_it_held(iris: Path, tmp_path: Path) -> None:
+    with serving(iris, cwd=tmp_path) as service, Load(service) as load:
+        for _ in range(3):
+            load.wait_for(len(load.answers) + 200)
+            (host,) = service.processes("host")
+            os.kill(host, signal.SIGKILL)
+            wait_until(lambda old=host: service.processes("host") not in ([], [old]), "another host", service.explain)  # type: ignore[misc]
+            load.wait_for(len(load.answers) + 200)
+        load.stop()
+        assert load.failures == []
+        assert set(load.answers) <= {200, 500, 503}
+        assert len([status for status in load.answers if status != 200]) <= 3 * 8
+        assert [line["wait_s"] for line in service.lines("host_restarting")][0] == 0
+
+
+def test_the_request_that_kills_the_host_alone_is_500_and_the_next_is_served(
+    behaving: Callable[[], Any], tmp_path: Path
+) -> None:
+    _, arguments, _ = behaving()
+    with serving(*arguments, cwd=tmp_path) as service:
+        assert service.predict(DIE, 1).status == 500
+        began = time.monotonic()
+        assert service.predict(0, 2).body["prediction"] == 2
+        assert time.monotonic() - began < 10
+
+
+def test_a_batch_that_is_lost_is_503_and_what_waited_is_served(behaving: Callable[[], Any], tmp_path: Path) -> None:
+    _, arguments, record = behaving()
+    with serving(*arguments, cwd=tmp_path) as service:
+        first = _asking(service, SLEEP, 1)
+        until_called(record, "1")
+        held = [_asking(service, SLEEP, 2), _asking(service, SLEEP, 3)]
+        until_queued(service, 2)
+        first.wait()
+        until_called(record, "3")
+        waiting = _asking(service, 0, 4)
+        until_queued(service, 1)
+        os.kill(service.processes("host")[0], signal.SIGKILL)
+        replies = [each.wait() for each in held]
+        assert [reply.status for reply in replies] == [503, 503]
+        assert all("retry-after" in reply.headers for reply in replies)
+        assert waiting.wait().status == 200
+
+
+def test_a_hung_host_is_killed_at_the_models_own_time_limit(behaving: Callable[[], Any], tmp_path: Path) -> None:
+    """The model holds the interpreter's lock for good, so nothing but a kill helps."""
+    _, arguments, record = behaving()
+    with serving(*arguments, "--predict-timeout-s", "1", cwd=tmp_path) as service:
+        (before,) = service.processes("host")
+        hung = _asking(service, HANG, 1)
+        until_called(record, "1")
+        waiting = _asking(service, 0, 2)
+        assert hung.wait().status == 504
+        assert waiting.wait().status == 200
+        assert before not in service.processes("host")
+        assert service.get("/ready").status == 200
+
+
+def test_a_clients_deadline_never_kills_a_host(behaving: Callable[[], Any], tmp_path: Path) -> None:
+    _, arguments, _ = behaving()
+    with serving(*arguments, cwd=tmp_path) as service:
+        before = service.processes("host")
+        assert service.request("POST", "/predict", {"features": [SLEEP, 1]}, {"x-request-timeout-ms": "50"}).status == 504
+        assert service.predict(0, 2).status == 200
+        assert service.processes("host") == before
+
+
+def test_the_rows_of_a_client_that_went_away_are_never_computed(behaving: Callable[[], Any], tmp_path: Path) -> None:
+    import socket
+
+    _, arguments, record = behaving()
+    with serving(*arguments, cwd=tmp_path) as service:
+        holding = _asking(service, SLEEP, 1)
+        until_called(record, "1")
+        body = b'{"features": [0, 77]}'
+        leaving = socket.create_connection(("127.0.0.1", service.port))
+        head = b"POST /predict HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n"
+        leaving.sendall(head % len(body) + body)
+        until_queued(service, 1)
+        leaving.close()
+        assert service.wait_for("prediction", lambda line: line["status"] == 499)["code"] == "client_gone"
+        holding.wait()
+        assert service.predict(0, 78).status == 200
+        assert "77" not in record.read_text().split()
+
+
+def test_what_a_model_prints_reaches_the_log(behaving: Callable[[], Any], tmp_path: Path) -> None:
+    _, arguments, _ = behaving()
+    loud = tmp_path / "behaving.py"
+    loud.write_text("print('hello from the model')\n" + Path(arguments[2]).read_text())
+    with serving(arguments[0], "--code-path", loud, cwd=tmp_path) as service:
+        line = service.wait_for("model_output")
+        assert (line["line"], line["stream"], line["model"]) == ("hello from the model", "stdout", "behaving")
+
+
+class _asking(Thread):  # noqa: N801 # reads as a verb
+    """A request under way."""
+
+    def __init__(self, service: Service, *features: float) -> None:
+        super().__init__(daemon=True)
+        self._service = service
+        self._features = features
+        self._reply: Reply | None = None
+        self.start()
+
+    def run(self) -> None:
+        self._reply = self._service.predict(*self._features)
+
+    def wait(self) -> Reply:
+        self.join(40)
+        assert self._reply is not None
+        return self._reply
