@@ -45,7 +45,9 @@ def to_text(annotation: Any, value: Any) -> str:
         return ""
     if isinstance(value, tuple):
         return ",".join(map(str, value))
-    return format_size(value) if _role(inspect.type_info(annotation), "kind") == "size" else f"{value}"
+    if _role(inspect.type_info(annotation), "kind") == "size":
+        return format_size(value)
+    return f"{value}".removesuffix(".0")
 
 
 def parse_size(text: str) -> int:

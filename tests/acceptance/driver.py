@@ -29,6 +29,7 @@ class Service:
         self, *arguments: str | Path, cwd: Path, ready: bool = True, env: dict[str, str] | None = None
     ) -> None:
         self.log = cwd / "service.log"
+        self.log.unlink(missing_ok=True)
         self.errors = cwd / "service.err"
         command = [
             sys.executable,
@@ -50,9 +51,13 @@ class Service:
                 start_new_session=True,
                 env={**os.environ, **(env or {})},
             )
-        self.port = int(self.wait_for("listening")["url"].rsplit(":", 1)[1].rstrip("/"))
-        if ready:
-            wait_until(lambda: self.get("/ready").status == 200, "ready", self.explain)
+        try:
+            self.port = int(self.wait_for("listening")["url"].rsplit(":", 1)[1].rstrip("/"))
+            if ready:
+                wait_until(lambda: self.get("/ready").status == 200, "ready", self.explain)
+        except BaseException:
+            self.close()
+            raise
 
     # ---------------------------------------------------------------- talking
     def request(
@@ -216,6 +221,8 @@ class Load:
                     self.refused += 1
                     return
             connection = self._ask(connection)
+        if connection is not None:
+            connection.close()
 
     def _ask(self, connection: http.client.HTTPConnection) -> http.client.HTTPConnection | None:
         try:

@@ -1,6 +1,6 @@
 """What one batch leaves in the figures."""
 
-import numpy as np
+from array import array
 
 from penstock.model.signature import Field, Output, OutputField, Signature
 from penstock.observability import catalog
@@ -10,8 +10,8 @@ from penstock.observability.metrics import Figures
 
 def answer(indices: list[int], confidence: list[float]) -> dict[str, memoryview]:
     """The raw tensors of an answer."""
-    chosen, sure = np.array(indices, np.int32), np.array(confidence, np.float64)
-    return {"label": memoryview(chosen).cast("B"), "confidence": memoryview(sure).cast("B")}
+    chosen, sure = array("i", indices).tobytes(), array("d", confidence).tobytes()
+    return {"label": memoryview(chosen), "confidence": memoryview(sure)}
 
 
 def classifier(*classes: str) -> Signature:
@@ -44,5 +44,5 @@ def test_a_regressor_has_neither() -> None:
     figures = Figures()
     output = Output(fields=(OutputField(name="y"),))
     meter = BatchMeter(figures, "price", "1", Signature(inputs=(Field(name="x"),), output=output))
-    meter.batch(1, 0.001, {"y": memoryview(np.array([1.5])).cast("B")})
+    meter.batch(1, 0.001, {"y": memoryview(array("d", [1.5]).tobytes())})
     assert not {catalog.PREDICTIONS.name, catalog.CONFIDENCE.name} & {n for f in figures.snapshot().values() for n in f}

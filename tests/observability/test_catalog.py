@@ -1,6 +1,7 @@
 """Every metric, and the page that tells of them."""
 
 import re
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -35,4 +36,4 @@ def test_what_is_shown_of_a_histogram_is_among_its_edges(metric: Metric) -> None
 
 def test_latencies_are_kept_from_100_microseconds_in_steps_of_a_tenth() -> None:
     assert (DURATIONS[0], DURATIONS[-1]) == (1e-4, 100.0)
-    assert all(high / low <= 1.1 + 1e-9 for low, high in zip(DURATIONS, DURATIONS[1:], strict=False))
+    assert all(high / low <= 1.1 + 1e-9 for low, high in pairwise(DURATIONS))

@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from prometheus_client import openmetrics, parser
+from prometheus_client import parser
+from prometheus_client.openmetrics import parser as openmetrics
 
 from penstock.observability import catalog
 from penstock.observability.exposition import CONTENT_TYPE, negotiate, render
@@ -62,8 +63,8 @@ def test_the_media_type_says_what_is_sent() -> None:
     assert CONTENT_TYPE.startswith("text/plain")
     assert plain == render(traffic())
     assert open_type.startswith("application/openmetrics-text")
-    families: Any = openmetrics.parser.text_string_to_metric_families(open_text.decode())
-    assert "penstock_requests" in {family.name for family in families}
+    parse: Any = openmetrics.text_string_to_metric_families
+    assert "penstock_requests" in {family.name for family in parse(open_text.decode())}
 
 
 def test_figures_of_a_newer_version_are_left_out() -> None:

@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -14,7 +15,12 @@ from penstock.observability.logs import PredictionLine, encode
 from penstock.observability.terminal import Text, takes_colours
 
 AT = datetime(2026, 11, 23, 9, 31, 2, 123_000, UTC)
-HEAD = {"timestamp": "2026-11-23T09:31:02.123Z", "level": "info", "event": "said", "process": "supervisor"}
+HEAD: dict[str, Any] = {
+    "timestamp": "2026-11-23T09:31:02.123Z",
+    "level": "info",
+    "event": "said",
+    "process": "supervisor",
+}
 LOCAL = AT.astimezone().strftime("%H:%M:%S.123")
 PROGRAM = """
 from penstock.config import Logs
@@ -29,14 +35,16 @@ def rendered(**fields: object) -> str:
     return Text()(encode(HEAD | fields)).decode()
 
 
-def predicted(status: int = 200, rows: int = 1, **fields: object) -> str:
-    line = PredictionLine(
-        request_id="a1", model="iris", model_version="1", status=status, rows=rows, latency_ms=0.83, process="front-0"
-    )
-    line.timestamp = HEAD["timestamp"]
-    for name, value in fields.items():
-        setattr(line, name, value)
-    return Text()(encode(line)).decode()
+def predicted(**fields: Any) -> str:
+    usual = HEAD | {
+        "event": "prediction",
+        "request_id": "a1",
+        "model": "iris",
+        "model_version": "1",
+        "process": "front-0",
+    }
+    usual |= {"status": 200, "rows": 1, "latency_ms": 0.83}
+    return Text()(encode(PredictionLine(**usual | fields))).decode()
 
 
 def on_a_terminal(**environment: str) -> str:
@@ -51,7 +59,7 @@ def on_a_terminal(**environment: str) -> str:
 
 
 def test_an_event_is_its_name_and_its_fields() -> None:
-    assert rendered(port=8000, path="/a b") == f"{LOCAL} info  said          port=8000 path=/a b"
+    assert rendered(port=8000, path="/a b") == f"{LOCAL} info  said        port=8000 path=/a b"
 
 
 @pytest.mark.parametrize(
@@ -80,7 +88,7 @@ def test_no_text_can_move_the_cursor_or_fake_a_line(event: str, text: str) -> No
 def test_a_terminal_gets_coloured_text() -> None:
     shown = on_a_terminal(TERM="xterm")
     assert "\x1b[33mwarn" in shown
-    assert re.sub(r"\x1b\[\d+m", "", shown).endswith("warn  draining     linger_s=5\r\n")
+    assert re.sub(r"\x1b\[\d+m", "", shown).endswith("warn  draining    linger_s=5\r\n")
 
 
 @pytest.mark.parametrize("environment", [{"TERM": "xterm", "NO_COLOR": "1"}, {"TERM": "dumb"}, {}])

@@ -97,8 +97,8 @@ class Histogram:
         if len(pending) >= FOLD_AT:
             self._fold()
 
-    def observe_many(self, values: Any) -> None:
-        """Observes a contiguous buffer of native float64, such as an array of numpy; it is copied."""
+    def observe_many(self, values: bytes | bytearray | memoryview) -> None:
+        """Observes the native float64s of which these are the bytes; they are copied."""
         self._pending.frombytes(values)
         if len(self._pending) >= FOLD_AT:
             self._fold()

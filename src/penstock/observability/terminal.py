@@ -32,8 +32,9 @@ class Text:
         start = f"{_time(fields.pop('timestamp'))} {self._coloured(LEVELS[level], f'{NAMES.get(level, level):<5}')} "
         said = _prediction(fields) if event == "prediction" else _message(fields)
         rest = " ".join(f"{name}={_value(value)}" for name, value in fields.items())
-        body = f"{_value(event):<11} {said}".rstrip()
-        return (start + body + (f"  {self._coloured(DIM, rest)}" if rest else "")).encode()
+        return (
+            start + "  ".join(filter(None, (f"{_value(event):<10}", said, rest and self._coloured(DIM, rest))))
+        ).encode()
 
     def _coloured(self, colour: str, text: str) -> str:
         return f"{colour}{text}{RESET}" if self._colours else text

@@ -8,7 +8,6 @@ from typing import Any
 from penstock.supervisor.loop import Loop
 from penstock.supervisor.processes import BAD_MESSAGE, Child, Exit
 
-
 MOST_LAST_WORDS = 64  # reads after the end; what the child had started may hold the channel open
 
 
