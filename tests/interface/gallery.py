@@ -32,9 +32,12 @@ SIGNATURES = {
             Field(name="member", dtype="bool"),
             Field(name="score", dtype="float16", range=(-1e6, 1e6)),
             Field(name="level", dtype="uint8", categories=(1, 2, 3), unknown="refuse"),
-            Field(name='odd"</script>\n name', dtype="int8", range=(500, 600)),
+            Field(name="rank", dtype="int8", range=(500, 600)),
         ),
         output=classifier(False, True),
+    ),
+    "odd-names": Signature(
+        inputs=(Field(name='5\'10"</script>\n'), Field(name="a\\b"), Field(name="größe/é~1")), output=VALUE
     ),
     "spam": Signature(inputs=(Field(name="text", dtype="string"),), output=classifier("ham", "spam")),
     "image": Signature(

@@ -30,7 +30,7 @@ Send = Callable[[Message], Awaitable[None]]
 
 JSON = b"application/json"
 LONGEST_DEADLINE_MS = 86_400_000.0
-MILLISECONDS = re.compile(rb"\d{1,15}(\.\d{1,9})?")
+MILLISECONDS = re.compile(rb"\d{1,400}(\.\d{1,400})?([eE][+-]?\d{1,3})?")
 SANE_ID = re.compile(rb"[A-Za-z0-9._:+/=@-]{1,128}")
 
 _process = os.urandom(8).hex()
@@ -149,5 +149,9 @@ class Call:
         if wanted not in ("true", "false"):
             problem = Problem(("query", "probabilities"), "send true or false")
             raise InvalidRequest("The query does not fit: probabilities is true or false.", [problem])
-        named = said.get("model_version", version.decode("latin-1") if version is not None else None)
-        return Query(named, wanted == "true")
+        asked = said.get("model_version")
+        header = version.decode("latin-1") if version is not None else asked
+        if asked is not None and header != asked:
+            problem = Problem(("query", "model_version"), "name the version that X-Model-Version names")
+            raise InvalidRequest("The query and the X-Model-Version header name different versions.", [problem])
+        return Query(header, wanted == "true")

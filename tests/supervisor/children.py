@@ -1,0 +1,181 @@
+"""Fronts and hosts without HTTP and without models: real processes that speak the real protocol.
+
+python children.py host     does what the words in the file that it is to load say
+python children.py front    answers one line with one line: see `ANSWERS`
+"""
+
+import hashlib
+import os
+import selectors
+import signal
+import socket
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from penstock.model import control
+from penstock.model.control import CHANNEL_FD, Channel
+from penstock.model.leash import be_a_child
+from penstock.model.signature import Field, Output, OutputField, Signature
+
+PROGRAM = str(Path(__file__).resolve())
+HOST = (PROGRAM, "host")
+FRONT = (PROGRAM, "front")
+SIGNATURE = Signature(inputs=(Field(name="x"),), output=Output(fields=(OutputField(name="y"),)))
+
+
+# ------------------------------------------------------------------ a host
+class Host:
+    """Does each line of the artifact in turn while it loads; then serves until it is told to stop."""
+
+    def __init__(self, channel: Channel) -> None:
+        self.channel = channel
+
+    def run(self) -> None:
+        load = self.receive()
+        content = Path(load.artifact.path).read_bytes()
+        digest = hashlib.sha256(content).hexdigest()
+        if load.artifact.pinned not in (None, digest):
+            self.channel.send(control.Refused("changed_artifact", "other bytes than before"))
+            return
+        self.channel.send(control.Progress("loading", digest))
+        for line in content.decode().splitlines():
+            self.do(*line.split(" ", 1))
+        self.channel.send(control.Loaded(signature=SIGNATURE, sha256=digest, bytes=1, runtime="test", device="cpu"))
+        while not isinstance(self.receive(), control.Stop | None):
+            pass
+
+    def do(self, word: str, rest: str = "") -> None:
+        match word:
+            case "say":
+                print(rest, flush=True)
+            case "complain":
+                print(rest, file=sys.stderr, flush=True)
+            case "die":
+                os.kill(os.getpid(), getattr(signal, rest))
+            case "exit":
+                os._exit(int(rest))
+            case "refuse":
+                self.channel.send(control.Refused("unreadable_artifact", rest))
+                time.sleep(60)
+            case "sleep":
+                time.sleep(float(rest))
+            case "babble":
+                self.channel.socket.send(b"nonsense" * 100)
+            case "fork":  # something of its own that outlives it and holds all that it had open
+                if os.fork() == 0:
+                    Path(rest).write_text(str(os.getpid()))
+                    time.sleep(60)
+            case "environment":
+                Path(rest).write_bytes(msgspec.json.encode(dict(os.environ)))
+
+    def receive(self) -> Any:
+        self.channel.socket.setblocking(True)
+        while not self.channel.closed:
+            for message, descriptors in self.channel.receive():
+                for descriptor in descriptors:
+                    os.set_blocking(descriptor, True)
+                return message
+        return None
+
+
+# ------------------------------------------------------------------ a front
+class Front:
+    """Listens where it is told to, and answers each connection's one line."""
+
+    def __init__(self, channel: Channel) -> None:
+        self.channel = channel
+        self.selector = selectors.DefaultSelector()
+        self.selector.register(channel.socket, selectors.EVENT_READ)
+        self.models: tuple[control.ModelState, ...] = ()
+        self.slots: list[int] = []
+        self.hosts: dict[int, socket.socket] = {}
+        self.listeners: list[socket.socket] = []
+        self.draining = False
+        self.cut = 0
+        self.asking: socket.socket | None = None
+
+    def run(self) -> None:
+        while not self.channel.closed:
+            for key, _ in self.selector.select():
+                if key.fileobj is self.channel.socket:
+                    for message, descriptors in self.channel.receive():
+                        self.hear(message, [socket.socket(fileno=d) for d in descriptors])
+                else:
+                    self.accept(key.fileobj)
+
+    def hear(self, message: Any, sockets: list[socket.socket]) -> None:
+        match message:
+            case control.Listen(slot):
+                self.slots.append(slot)
+                self.listeners += sockets
+                self.selector.register(sockets[0], selectors.EVENT_READ)
+                self.channel.send(control.Listening(slot))
+            case control.Models(models):
+                self.models = models
+            case control.HostOf(host):
+                self.hosts[host] = sockets[0]
+            case control.Merged(_, figures) if self.asking:
+                self.reply(self.asking, figures)
+            case control.Drain():
+                self.draining = True
+            case control.Stop():
+                self.channel.send(control.Drained(self.cut))
+                sys.exit(0)
+
+    def accept(self, listener: Any) -> None:
+        try:
+            connection, _ = listener.accept()
+        except BlockingIOError:  # another front was quicker
+            return
+        connection.setblocking(True)
+        word, _, rest = connection.makefile().readline().strip().partition(" ")
+        answer = ANSWERS[word](self, rest)
+        if word == "scrape":
+            self.asking = connection
+        else:
+            self.reply(connection, answer)
+
+    def reply(self, connection: socket.socket, answer: Any) -> None:
+        connection.sendall(msgspec.json.encode(answer))
+        connection.close()
+
+    def count(self, requests: int) -> None:
+        """Has counted so many requests since it started."""
+        series = [[["/predict", "", "", "200"], [requests]]]
+        figures = {"counters": {"penstock_requests_total": series}, "gauges": {}, "histograms": {}}
+        self.channel.send(control.Report(figures))
+
+    def ask(self) -> None:
+        self.channel.send(control.Report({"counters": {}, "gauges": {}, "histograms": {}}, 7))
+
+    def hung(self, host: int) -> None:
+        self.channel.send(control.Hung(host))
+
+    def leave_undone(self, cut: int) -> None:
+        self.cut = cut
+
+
+ANSWERS: dict[str, Callable[[Front, str], Any]] = {
+    "pid": lambda front, _: os.getpid(),
+    "slots": lambda front, _: front.slots,
+    "draining": lambda front, _: front.draining,
+    "models": lambda front, _: front.models,
+    "hosts": lambda front, _: sorted(front.hosts),
+    "hung": lambda front, host: front.hung(int(host)),
+    "count": lambda front, requests: front.count(int(requests)),
+    "scrape": lambda front, _: front.ask(),
+    "cut": lambda front, cut: front.leave_undone(int(cut)),
+    "descriptors": lambda front, _: sorted(map(int, os.listdir("/proc/self/fd"))),
+    "block": lambda front, seconds: time.sleep(float(seconds)),
+}
+
+
+if __name__ == "__main__":
+    be_a_child()
+    role: type[Host | Front] = {"host": Host, "front": Front}[sys.argv[1]]
+    role(Channel(socket.socket(fileno=CHANNEL_FD), control.ToHost if role is Host else control.ToFront)).run()
