@@ -40,7 +40,7 @@ MAY_IMPORT = {
 }
 FILES_OF_CONFIG = ("configuration", "document", "option", "values")
 HEAVY = ("onnxruntime", "onnx", "sklearn", "joblib", "scipy", "torch", "pandas")
-RUN_APART = re.compile(r"\.runtimes|__main__$")  # a host loads one runtime, and programs run when they are imported
+RUN_APART = re.compile(r"\.runtimes|^penstock\.__main__$")  # a host loads one runtime; the other runs when imported
 NEVER_LOADED = {
     "supervisor": (("cli", "supervisor"), ("numpy", "fastapi", "starlette", "uvicorn", "pydantic", *HEAVY)),
     "front": (("front", "interface", "inference"), HEAVY),
