@@ -1,19 +1,38 @@
-"""The description of the service is true: schemathesis tries to catch it lying, with all its checks."""
+"""The description of the service is true: schemathesis tries to catch it lying, with all its checks.
 
+One of them has to be told something: a deadline that the client sets to next to nothing passes, and 504 is then right.
+"""
+
+import pickle
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from sklearn.datasets import load_iris
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import QuantileTransformer
 
 from tests.acceptance.driver import serving
 
 
+CONFIG = """
+[checks.not_a_server_error]
+expected-statuses = ["2xx", "3xx", "4xx", 504]
+"""
+
+
 @pytest.mark.needs("schemathesis")
-def test_schemathesis_finds_nothing(iris: Path, tmp_path: Path) -> None:
+def test_schemathesis_finds_nothing(tmp_path: Path) -> None:
+    """The model answers for every finite number: of one that raises on 1e308, a 500 would be the truth."""
     command = shutil.which("schemathesis", path=str(Path(sys.executable).parent)) or "schemathesis"
-    with serving(iris, cwd=tmp_path) as service:
+    (tmp_path / "schemathesis.toml").write_text(CONFIG)
+    data = load_iris()
+    model = make_pipeline(QuantileTransformer(n_quantiles=50), LogisticRegression(max_iter=500))
+    (tmp_path / "iris.pkl").write_bytes(pickle.dumps(model.fit(data.data, data.target_names[data.target])))
+    with serving("iris.pkl", cwd=tmp_path) as service:
         done = subprocess.run(
             [
                 command, "run", f"http://127.0.0.1:{service.port}/openapi.json", "--checks", "all",

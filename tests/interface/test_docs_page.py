@@ -26,6 +26,7 @@ CHROMIUM = [
     "--disable-gpu",
     "--disable-dev-shm-usage",
     "--disable-background-networking",
+    "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
     "--no-first-run",
     "--virtual-time-budget=20000",
     "--timeout=30000",

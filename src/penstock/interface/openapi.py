@@ -106,7 +106,7 @@ def _version_parameters(model: ModelState) -> list[Json]:
         {
             "name": "X-Model-Version",
             "in": "header",
-            "description": f"{told} The query goes first.",
+            "description": f"{told} model_version goes before.",
             "schema": versions,
         },
     ]

@@ -85,14 +85,12 @@ PARAMETERS: dict[str, Schema] = {
         "in": "header",
         "description": "An id of yours for the logs: at most 128 letters, digits and ._:+/=@-. Others are replaced.",
         "schema": {"type": "string"},
-        "example": "checkout-7f3a",
     },
     "Timeout": {
         "name": "X-Request-Timeout-Ms",
         "in": "header",
         "description": "Milliseconds that the answer may take. After that it is a 504 and the model is not asked.",
         "schema": {"type": "number", "exclusiveMinimum": 0},
-        "example": 1000,
     },
 }
 
