@@ -25,6 +25,7 @@ from penstock.model.signature import Field, Output, OutputField, Signature
 PROGRAM = str(Path(__file__).resolve())
 HOST = (PROGRAM, "host")
 FRONT = (PROGRAM, "front")
+SULKING = os.environ.get("SULKING", "") + "/sulk-{}"  # a front whose slot has such a file does not listen
 SIGNATURE = Signature(inputs=(Field(name="x"),), output=Output(fields=(OutputField(name="y"),)))
 
 
@@ -50,28 +51,11 @@ class Host:
             pass
 
     def do(self, word: str, rest: str = "") -> None:
-        match word:
-            case "say":
-                print(rest, flush=True)
-            case "complain":
-                print(rest, file=sys.stderr, flush=True)
-            case "die":
-                os.kill(os.getpid(), getattr(signal, rest))
-            case "exit":
-                os._exit(int(rest))
-            case "refuse":
-                self.channel.send(control.Refused("unreadable_artifact", rest))
-                time.sleep(60)
-            case "sleep":
-                time.sleep(float(rest))
-            case "babble":
-                self.channel.socket.send(b"nonsense" * 100)
-            case "fork":  # something of its own that outlives it and holds all that it had open
-                if os.fork() == 0:
-                    Path(rest).write_text(str(os.getpid()))
-                    time.sleep(60)
-            case "environment":
-                Path(rest).write_bytes(msgspec.json.encode(dict(os.environ)))
+        DEEDS[word](self, rest)
+
+    def refuse(self, why: str) -> None:
+        self.channel.send(control.Refused("unreadable_artifact", why))
+        time.sleep(60)
 
     def receive(self) -> Any:
         self.channel.socket.setblocking(True)
@@ -81,6 +65,26 @@ class Host:
                     os.set_blocking(descriptor, True)
                 return message
         return None
+
+
+def fork(file: str) -> None:
+    """Something of its own, which outlives it and holds all that it had open."""
+    if os.fork() == 0:
+        Path(file).write_text(str(os.getpid()))
+        time.sleep(60)
+
+
+DEEDS: dict[str, Callable[[Host, str], object]] = {
+    "say": lambda _, text: print(text, flush=True),
+    "complain": lambda _, text: print(text, file=sys.stderr, flush=True),
+    "die": lambda _, name: os.kill(os.getpid(), getattr(signal, name)),
+    "exit": lambda _, status: os._exit(int(status)),
+    "sleep": lambda _, seconds: time.sleep(float(seconds)),
+    "babble": lambda host, _: host.channel.socket.send(b"nonsense" * 100),
+    "refuse": Host.refuse,
+    "fork": lambda _, file: fork(file),
+    "environment": lambda _, file: Path(file).write_bytes(msgspec.json.encode(dict(os.environ))),
+}
 
 
 # ------------------------------------------------------------------ a front
@@ -97,6 +101,7 @@ class Front:
         self.listeners: list[socket.socket] = []
         self.draining = False
         self.cut = 0
+        self.figures: dict[str, dict[str, Any]] = {"counters": {}, "gauges": {}, "histograms": {}}
         self.asking: socket.socket | None = None
 
     def run(self) -> None:
@@ -110,6 +115,8 @@ class Front:
 
     def hear(self, message: Any, sockets: list[socket.socket]) -> None:
         match message:
+            case control.Listen(slot) if not self.slots and Path(SULKING.format(slot)).exists():
+                pass
             case control.Listen(slot):
                 self.slots.append(slot)
                 self.listeners += sockets
@@ -146,12 +153,11 @@ class Front:
 
     def count(self, requests: int) -> None:
         """Has counted so many requests since it started."""
-        series = [[["/predict", "", "", "200"], [requests]]]
-        figures = {"counters": {"penstock_requests_total": series}, "gauges": {}, "histograms": {}}
-        self.channel.send(control.Report(figures))
+        self.figures["counters"]["penstock_requests_total"] = [[["/predict", "", "", "200"], [requests]]]
+        self.channel.send(control.Report(self.figures))
 
     def ask(self) -> None:
-        self.channel.send(control.Report({"counters": {}, "gauges": {}, "histograms": {}}, 7))
+        self.channel.send(control.Report(self.figures, 7))
 
     def hung(self, host: int) -> None:
         self.channel.send(control.Hung(host))
@@ -162,6 +168,7 @@ class Front:
 
 ANSWERS: dict[str, Callable[[Front, str], Any]] = {
     "pid": lambda front, _: os.getpid(),
+    "who": lambda front, _: (os.getpid(), front.slots),
     "slots": lambda front, _: front.slots,
     "draining": lambda front, _: front.draining,
     "models": lambda front, _: front.models,
@@ -170,12 +177,13 @@ ANSWERS: dict[str, Callable[[Front, str], Any]] = {
     "count": lambda front, requests: front.count(int(requests)),
     "scrape": lambda front, _: front.ask(),
     "cut": lambda front, cut: front.leave_undone(int(cut)),
-    "descriptors": lambda front, _: sorted(map(int, os.listdir("/proc/self/fd"))),
-    "block": lambda front, seconds: time.sleep(float(seconds)),
 }
 
 
 if __name__ == "__main__":
     be_a_child()
-    role: type[Host | Front] = {"host": Host, "front": Front}[sys.argv[1]]
-    role(Channel(socket.socket(fileno=CHANNEL_FD), control.ToHost if role is Host else control.ToFront)).run()
+    end = socket.socket(fileno=CHANNEL_FD)
+    if sys.argv[1] == "host":
+        Host(Channel(end, control.ToHost)).run()
+    else:
+        Front(Channel(end, control.ToFront)).run()

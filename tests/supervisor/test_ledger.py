@@ -1,0 +1,68 @@
+"""Counters never go backwards, whoever ends; gauges end with their process."""
+
+import os
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from penstock.config import Logs
+from penstock.observability import catalog
+from penstock.observability.logs import open_log
+from penstock.observability.metrics import Figures, Snapshot
+from penstock.supervisor.ledger import Ledger
+
+LOG = open_log(Logs(), "supervisor")
+
+
+def front(requests: int) -> Snapshot:
+    figures = Figures()
+    figures.counter(catalog.REQUESTS).child("/predict", "iris", "1", "200").inc(requests)
+    figures.gauge(catalog.IN_FLIGHT).child().set(3)
+    return figures.snapshot()
+
+
+def number(snapshot: Snapshot, kind: str, name: str) -> Any:
+    return sum(numbers[0] for _, numbers in snapshot[kind].get(name, []))
+
+
+@given(
+    st.lists(st.one_of(st.tuples(st.just("report"), st.integers(0, 3)), st.tuples(st.just("end"), st.integers(0, 3))))
+)
+def test_counters_of_fronts_that_end_stay_counted_and_their_gauges_do_not(events: list[tuple[str, int]]) -> None:
+    ledger, alive, ended = Ledger(LOG), dict[int, int](), 0
+    for event, slot in events:
+        if event == "report":
+            alive[slot] = alive.get(slot, 0) + 5
+            ledger.report(slot, front(alive[slot]))
+        else:
+            ended += alive.pop(slot, 0)
+            ledger.front_ended(slot)
+        merged = ledger.merged({})
+        assert number(merged, "counters", catalog.REQUESTS.name) == ended + sum(alive.values())
+        assert number(merged, "gauges", catalog.IN_FLIGHT.name) == 3 * len(alive)
+
+
+def test_the_supervisor_counts_what_only_it_sees() -> None:
+    ledger = Ledger(LOG)
+    ledger.host_restarted("iris", "1", "signal")
+    ledger.host_restarted("iris", "1", "signal")
+    ledger.front_restarted()
+    ledger.model_loaded("iris", "1", 0.5)
+    ledger.hosts_live("iris", "1", 2)
+    merged = ledger.merged({"supervisor": os.getpid()})
+    assert merged["counters"][catalog.HOST_RESTARTS.name] == [[["iris", "1", "signal"], [2]]]
+    assert number(merged, "counters", catalog.FRONT_RESTARTS.name) == 1
+    assert number(merged, "gauges", catalog.MODEL_LOAD.name) == 0.5
+    assert number(merged, "gauges", catalog.HOSTS_LIVE.name) == 2
+    assert number(merged, "gauges", catalog.MEMORY.name) > 2**20
+
+
+def test_statistics_are_of_the_time_since_they_were_last_asked_for() -> None:
+    ledger, figures = Ledger(LOG), Figures()
+    figures.histogram(catalog.LATENCY).child("/predict", "iris", "1").observe(0.002)
+    ledger.report(1, figures.snapshot())
+    statistics = ledger.statistics()
+    assert statistics is not None
+    assert statistics["requests"] == 1
+    assert ledger.statistics() is None

@@ -1,0 +1,220 @@
+"""The service over real processes: started, watched, restarted, drained and ended."""
+
+import os
+import signal
+from pathlib import Path
+
+import pytest
+
+from tests.supervisor.driver import Running, alive, eventually, source
+
+
+def test_a_model_is_ready_when_its_host_says_so_and_the_front_has_a_socket_to_it(tmp_path: Path) -> None:
+    with Running(tmp_path, source(tmp_path / "iris", "")) as service:
+        ready = service.event("model_ready")
+        assert (ready["model"], ready["version"], ready["inputs"]) == ("iris", "1", ["x:float64"])
+        state = service.state()
+        assert (state["state"], state["live"], state["loaded"]["sha256"]) == ("ready", 1, ready["sha256"])
+        assert len(service.ask("hosts")) == 1
+
+
+def test_the_front_answers_while_models_load(tmp_path: Path) -> None:
+    with Running(tmp_path, source(tmp_path / "slow", "sleep 30")) as service:
+        assert service.state()["state"] == "loading"
+        assert service.stop() == 0
+
+
+def test_a_file_that_is_trusted_because_it_was_named_is_told_of_once(tmp_path: Path) -> None:
+    with Running(tmp_path, source(tmp_path / "iris", "", replicas=2)) as service:
+        service.event("model_ready", 2)
+        (warning,) = service.events("model_trusted_by_name")
+        assert (warning["level"], warning["path"]) == ("warning", str(tmp_path / "iris"))
+        assert len(warning["sha256"]) == 64
+
+
+def test_what_a_model_prints_is_in_the_log(tmp_path: Path) -> None:
+    with Running(tmp_path, source(tmp_path / "iris", "say hello\ncomplain oh no")) as service:
+        service.event("model_ready")
+        eventually(lambda: len(service.events("model_output")) == 2)
+        told = {event["stream"]: (event["model"], event["line"]) for event in service.events("model_output")}
+        assert told == {"stdout": ("iris", "hello"), "stderr": ("iris", "oh no")}
+
+
+FIRST_LOADS = [
+    ("die SIGSEGV", "the process died with SIGSEGV while loading"),
+    ("exit 3", "the process exited with status 3 while loading"),
+    ("refuse it is no model", "it is no model"),
+    ("sleep 60", "the model was not ready after 1 s, while loading; start_timeout_s allows it more"),
+    ("babble\nsleep 60", "the process died with SIGKILL while loading"),
+]
+
+
+@pytest.mark.parametrize(("words", "reason"), FIRST_LOADS)
+def test_the_one_model_that_cannot_be_loaded_ends_the_service_with_one_line(
+    tmp_path: Path, words: str, reason: str
+) -> None:
+    with Running(tmp_path, source(tmp_path / "iris", words, start_timeout_s=1), strict=True) as service:
+        complaint = service.complaint()
+        assert complaint.startswith(f"cannot serve iris: {reason}")
+        assert "\n" not in complaint
+        assert service.process.returncode == 1
+        assert service.event("model_refused")["reason"].startswith(reason)
+
+
+def test_of_several_models_a_broken_one_is_shown_and_the_others_are_served(tmp_path: Path) -> None:
+    sources = [source(tmp_path / "broken", "die SIGABRT"), source(tmp_path / "iris", "")]
+    with Running(tmp_path, *sources) as service:
+        service.event("model_refused")
+        service.event("model_ready")
+        assert [service.state(i)["state"] for i in (0, 1)] == ["refused", "ready"]
+        assert service.state(0)["reason"] == "the process died with SIGABRT while loading"
+        assert service.stop() == 0
+
+
+def test_the_service_ends_where_none_of_several_models_can_be_loaded(tmp_path: Path) -> None:
+    with Running(tmp_path, *(source(tmp_path / name, "exit 1") for name in ("a", "b"))) as service:
+        complaint = service.complaint()
+        assert "cannot serve a: " in complaint
+        assert "cannot serve b: " in complaint
+        assert service.process.returncode == 1
+
+
+def test_a_host_that_is_killed_is_replaced_at_once_and_the_front_gets_the_new_one(tmp_path: Path) -> None:
+    with Running(tmp_path, source(tmp_path / "iris", "")) as service:
+        service.event("model_ready")
+        before = service.ask("hosts")
+        (host,) = set(service.children()) - {service.ask("pid")}
+        os.kill(host, signal.SIGKILL)
+        assert service.event("host_died")["reason"].startswith("the process died with SIGKILL")
+        assert service.event("host_restarting")["wait_s"] == 0
+        service.event("model_ready", 2)
+        assert set(service.ask("hosts")) > set(before)
+        assert (service.state()["state"], service.state()["restarts"]) == ("ready", 1)
+
+
+def test_a_host_that_a_front_calls_hung_is_killed_and_replaced(tmp_path: Path) -> None:
+    with Running(tmp_path, source(tmp_path / "iris", "")) as service:
+        service.event("model_ready")
+        (host,) = service.ask("hosts")
+        service.ask(f"hung {host}")
+        assert "longer than 30 s (predict_timeout_s)" in service.event("host_died")["reason"]
+        service.event("model_ready", 2)
+        restarts = service.ask("scrape")["counters"]["penstock_host_restarts_total"]
+        assert restarts == [[["iris", "1", "hung"], [1]]]
+
+
+def test_a_restart_that_finds_other_bytes_is_refused_until_the_old_ones_are_back(tmp_path: Path) -> None:
+    with Running(tmp_path, source(tmp_path / "iris", "say one")) as service:
+        service.event("model_ready")
+        (tmp_path / "iris").write_text("say two")
+        service.ask(f"hung {service.ask('hosts')[0]}")
+        assert service.event("host_died", 2)["code"] == "changed_artifact"
+        assert (service.state()["state"], service.state()["reason"]) == ("refused", "other bytes than before")
+        (tmp_path / "iris").write_text("say one")
+        service.event("model_ready", 2)
+        assert service.state()["state"] == "ready"
+
+
+def test_a_front_that_dies_is_replaced_knows_everything_and_nothing_is_uncounted(tmp_path: Path) -> None:
+    with Running(tmp_path, source(tmp_path / "iris", "")) as service:
+        service.event("model_ready")
+        service.ask("count 5")
+        front = service.ask("pid")
+        os.kill(front, signal.SIGKILL)
+        assert service.ask("pid") != front
+        assert (service.state()["state"], len(service.ask("hosts"))) == ("ready", 1)
+        service.ask("count 2")
+        counted = service.ask("scrape")["counters"]
+        assert counted["penstock_requests_total"] == [[["/predict", "", "", "200"], [7]]]
+        assert counted["penstock_front_restarts_total"] == [[[], [1]]]
+
+
+def test_connections_to_the_slot_of_a_front_that_stays_away_are_taken_by_another(tmp_path: Path) -> None:
+    with Running(tmp_path, source(tmp_path / "iris", ""), workers=2) as service:
+        eventually(lambda: len({service.ask("pid") for _ in range(8)}) == 2)
+        (tmp_path / "sulk-1").touch()
+        os.kill(next(pid for pid, slots in map(service.ask, ["who"] * 100) if slots == [1]), signal.SIGKILL)
+        eventually(lambda: service.ask("slots") == [0, 1])
+        assert all(service.ask("slots") == [0, 1] for _ in range(20))
+        assert service.event("listener_lent")["to"] == 0
+
+
+def host_of(service: Running) -> int:
+    return next(pid for pid in service.children() if b"host" in Path(f"/proc/{pid}/cmdline").read_bytes())
+
+
+def test_sigterm_lingers_then_ends_everything_with_status_0(tmp_path: Path) -> None:
+    with Running(tmp_path, source(tmp_path / "iris", ""), workers=2) as service:
+        service.event("model_ready")
+        children = service.children()
+        service.process.send_signal(signal.SIGTERM)
+        service.event("draining")
+        assert service.ask("draining") is True
+        assert service.process.wait(10) == 0
+        assert not any(map(alive, children))
+        assert service.event("stopped")["cut"] == 0
+
+
+def test_ctrl_c_does_not_linger(tmp_path: Path) -> None:
+    with Running(tmp_path, source(tmp_path / "iris", "")) as service:
+        service.event("model_ready")
+        assert service.stop(signal.SIGINT) == 0
+        assert service.event("draining")["linger_s"] == 0
+
+
+def test_work_that_was_cut_is_counted_and_tells_in_the_exit_status(tmp_path: Path) -> None:
+    with Running(tmp_path, source(tmp_path / "iris", "")) as service:
+        service.ask("cut 3")
+        assert service.stop() == 1
+        assert service.event("stopped")["cut"] == 3
+
+
+def test_a_second_signal_forces(tmp_path: Path) -> None:
+    with Running(tmp_path, source(tmp_path / "iris", "sleep 60")) as service:
+        service.event("listening")
+        children = service.children()
+        service.process.send_signal(signal.SIGTERM)
+        service.event("draining")
+        assert service.stop() == 1
+        assert service.event("stopped")["forced"] is True
+        assert not any(map(alive, children))
+
+
+def test_children_do_not_hear_the_signals_of_the_terminal(tmp_path: Path) -> None:
+    with Running(tmp_path, source(tmp_path / "iris", "")) as service:
+        service.event("model_ready")
+        front = service.ask("pid")
+        os.kill(front, signal.SIGINT)
+        os.kill(front, signal.SIGTERM)
+        assert service.ask("pid") == front
+
+
+def test_nothing_outlives_a_supervisor_that_is_killed(tmp_path: Path) -> None:
+    sources = [source(tmp_path / "loading", "sleep 60"), source(tmp_path / "iris", "", replicas=2)]
+    with Running(tmp_path, *sources, workers=2) as service:
+        service.event("model_ready", 2)
+        children = service.children()
+        assert len(children) == 5
+        service.process.kill()
+        eventually(lambda: not any(map(alive, children)))
+
+
+def test_neither_processes_nor_descriptors_are_left_over_from_restarts(tmp_path: Path) -> None:
+    with Running(tmp_path, source(tmp_path / "iris", "")) as service:
+        service.event("model_ready")
+        open_files = Path(f"/proc/{service.process.pid}/fd")
+        before = len(list(open_files.iterdir()))
+        for restart in range(2, 7):
+            os.kill(host_of(service), signal.SIGKILL)
+            service.event("model_ready", restart)
+        assert len(list(open_files.iterdir())) == before
+        assert all(map(alive, service.children()))
+        os.kill(service.ask("pid"), signal.SIGKILL)
+        service.ask("pid")
+        assert len(list(open_files.iterdir())) == before
+
+
+def test_a_front_that_cannot_start_at_all_ends_the_service(tmp_path: Path) -> None:
+    with Running(tmp_path, source(tmp_path / "iris", ""), front=("-c", "import sys; sys.exit(9)")) as service:
+        assert service.complaint() == "the front cannot start: the process exited with status 9"
+        assert len(service.events("front_died")) == 3
