@@ -34,7 +34,7 @@ def serve(channel: Channel) -> None:
     artifact = messages[0][0].artifact
     try:
         model, loaded = start(artifact, channel.send)
-    except BaseException as error:  # an artifact's code may raise anything: SystemExit, KeyboardInterrupt, MemoryError
+    except BaseException as error:  # noqa: BLE001  # an artifact's code may raise anything, SystemExit included
         reason = explain(error, artifact)
         channel.send(Refused(reason.code, str(reason)))
         _deliver(channel)

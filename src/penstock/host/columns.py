@@ -124,10 +124,12 @@ def _both(one: Trait, other: Trait) -> Trait:
 def _positions(columns: Any, count: int, names: list[str] | None) -> Iterator[int]:
     """Which columns a ColumnTransformer means by a name, a position, a slice, a mask or a list of these."""
     if isinstance(columns, slice):
-        ends = [names.index(end) if names and isinstance(end, str) else end for end in (columns.start, columns.stop)]
+        start, stop = (
+            names.index(end) if names and isinstance(end, str) else end for end in (columns.start, columns.stop)
+        )
         if isinstance(columns.stop, str):  # by name, the last one is included
-            ends[1] += 1
-        yield from range(count)[slice(*ends, columns.step)]
+            stop += 1
+        yield from range(count)[start : stop : columns.step]
         return
     listed = [columns] if isinstance(columns, str) or not hasattr(columns, "__len__") else list(columns)
     if listed and all(isinstance(each, bool | np.bool_) for each in listed):

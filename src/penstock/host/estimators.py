@@ -85,7 +85,7 @@ def _inside(model: Any) -> Any:
     if hasattr(model, "transformer_list"):
         return next((step for _, step in model.transformer_list if not _is_nothing(step)), None)
     for name in (*_INNER, _PREFITTED):
-        inner = getattr(model, name, None)
+        inner: Any = getattr(model, name, None)
         while isinstance(inner, list | tuple) or hasattr(inner, "ravel"):
             inner = next((each for each in inner if not _is_nothing(each)), None)
         if inner is not None and not isinstance(inner, str | type) and hasattr(inner, "get_params"):

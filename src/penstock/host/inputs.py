@@ -26,8 +26,8 @@ def settle(artifact: Artifact, inferred: Sequence[Field], named: bool) -> tuple[
     declared = artifact.inputs
     if not inferred and not declared:
         raise UnsupportedArtifact(
-            f"{artifact.path} does not say what it takes: declare it, as `--inputs 4` or `--inputs age:int64,city:string` "
-            "on the command line or as `inputs:` in model.yaml"
+            f"{artifact.path} does not say what it takes: declare it on the command line "
+            "(`--inputs 4`, `--inputs age:int64,city:string`) or in model.yaml (`inputs: 4`, or a list of fields)"
         )
     if not declared:
         return tuple(inferred), named
@@ -46,7 +46,8 @@ def _by_position(artifact: Artifact, inferred: Sequence[Field]) -> tuple[Field, 
     declared = artifact.inputs
     if len(declared) != len(inferred):
         raise UnsupportedArtifact(
-            f"{artifact.path} takes {len(inferred)} inputs and {len(declared)} are declared: correct `inputs:` or --inputs"
+            f"{artifact.path} takes {len(inferred)} inputs, and {len(declared)} are declared: "
+            "correct `inputs:` or --inputs"
         )
     anonymous = _anonymous(declared)
     pairs = zip(declared, inferred, strict=True)

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +13,8 @@ from penstock.model.batch import TensorHead
 from penstock.model.frames import Buffer
 from penstock.model.signature import DType, Output, OutputField
 
+NAMES: dict[np.dtype[Any], DType] = {np.dtype(name): name for name in get_args(DType) if name != "string"}
+"""The name of each dtype that may travel: numpy works a name out anew whenever it is asked."""
 SMALL = 64 * 2**10  # bytes up to which copying is cheaper than keeping a view alive
 
 
@@ -46,8 +48,7 @@ class Packer:
 
 
 def _add(array: NDArray[Any], name: str, heads: list[TensorHead], payload: list[Buffer], failed: set[int]) -> None:
-    dtype: DType = array.dtype.name  # type: ignore[assignment]  # the signature's dtypes are numpy's names
-    heads.append(TensorHead(name, dtype, array.shape))
+    heads.append(TensorHead(name, NAMES[array.dtype], array.shape))
     payload.append(array.tobytes() if array.nbytes <= SMALL else _view(array))
     # The sum of finite numbers may overflow, but one that is not finite always shows in it: a cheap first look.
     if array.dtype.kind == "f" and not math.isfinite(np.add.reduce(array, axis=None)):
@@ -55,7 +56,7 @@ def _add(array: NDArray[Any], name: str, heads: list[TensorHead], payload: list[
 
 
 def _view(array: NDArray[Any]) -> memoryview:
-    return memoryview(np.ascontiguousarray(array)).cast("B")
+    return np.ascontiguousarray(array).data.cast("B")
 
 
 def _conforming(field: OutputField, value: Column, rows: int) -> NDArray[Any]:
@@ -68,7 +69,7 @@ def _conforming(field: OutputField, value: Column, rows: int) -> NDArray[Any]:
         expected = (rows, *field.shape)
         raise ModelFailed(f"the model answered {field.name} of shape {shape} where {expected} was expected")
     dtype = "int32" if field.classes is not None else field.dtype
-    if array.dtype.name == dtype:
+    if NAMES.get(array.dtype) == dtype:
         return array
     if not np.can_cast(array.dtype, dtype, "same_kind"):
         raise ModelFailed(f"the model answered {field.name} as {array.dtype.name} where {dtype} was expected")

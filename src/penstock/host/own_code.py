@@ -85,7 +85,7 @@ def _modules(place: Path) -> Iterator[tuple[str, Path]]:
     for folder, subfolders, files in os.walk(place):
         subfolders[:] = sorted(name for name in subfolders if name.isidentifier() and name != "__pycache__")
         for file in sorted(files):
-            stem, dot, extension = file.rpartition(".")
+            stem, _, extension = file.rpartition(".")
             if extension == "py" and stem.isidentifier():
                 path = Path(folder, file)
                 parts = path.parent.relative_to(root).parts + (() if stem == "__init__" else (stem,))

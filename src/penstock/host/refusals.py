@@ -20,16 +20,18 @@ DISTRIBUTIONS = {
     "sentence_transformers": "sentence-transformers",
     "skimage": "scikit-image",
     "sklearn_crfsuite": "sklearn-crfsuite",
-    "skorch": "skorch",
     "sksurv": "scikit-survival",
-    "xgboost": "xgboost",
-} | {
-    name: name
-    for name in ("catboost", "cloudpickle", "dill", "gensim", "interpret", "keras", "lightgbm", "lightning", "nltk")
-    + ("ngboost", "numba", "optuna", "pandas", "polars", "pyarrow", "pyod", "scipy", "spacy", "statsmodels")
-    + ("tensorflow", "threadpoolctl", "torchvision", "transformers", "tslearn", "umap", "xarray")
 }
-"""Modules that models often need, and the name under which pip knows them."""
+"""Modules that models often need, and the name under which pip knows them where it is another."""
+
+# fmt: off
+PACKAGES = frozenset({
+    "catboost", "cloudpickle", "dill", "gensim", "interpret", "keras", "lightgbm", "lightning", "ngboost", "nltk",
+    "numba", "numpy", "optuna", "pandas", "polars", "pyarrow", "pyod", "scipy", "skorch", "spacy", "statsmodels",
+    "tensorflow", "torchvision", "transformers", "tslearn", "umap", "xarray", "xgboost",
+})
+# fmt: on
+"""Modules that models often need and that pip knows by their own name."""
 
 LONGEST_DETAIL = 200
 _MISSING_ATTRIBUTE = (
@@ -71,8 +73,8 @@ def missing_module(name: str) -> MissingDependency:
     package = name.partition(".")[0]
     if package in EXTRAS:
         return MissingDependency(f'the model needs {package}: pip install "penstock[{EXTRAS[package]}]"')
-    if package in DISTRIBUTIONS:
-        return MissingDependency(f"the model needs {package}: pip install {DISTRIBUTIONS[package]}")
+    if package in PACKAGES or package in DISTRIBUTIONS:
+        return MissingDependency(f"the model needs {package}: pip install {DISTRIBUTIONS.get(package, package)}")
     return MissingDependency(
         f"the model needs the Python module {name}: if it is the model's own, name it with `--code-path {package}.py` "
         f"or `code: [{package}.py]` in model.yaml, and if it is a package, install it"
@@ -99,10 +101,8 @@ def _known(error: BaseException, artifact: Artifact) -> ArtifactError | None:
 
 def _missing(error: BaseException, artifact: Artifact) -> ArtifactError | None:
     if isinstance(error, ModuleNotFoundError) and error.name:
-        package = error.name.partition(".")[0]
-        return (
-            _other_version(error.name) if package in sys.modules and "." in error.name else missing_module(error.name)
-        )
+        package, _, inner = error.name.partition(".")
+        return _other_version(error.name) if inner and package in sys.modules else missing_module(error.name)
     if isinstance(error, ImportError):
         return MissingDependency(f"{artifact.path} needs a package that does not import here ({detail(error)})")
     if isinstance(error, AttributeError):
@@ -118,7 +118,7 @@ def _missing_name(module: str, name: str) -> ArtifactError:
             f"the model needs {name} from its training script: name the file that defines it with "
             "`--code-path train.py` on the command line or `code: [train.py]` in model.yaml"
         )
-    if module.partition(".")[0] in EXTRAS | DISTRIBUTIONS | {"numpy": ""}:
+    if module.partition(".")[0] in PACKAGES.union(EXTRAS, DISTRIBUTIONS):
         return _other_version(f"{module}.{name}")
     return MissingDependency(
         f"the model needs {module}.{name}, which {module} here does not define: name the right file with "

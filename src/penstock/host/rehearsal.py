@@ -35,9 +35,8 @@ class Rehearsal:
         columns = self._ask([row_of(features, self._model.inputs)], self._packer)
         values = [np.asarray(column)[0].tolist() for column in columns]
         fields = self.signature.output.fields
-        answers = [
-            field.classes[value] if field.classes else value for field, value in zip(fields, values, strict=False)
-        ]
+        pairs = zip(fields, values, strict=False)  # values may go on: confidence, probabilities
+        answers = [field.classes[value] if field.classes else value for field, value in pairs]
         confidence = values[len(fields)] if self.signature.output.probabilities else None
         return (answers[0] if len(answers) == 1 else answers), confidence
 
@@ -54,7 +53,7 @@ class Rehearsal:
         traceback.print_exception(failure)
         raise FailedStart(
             f"the model answers none of the rows it was warmed up with ({detail(failure or ModelFailed())}): "
-            "check its inputs, declare them as `inputs:` in model.yaml, or add an examples.json with a row that it takes"
+            "check its inputs, declare them as `inputs:` in model.yaml, or add an examples.json with rows that it takes"
         )
 
     def _attempts(self, features: Sequence[Any]) -> Iterator[list[Row]]:

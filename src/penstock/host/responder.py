@@ -4,6 +4,7 @@ import math
 import traceback
 from collections.abc import Sequence
 from time import perf_counter
+from typing import get_args
 
 import numpy as np
 
@@ -12,13 +13,9 @@ from penstock.host.outputs import Packer
 from penstock.host.refusals import detail
 from penstock.model.batch import ANSWER, Answer, TensorHead, decode_batch
 from penstock.model.frames import Buffer, Frame, encode
-from penstock.model.signature import Output
+from penstock.model.signature import DType, Output
 
-DTYPES = {
-    name: np.dtype(name)
-    for name in ("float64", "float32", "float16", "int64", "int32", "int16", "int8")
-    + ("uint64", "uint32", "uint16", "uint8", "bool")
-}
+DTYPES = {name: np.dtype(name) for name in get_args(DType) if name != "string"}
 
 
 class Responder:
@@ -37,7 +34,7 @@ class Responder:
             outputs = self._predict(tensors, batch.rows, batch.probabilities)
             seconds = perf_counter() - started
             heads, payload, failed = self._pack(outputs, batch.rows)
-        except (Exception, SystemExit) as error:  # a model's `sys.exit` fails its batch, not its process
+        except (Exception, SystemExit) as error:  # noqa: BLE001  # even `sys.exit` fails a batch and not the process
             traceback.print_exc()
             return encode(ANSWER, Answer(batch.id, perf_counter() - started, error=detail(error)))
         return encode(ANSWER, Answer(batch.id, seconds, heads, failed), payload)

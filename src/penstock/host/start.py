@@ -5,7 +5,7 @@ from collections.abc import Callable
 from time import perf_counter
 
 from penstock.errors import UnreadableArtifact, UntrustedArtifact
-from penstock.host import examples, libraries, own_code, runtimes, source
+from penstock.host import examples, libraries, runtimes, source
 from penstock.host.model import Model
 from penstock.host.rehearsal import Rehearsal
 from penstock.host.source import Source
@@ -58,7 +58,10 @@ def _load(found: Source, artifact: Artifact) -> tuple[Model, list[warnings.Warni
     """The model, and the warnings that loading it gave."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        own_code.make_importable(artifact.code, artifact.code_pins, artifact.trusted)
+        if artifact.code:
+            from penstock.host.own_code import make_importable
+
+            make_importable(artifact.code, artifact.code_pins, artifact.trusted)
         try:
             return runtimes.load(found, artifact), caught
         except UnreadableArtifact as error:

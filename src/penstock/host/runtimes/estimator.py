@@ -33,7 +33,8 @@ class Estimator:
         _demand_predict(estimator, artifact)
         if artifact.device.startswith("cuda"):
             raise UnavailableDevice(
-                f"{artifact.path} runs on the CPU only: `device: {artifact.device}` is for ONNX and TorchScript; remove it"
+                f"{artifact.path} runs on the CPU only: `device: {artifact.device}` is for ONNX and TorchScript; "
+                "say `device: cpu`"
             )
         limit_threads(estimator, artifact.threads)
         columns = describe(estimator)
@@ -48,7 +49,7 @@ class Estimator:
     def typical(self) -> Sequence[float] | None:
         """The means that a scaler at the model's entrance learnt."""
         for estimator in lineage(self._estimator):
-            means = getattr(estimator, "mean_", None)
+            means: Any = getattr(estimator, "mean_", None)
             if np.shape(means) == (len(self.inputs),):
                 return [float(mean) for mean in np.asarray(means)]
         return None

@@ -51,7 +51,8 @@ def _providers(device: str) -> list[Any]:
 
 def _unavailable(device: str, reason: str) -> UnavailableDevice:
     return UnavailableDevice(
-        f"device {device} is not available ({reason}): pip install onnxruntime-gpu where there is a GPU, or say `device: cpu`"
+        f"device {device} is not available ({reason}): "
+        "pip install onnxruntime-gpu where there is a GPU, or say `device: cpu`"
     )
 
 
@@ -183,7 +184,7 @@ def _are_probabilities(stated: NDArray[np.float64]) -> bool:
 def _value_field(node: Any, answer: Any) -> OutputField:
     if not isinstance(answer, np.ndarray):
         raise ModelFailed(f"its output {node.name} is a {node.type}, which is not served")
-    named: DType = "string" if answer.dtype.kind in "OUS" else answer.dtype.name  # type: ignore[assignment]  # numpy's names
+    named: DType = "string" if answer.dtype.kind in "OUS" else answer.dtype.name
     open_shape = row_shape(node, {})
     shape = answer.shape[1:]
     if len(open_shape) == len(shape):

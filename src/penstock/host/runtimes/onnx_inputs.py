@@ -87,9 +87,10 @@ def _converter(node: Any) -> Callable[[Column], NDArray[Any]]:
     if node.type == "tensor(string)":
 
         def text(column: Column) -> NDArray[Any]:
-            array = np.array(column, dtype=object)
-            array[np.equal(array, None)] = ""
-            return array.reshape(-1, 1) if rank == 2 and array.ndim == 1 else array
+            array: Any = np.array(column, dtype=object)
+            array[array == None] = ""  # noqa: E711  # item by item
+            shaped: NDArray[Any] = array.reshape(-1, 1) if rank == 2 and array.ndim == 1 else array
+            return shaped
 
         return text
     dtype = np.dtype(DTYPES[node.type])

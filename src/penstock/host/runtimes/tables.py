@@ -39,16 +39,16 @@ def _matrix(inputs: Sequence[Field]) -> Arrange:
 
 def _frame(inputs: Sequence[Field], one_matrix: bool) -> Arrange:
     try:
-        import pandas
+        import pandas as pd
     except ImportError:
         raise MissingDependency("the model was trained on a table with named columns: pip install pandas") from None
-    names = pandas.Index([field.name for field in inputs])
+    names = pd.Index([field.name for field in inputs])
     if one_matrix:
-        return lambda columns: pandas.DataFrame(columns[0], columns=names, copy=False)
-    kind: Any = "str" if int(pandas.__version__.split(".")[0]) >= 3 else object  # as a table read from a file has it
-    return lambda columns: pandas.DataFrame(
+        return lambda columns: pd.DataFrame(columns[0], columns=names, copy=False)
+    kind: Any = "str" if int(pd.__version__.split(".")[0]) >= 3 else object  # as a table read from a file has it
+    return lambda columns: pd.DataFrame(
         {
-            name: pandas.Series(_texts(column), dtype=kind) if isinstance(column, list) else column
+            name: pd.Series(_texts(column), dtype=kind) if isinstance(column, list) else column
             for name, column in zip(names, columns, strict=True)
         }
     )

@@ -25,7 +25,8 @@ def load(source: Source, artifact: Artifact) -> "Program":
     torch.set_num_threads(artifact.threads)
     torch.set_num_interop_threads(1)
     try:
-        module = torch.jit.load(io.BytesIO(source.data), map_location=device)
+        load_program: Any = torch.jit.load  # it has no types
+        module = load_program(io.BytesIO(source.data), map_location=device)
     except Exception as error:
         raise _no_program(source, artifact) or unreadable(error, source.data, artifact) from error
     return Program(module.eval(), device, artifact)
@@ -116,6 +117,6 @@ def _array(tensor: torch.Tensor) -> np.ndarray[Any, Any]:
 
 
 def _field(name: str, answer: np.ndarray[Any, Any]) -> OutputField:
-    dtype: DType = answer.dtype.name  # type: ignore[assignment]  # the signature's dtypes are numpy's names
+    dtype: DType = answer.dtype.name
     shape = answer.shape[1:]
     return OutputField(name=name, dtype=dtype, shape=() if shape == (1,) else shape)
