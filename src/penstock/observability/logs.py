@@ -14,7 +14,7 @@ import msgspec
 from msgspec import UNSET, Struct, UnsetType
 
 from penstock.config import Logs
-from penstock.observability.sink import Sink, whole_lines
+from penstock.observability.sink import STANDING_S, Sink, whole_lines
 from penstock.observability.terminal import Text, takes_colours
 from penstock.observability.timestamps import timestamp
 
@@ -108,7 +108,7 @@ class Log:
         self._wake.set()
         self._writer.join(timeout_s)
         self._sink.abandoned.set()
-        self._writer.join(timeout_s)
+        self._writer.join(2 * STANDING_S)  # it looks up that often
         self._most = 0
         if not self._writer.is_alive():
             self._sink.close()

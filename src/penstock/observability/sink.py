@@ -40,7 +40,7 @@ class Sink:
         self._follow_rotation()
         while left and not self.abandoned.is_set():
             try:
-                if self._writable():
+                if self._writable() and not self.abandoned.is_set():
                     left = left[os.write(self._fd, left) :]
             except OSError as error:
                 if error.errno not in PASSING:

@@ -32,9 +32,8 @@ class Text:
         start = f"{_time(fields.pop('timestamp'))} {self._coloured(LEVELS[level], f'{NAMES.get(level, level):<5}')} "
         said = _prediction(fields) if event == "prediction" else _message(fields)
         rest = " ".join(f"{name}={_value(value)}" for name, value in fields.items())
-        return (
-            start + "  ".join(filter(None, (f"{_value(event):<10}", said, rest and self._coloured(DIM, rest))))
-        ).encode()
+        parts = (f"{_value(event):<10}", said, rest and self._coloured(DIM, rest))
+        return (start + "  ".join(filter(None, parts))).encode()
 
     def _coloured(self, colour: str, text: str) -> str:
         return f"{colour}{text}{RESET}" if self._colours else text
