@@ -23,7 +23,9 @@ IRIS = Signature(
 )
 SIGNATURES = {
     "iris": IRIS,
-    "digits": Signature(inputs=tuple(Field(name=f"f{i}") for i in range(64)), output=classifier(*range(10)), named=False),
+    "digits": Signature(
+        inputs=tuple(Field(name=f"f{i}") for i in range(64)), output=classifier(*range(10)), named=False
+    ),
     "people": Signature(
         inputs=(
             Field(name="age", dtype="int64", nullable=True, range=(18, 99), unit="years"),
@@ -37,7 +39,7 @@ SIGNATURES = {
         output=classifier(False, True),
     ),
     "odd-names": Signature(
-        inputs=(Field(name='5\'10"</script>\n'), Field(name="a\\b"), Field(name="größe/é~1")), output=VALUE
+        inputs=(Field(name="5'10\"</script>\n"), Field(name="a\\b"), Field(name="größe/é~1")), output=VALUE
     ),
     "spam": Signature(inputs=(Field(name="text", dtype="string"),), output=classifier("ham", "spam")),
     "image": Signature(
@@ -83,7 +85,12 @@ def model(name: str, signature: Signature) -> ModelState:
 
 def broken(name: str) -> ModelState:
     refused = VersionState(
-        version="1", state="refused", reason="the file is cut short", code="unreadable_artifact", path="x", format="onnx"
+        version="1",
+        state="refused",
+        reason="the file is cut short",
+        code="unreadable_artifact",
+        path="x",
+        format="onnx",
     )
     return ModelState(name=name, default="1", versions=(refused,))
 

@@ -3,13 +3,14 @@
 from typing import Any
 
 import msgspec
+import numpy as np
 import pytest
-from jsonschema import Draft202012Validator
+from openapi_schema_validator import OAS31Validator
 
 from penstock.config import Limits
 from penstock.interface import schema
 from penstock.interface.decoder import RowDecoder
-from penstock.interface.examples import batch_examples, single_examples, value
+from penstock.interface.examples import batch_examples, recipe, single_examples, value
 from penstock.interface.request import check
 from penstock.model.signature import Field, Signature
 from tests.interface.gallery import SIGNATURES
@@ -24,10 +25,10 @@ def test_examples_are_taken(signature: Signature) -> None:
     assert len(single) == len(batch) == 2
     for body in single.values():
         assert check(body, signature, batch=False, limits=LIMITS) is None
-        Draft202012Validator(schema.request(signature)).validate(body)
+        OAS31Validator(schema.request(signature)).validate(body)
     for body in batch.values():
         assert check(body, signature, batch=True, limits=LIMITS) is None
-        Draft202012Validator(schema.batch_request(signature, 50)).validate(body)
+        OAS31Validator(schema.batch_request(signature, 50)).validate(body)
 
 
 @pytest.mark.parametrize("name", sorted(SMALL.keys() - {"odd-names"}))
@@ -39,8 +40,11 @@ def test_the_lane_takes_them(name: str) -> None:
         assert decoder.batch(msgspec.json.encode(body)).count == 2
 
 
-def test_a_very_large_row_has_no_example() -> None:
+@pytest.mark.parametrize("signature", SIGNATURES.values(), ids=SIGNATURES)
+def test_a_very_large_row_has_a_recipe_instead(signature: Signature) -> None:
     assert single_examples(SIGNATURES["image"]) == {}
+    row = eval(recipe(signature), {"np": np})
+    assert check({"features": row}, signature, batch=False, limits=LIMITS) is None
 
 
 def test_a_model_that_never_named_its_columns_is_shown_a_list_first() -> None:

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from jsonschema import Draft202012Validator
+from openapi_schema_validator import OAS31Validator
 
 from penstock.config import Limits
 from penstock.interface import schema
@@ -19,9 +19,9 @@ LIMITS = Limits(rows=3)
 @pytest.mark.parametrize("signature", SIGNATURES.values(), ids=SIGNATURES)
 def test_every_schema_is_one(signature: Signature) -> None:
     for made in (schema.request(signature), schema.batch_request(signature, 3)):
-        Draft202012Validator.check_schema(made)
-    Draft202012Validator.check_schema(schema.answer("m", signature))
-    Draft202012Validator.check_schema(schema.batch_answer("m", signature))
+        OAS31Validator.check_schema(made)
+    OAS31Validator.check_schema(schema.answer("m", signature))
+    OAS31Validator.check_schema(schema.batch_answer("m", signature))
 
 
 FIELDS: list[tuple[Field, dict[str, Any]]] = [
@@ -46,7 +46,7 @@ FIELDS: list[tuple[Field, dict[str, Any]]] = [
     (Field(name="x", dtype="string", categories=("a", "b"), unknown="refuse"), {"enum": ["a", "b"]}),
     (
         Field(name="x", dtype="uint8", shape=(None, 2)),
-        {"type": "array", "minItems": 1, "x-dtype": "uint8"},
+        {"type": "array", "minItems": 1, "description": "Nested lists of shape (any, 2).", "x-dtype": "uint8"},
     ),
 ]
 
@@ -56,9 +56,15 @@ def test_a_field_tells_all_that_is_known_about_it(field: Field, said: dict[str, 
     assert said.items() <= schema.input_field(field).items()
 
 
+def test_a_huge_tensor_is_told_in_words_alone() -> None:
+    told = schema.input_field(Field(name="x", shape=(3, 1024, 1024)))
+    assert "minItems" not in told
+    assert told["description"] == "Nested lists of shape (3, 1024, 1024)."
+
+
 def test_what_is_out_of_range_is_not_refused() -> None:
     body = {"features": [99.0, -99.0, 0.0, 0.0]}
-    Draft202012Validator(schema.request(SIGNATURES["iris"])).validate(body)
+    OAS31Validator(schema.request(SIGNATURES["iris"])).validate(body)
 
 
 SMALL = {
@@ -73,7 +79,8 @@ SMALL = {
     ),
     "tensor": Signature(inputs=(Field(name="a", dtype="int32", shape=(2,)),), output=SIGNATURES["tiny-image"].output),
 }
-VALUES = st.sampled_from([0, 1, 2.0, 1.5, -129, 3e39, None, True, "red", "blue", [1, 2], [1], ["x", 2], {}])
+SENT: list[Any] = [0, 1, 2.0, 1.5, -129, 3e39, None, True, "red", "blue", [1, 2], [1], ["x", 2], {}]
+VALUES = st.sampled_from(SENT)
 ROWS = st.lists(VALUES, max_size=3) | st.dictionaries(st.sampled_from("abc"), VALUES) | VALUES
 BODIES = st.dictionaries(st.sampled_from(["features", "more"]), ROWS) | ROWS
 BATCHES = st.fixed_dictionaries({"batch": st.lists(ROWS, max_size=4) | ROWS})
@@ -82,13 +89,13 @@ BATCHES = st.fixed_dictionaries({"batch": st.lists(ROWS, max_size=4) | ROWS})
 @given(name=st.sampled_from(sorted(SMALL)), body=BODIES)
 def test_the_schema_and_the_server_agree(name: str, body: Any) -> None:
     taken = check(body, SMALL[name], batch=False, limits=LIMITS) is None
-    assert Draft202012Validator(schema.request(SMALL[name])).is_valid(body) == taken
+    assert OAS31Validator(schema.request(SMALL[name])).is_valid(body) == taken
 
 
 @given(name=st.sampled_from(sorted(SMALL)), body=BATCHES)
 def test_they_agree_on_batches(name: str, body: Any) -> None:
     taken = check(body, SMALL[name], batch=True, limits=LIMITS) is None
-    assert Draft202012Validator(schema.batch_request(SMALL[name], 3)).is_valid(body) == taken
+    assert OAS31Validator(schema.batch_request(SMALL[name], 3)).is_valid(body) == taken
 
 
 ANSWERS: list[tuple[str, Any, Any]] = [
@@ -104,10 +111,10 @@ ANSWERS: list[tuple[str, Any, Any]] = [
 @pytest.mark.parametrize(("name", "prediction", "confidence"), ANSWERS)
 def test_an_answer_fits_its_schema(name: str, prediction: Any, confidence: float | None) -> None:
     ending = {"latency_ms": 1.2, "timestamp": "2026-11-23T10:00:00.000Z", "model": name, "model_version": "1"}
-    one = Draft202012Validator(schema.answer(name, SIGNATURES[name]))
+    one = OAS31Validator(schema.answer(name, SIGNATURES[name]))
     one.validate({"prediction": prediction, "confidence": confidence, **ending})
     assert not one.is_valid({"prediction": {}, "confidence": confidence, **ending})
-    many = Draft202012Validator(schema.batch_answer(name, SIGNATURES[name]))
+    many = OAS31Validator(schema.batch_answer(name, SIGNATURES[name]))
     many.validate({"predictions": [prediction] * 2, "confidences": [confidence] * 2, **ending})
 
 

@@ -27,7 +27,7 @@ def batch_examples(signature: Signature) -> dict[str, Any]:
 
 def ways(signature: Signature) -> tuple[str, ...]:
     """The ways to write a row, the more natural one first: by name only where the names are the model's own."""
-    if sum(_size(field) for field in signature.inputs) > LARGEST:
+    if sum(size(field) for field in signature.inputs) > LARGEST:
         return ()
     return ("by name", "in order") if signature.named else ("in order", "by name")
 
@@ -41,15 +41,22 @@ def row(signature: Signature, number: int, *, way: str) -> Row:
     return bare
 
 
+def recipe(signature: Signature) -> str:
+    """A row by name as an expression of Python with numpy: the example of rows too large to be written out."""
+    made = (f"{field.name!r}: np.full({_lengths(field)}, {scalar(field)!r}).tolist()" for field in signature.inputs)
+    return "{" + ", ".join(made) + "}"
+
+
 def value(field: Field, number: int = 0) -> Any:
     """A scalar or a nested list that `field` takes."""
-    made = _scalar(field, number)
-    for length in reversed(field.shape):
-        made = [made] * (ANY_LENGTH if length is None else length)
+    made = scalar(field, number)
+    for length in reversed(_lengths(field)):
+        made = [made] * length
     return made
 
 
-def _scalar(field: Field, number: int) -> Any:
+def scalar(field: Field, number: int = 0) -> Any:
+    """A single value of `field`, whatever its shape."""
     if field.categories:
         return field.categories[number % len(field.categories)]
     if field.dtype == "string":
@@ -74,5 +81,10 @@ def _inside(field: Field, share: float) -> float:
     return short if low <= short <= high else exact
 
 
-def _size(field: Field) -> int:
-    return math.prod(ANY_LENGTH if length is None else length for length in field.shape)
+def size(field: Field) -> int:
+    """How many values of `field` an example of it holds."""
+    return math.prod(_lengths(field))
+
+
+def _lengths(field: Field) -> tuple[int, ...]:
+    return tuple(ANY_LENGTH if length is None else length for length in field.shape)

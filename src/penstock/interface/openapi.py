@@ -8,7 +8,7 @@ import msgspec
 from penstock.config import Settings
 from penstock.inference.router import default_model
 from penstock.interface import responses, schema
-from penstock.interface.examples import batch_examples, single_examples
+from penstock.interface.examples import batch_examples, recipe, single_examples
 from penstock.interface.models import default_version
 from penstock.model.control import Loaded, ModelState
 
@@ -75,7 +75,7 @@ def _predict(prefix: str, model: ModelState) -> Json:
     return {
         "operationId": f"{model.name}.predict" if prefix else "predict",
         "summary": f"Predict one row with {model.name}",
-        "requestBody": _body(model, "Request", single_examples(loaded.signature) if loaded else {}),
+        **_request(model, "Request", single_examples(loaded.signature) if loaded else {}),
         "responses": _answers(model, "Answer"),
         **_common(model),
     }
@@ -86,7 +86,7 @@ def _predict_batch(prefix: str, model: ModelState, settings: Settings) -> Json:
     return {
         "operationId": f"{model.name}.predict_batch" if prefix else "predict_batch",
         "summary": f"Predict up to {settings.limits.rows} rows with {model.name}",
-        "requestBody": _body(model, "BatchRequest", batch_examples(loaded.signature) if loaded else {}),
+        **_request(model, "BatchRequest", batch_examples(loaded.signature) if loaded else {}),
         "responses": _answers(model, "BatchAnswer"),
         **_common(model),
     }
@@ -106,17 +106,21 @@ def _version_parameters(model: ModelState) -> list[Json]:
         {
             "name": "X-Model-Version",
             "in": "header",
-            "description": f"{told} model_version goes before.",
+            "description": f"{told} The query's model_version goes before.",
             "schema": versions,
         },
     ]
 
 
-def _body(model: ModelState, kind: str, examples: Json) -> Json:
+def _request(model: ModelState, kind: str, examples: Json) -> Json:
+    """The body, with examples; or a description that says how to make one, where a row is too large for that."""
     content: Json = {"schema": _ref(model, kind)}
+    told: Json = {}
     if examples:
         content["examples"] = {way.replace(" ", "_"): {"summary": way, "value": body} for way, body in examples.items()}
-    return {"required": True, "content": {"application/json": content}}
+    elif (loaded := _loaded(model)) is not None:
+        told["description"] = f"A row is too large to be shown. In Python: `{recipe(loaded.signature)}`"
+    return {**told, "requestBody": {"required": True, "content": {"application/json": content}}}
 
 
 def _answers(model: ModelState, kind: str) -> Json:

@@ -8,7 +8,9 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from penstock.interface.values import BEYOND, INTEGERS, bounds
+from penstock.interface.examples import scalar as example
+from penstock.interface.examples import size
+from penstock.interface.values import BEYOND, INTEGERS, bounds, written
 from penstock.model.signature import DType, Field, Label, OutputField, Signature
 
 Schema = dict[str, Any]
@@ -16,6 +18,8 @@ Schema = dict[str, Any]
 LARGEST: dict[str, float] = {"float32": 3.4028234663852886e38, "float16": 65504.0}
 FORMATS = {"float64": "double", "float32": "float", "int64": "int64", "int32": "int32"}
 MOST_NAMED = 20  # categories that a description lists
+MOST_COUNTED = 10_000
+"""Values of a tensor beyond which words alone tell its shape: the page, which makes up examples, would stand still."""
 
 
 # ------------------------------------------------------------------ requests
@@ -57,16 +61,17 @@ def _in_order(signature: Signature) -> Schema:
     if len(fields) == 1 and fields[0].shape:
         return input_field(fields[0]) | {"title": fields[0].name}
     schemas = [input_field(field) for field in fields]
-    size = {"minItems": len(fields), "maxItems": len(fields)}
+    length = {"minItems": len(fields), "maxItems": len(fields)}
     if not signature.named and all(schema == schemas[0] for schema in schemas):
-        return {"type": "array", "title": "in order", "items": schemas[0], **size}
+        return {"type": "array", "title": "in order", "items": schemas[0], **length}
     titled = [{"title": field.name, **schema} for field, schema in zip(fields, schemas, strict=True)]
-    return {"type": "array", "title": "in order", "prefixItems": titled, "items": False, **size}
+    return {"type": "array", "title": "in order", "prefixItems": titled, "items": False, **length}
 
 
 def input_field(field: Field) -> Schema:
     """One field, a scalar or nested lists, with all that is known about it."""
-    schema = _nested(_input_scalar(field), field.shape)
+    sized = size(field) <= MOST_COUNTED
+    schema = _nested(_input_scalar(field), field.shape, sized=sized)
     if told := " ".join(_told(field)):
         schema["description"] = told
     if field.range is not None and all(map(math.isfinite, field.range)):
@@ -90,12 +95,12 @@ def _input_scalar(field: Field) -> Schema:
         schema["type"] = [schema["type"], "null"]
         if "enum" in schema:
             schema["enum"].append(None)
-    return schema
+    return schema | {"examples": [example(field)]}
 
 
 def _told(field: Field) -> list[str]:
     """What a person should know about the field, sentence by sentence."""
-    sentences = []
+    sentences = [f"Nested lists of shape {written(field.shape)}."] if field.shape else []
     if field.unit is not None:
         sentences.append(f"In {field.unit}.")
     if field.range is not None:
@@ -160,8 +165,8 @@ def _chances(signature: Signature) -> Schema:
     classes = signature.output.fields[0].classes or ()
     told = "With ?probabilities=true: the probability of each class, in this order: "
     some = ", ".join(map(str, classes[:MOST_NAMED])) + (", …" if len(classes) > MOST_NAMED else ".")
-    size = {"minItems": len(classes), "maxItems": len(classes)} if classes else {}
-    return {"type": "array", "items": {"type": "number"}, "description": told + some, **size}
+    length = {"minItems": len(classes), "maxItems": len(classes)} if classes else {}
+    return {"type": "array", "items": {"type": "number"}, "description": told + some, **length}
 
 
 def _ending(model: str) -> dict[str, Schema]:
@@ -183,8 +188,8 @@ def scalar(dtype: DType) -> Schema:
     return {"type": "boolean" if dtype == "bool" else "string"}
 
 
-def _nested(schema: Schema, shape: Sequence[int | None]) -> Schema:
+def _nested(schema: Schema, shape: Sequence[int | None], *, sized: bool = True) -> Schema:
     for length in reversed(shape):
-        size = {"minItems": 1} if length is None else {"minItems": length, "maxItems": length}
-        schema = {"type": "array", "items": schema, **size}
+        bounded = {"minItems": 1} if length is None else {"minItems": length, "maxItems": length}
+        schema = {"type": "array", "items": schema, **(bounded if sized else {})}
     return schema

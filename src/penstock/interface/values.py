@@ -129,7 +129,7 @@ def _integer(field: Field, value: float) -> str | None:
 def _tensor(field: Field, value: Any, loc: Loc, shape: Shape, declared: Shape) -> Iterator[Problem]:
     if not isinstance(value, list):
         sent = "null" if value is None else NOUNS[type(value)]
-        yield Problem(loc, f"Send nested lists of shape {_written(declared)} here, not {sent}.")
+        yield Problem(loc, f"Send nested lists of shape {written(declared)} here, not {sent}.")
         return
     if not value or (shape[0] is not None and len(value) != shape[0]):
         _refuse_length(value, loc, shape[0], declared[0])
@@ -150,5 +150,6 @@ def _refuse_length(value: list[Any], loc: Loc, wanted: int | None, declared: int
     raise RaggedBatch(f"The list at {where(loc)} needs {wanted} elements, as the first one there has.")
 
 
-def _written(shape: Shape) -> str:
+def written(shape: Shape) -> str:
+    """A shape as a person writes it: (3, 224, 224), or (any, 2)."""
     return "(" + ", ".join("any" if length is None else str(length) for length in shape) + ")"
