@@ -57,13 +57,13 @@ class Parser(ArgumentParser):
         raise ConfigurationError(f"{message} ({self.prog} --help)")
 
 
-def add_settings(parser: Parser, but: Collection[str] = ()) -> None:
-    """Adds --config and a flag for each setting, in groups; those in `but` are left out."""
+def add_settings(parser: Parser, only: Collection[str] | None = None) -> None:
+    """Adds --config and a flag for each setting, or for those in `only`, in groups."""
     parser.add_argument("--config", metavar="FILE", help=f"penstock.yaml to read ({CONFIG_VARIABLE})")
     for group, title in GROUPS.items():
         section = parser.add_argument_group(title)
         for option in options().values():
-            if option.group == group and option.path not in but:
+            if option.group == group and (only is None or option.path in only):
                 section.add_argument(
                     option.flag,
                     dest=option.path,

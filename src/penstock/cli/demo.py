@@ -1,79 +1,64 @@
-"""Trains two scikit-learn models on bundled data, writes them as .pkl files, and serves both.
+"""`penstock demo`: two models trained on real data, served, and three requests to try."""
 
-One is a pipeline on the iris flowers (four numbers in, one of three species out), the other a forest of 100 trees on
-the breast cancer data (30 numbers). Three curl lines to try are printed once the service is ready.
-"""
-
-import argparse
+import importlib.util
 import json
-import pickle
+import shlex
+import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-from penstock.errors import MissingDependency
+from penstock.cli import serve
+from penstock.cli.arguments import Parser
+from penstock.cli.training import IRIS, ROWS_FILE
+from penstock.errors import FailedStart, MissingDependency
 
-FOLDER = "penstock-demo"
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("folder", nargs="?", default=FOLDER, help=f"where the models are written (./{FOLDER})")
-    parser.add_argument("--port", default="8000", help="port to listen on (8000)")
-
-
-def run(arguments: argparse.Namespace) -> int:
-    folder = Path(arguments.folder)
-    print("training two models …", flush=True)
-    iris, forest = train(folder)
-    print(f"  {iris}\n  {forest}\n")
-    print(*curls(folder, arguments.port), sep="\n", end="\n\n", flush=True)
-    return _serve([str(iris), str(forest)], arguments.port)
+EXAMPLES = """\
+examples:
+  penstock demo                      trains into ./penstock-demo, serves on http://127.0.0.1:8000
+  penstock demo /tmp/try --port 0    elsewhere, and on a port that is free
+"""
+NEEDED = {"sklearn": "scikit-learn", "pandas": "pandas"}
+FLOWERS = ((5.1, 3.5, 1.4, 0.2), (6.7, 3.0, 5.2, 2.3))
 
 
-def _serve(paths: list[str], port: str) -> int:
-    """Serves in this process, which forgets scikit-learn first: it starts anew as `penstock serve`."""
-    import os
-
-    sys.stdout.flush()
-    command = [sys.executable, "-P", "-m", "penstock", "serve", *paths, "--port", port]
-    os.execv(sys.executable, command)
-
-
-def train(folder: Path) -> tuple[Path, Path]:
-    """Writes iris.pkl, cancer.pkl and a batch of requests into `folder`. Raises MissingDependency."""
-    try:
-        from sklearn.datasets import load_breast_cancer, load_iris
-        from sklearn.ensemble import RandomForestClassifier
-        from sklearn.linear_model import LogisticRegression
-        from sklearn.pipeline import make_pipeline
-        from sklearn.preprocessing import StandardScaler
-    except ImportError as error:
-        raise MissingDependency('the demo needs scikit-learn: pip install "penstock[sklearn]"') from error
-    folder.mkdir(parents=True, exist_ok=True)
-    flowers, cells = load_iris(), load_breast_cancer()
-    iris = make_pipeline(StandardScaler(), LogisticRegression(max_iter=500))
-    iris.fit(flowers.data, flowers.target_names[flowers.target])
-    forest = RandomForestClassifier(100, random_state=0).fit(cells.data, cells.target_names[cells.target])
-    _write_rows(folder / "cells.json", cells.data[:5].tolist())
-    return _write(folder / "iris.pkl", iris), _write(folder / "cancer.pkl", forest)
+def run(words: Sequence[str]) -> int:
+    """Trains, tells how to ask, and serves until a signal; returns the exit code."""
+    parser = Parser("demo", "[DIRECTORY] [--port N]", "Train two models on real data and serve them.", EXAMPLES)
+    parser.add_argument("directory", metavar="DIRECTORY", nargs="?", default="penstock-demo", help="where to put them")
+    parser.add_argument("--port", default="8000", metavar="N", help="port to listen on; 0 takes a free one [8000]")
+    namespace = parser.read(words)
+    directory = Path(namespace.directory)
+    train(directory)
+    print(f"Wrote iris.pkl, cancer.pkl and {ROWS_FILE} to {directory}. Three requests to try:\n")
+    print("\n\n".join(requests(directory, namespace.port)), end="\n\n", flush=True)
+    models = [str(directory / "iris.pkl"), str(directory / "cancer.pkl")]
+    return serve.run([*models, "--port", namespace.port, "--default-model", "iris"])
 
 
-def _write(path: Path, model: Any) -> Path:
-    path.write_bytes(pickle.dumps(model))
-    return path
+def train(directory: Path) -> None:
+    """Writes the models. Raises MissingDependency, with the remedy, where there is nothing to train them with."""
+    missing = [package for module, package in NEEDED.items() if importlib.util.find_spec(module) is None]
+    if missing:
+        raise MissingDependency(f"the demo needs {' and '.join(missing)}: pip install 'penstock[sklearn]'")
+    directory.mkdir(parents=True, exist_ok=True)
+    print("Training a pipeline on the iris data and a forest of 100 trees on the breast cancer data …", flush=True)
+    done = subprocess.run([sys.executable, "-P", "-m", "penstock.cli.training", str(directory)], check=False)
+    if done.returncode:
+        raise FailedStart("the demo's models could not be trained")
 
 
-def _write_rows(path: Path, rows: list[list[float]]) -> None:
-    path.write_text(json.dumps({"batch": rows}) + "\n")
-
-
-def curls(folder: Path, port: str) -> list[str]:
-    """Three requests that work."""
-    base, typed = f"http://127.0.0.1:{port}/models", "-H 'content-type: application/json'"
-    one = json.dumps({"features": [5.1, 3.5, 1.4, 0.2]})
-    two = json.dumps({"batch": [[6.7, 3.0, 5.2, 2.3], [5.9, 3.0, 4.2, 1.5]]})
+def requests(directory: Path, port: str) -> list[str]:
+    """Three commands that ask the service: a list of numbers, numbers by name, and a file with rows of the forest's."""
+    base = f"http://127.0.0.1:{port}"
+    one = {"features": FLOWERS[0]}
+    named = {"batch": [dict(zip(IRIS, flower, strict=True)) for flower in FLOWERS]}
     return [
-        f"curl -s {base}/iris/predict {typed} -d '{one}'",
-        f"curl -s {base}/iris/predict-batch {typed} -d '{two}'",
-        f"curl -s {base}/cancer/predict-batch {typed} -d @{folder / 'cells.json'}",
+        _curl(f"{base}/predict", json.dumps(one)),
+        _curl(f"{base}/models/iris/predict-batch", json.dumps(named)),
+        _curl(f"{base}/models/cancer/predict-batch", f"@{directory / ROWS_FILE}"),
     ]
+
+
+def _curl(url: str, data: str) -> str:
+    return f"curl -s {url} -H 'content-type: application/json' -d {shlex.quote(data)}"

@@ -27,7 +27,9 @@ def run(words: Sequence[str]) -> int:
     parser = Parser("lock", "PATH… [--check] [--lock FILE]", "Vouch for files that run code when loaded.", EXAMPLES)
     parser.add_argument("paths", metavar="PATH", nargs="+", help="artifacts, directories of models, or a penstock.yaml")
     parser.add_argument("--check", action="store_true", help="only say what would change")
-    parser.add_argument("--lock", action="append", default=[], metavar="FILE", help="the lock [penstock.lock beside PATH]")
+    parser.add_argument(
+        "--lock", action="append", default=[], metavar="FILE", help="the lock [penstock.lock beside PATH]"
+    )
     parser.add_argument("--config", metavar="FILE", help="penstock.yaml to read")
     namespace = parser.read(words)
     arguments, file = split_paths(namespace.paths)
