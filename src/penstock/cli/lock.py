@@ -4,7 +4,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from penstock.cli.arguments import Parser, configuration_of, split_paths
+from penstock.cli.arguments import Parser, add_settings, configuration_of, split_paths
 from penstock.configuration import Configuration
 from penstock.errors import UntrustedArtifact
 from penstock.model.repository import Found, find
@@ -27,10 +27,7 @@ def run(words: Sequence[str]) -> int:
     parser = Parser("lock", "PATH… [--check] [--lock FILE]", "Vouch for files that run code when loaded.", EXAMPLES)
     parser.add_argument("paths", metavar="PATH", nargs="+", help="artifacts, directories of models, or a penstock.yaml")
     parser.add_argument("--check", action="store_true", help="only say what would change")
-    parser.add_argument(
-        "--lock", action="append", default=[], metavar="FILE", help="the lock [penstock.lock beside PATH]"
-    )
-    parser.add_argument("--config", metavar="FILE", help="penstock.yaml to read")
+    add_settings(parser, only=("lock",))
     namespace = parser.read(words)
     arguments, file = split_paths(namespace.paths)
     differs = False
