@@ -118,10 +118,16 @@ def _collection(kind: inspect.Type) -> str:
         case inspect.UnionType():
             return " or ".join(expected(each) for each in kind.types if not isinstance(each, inspect.NoneType))
         case inspect.VarTupleType():
-            return f"a list, each of it {expected(kind.item_type)}"
+            return f"a list of {_plural(expected(kind.item_type))}"
         case inspect.TupleType():
-            return f"a list of {len(kind.item_types)}, each of it {expected(kind.item_types[0])}"
+            return f"a list of {len(kind.item_types)} {_plural(expected(kind.item_types[0]))}"
     return ""
+
+
+def _plural(words: str) -> str:
+    """ "numbers" of "a number"; words that are no such thing stay as they are."""
+    article, _, noun = words.partition(" ")
+    return f"{noun}s" if article in ("a", "an") and " " not in noun else words
 
 
 def _scalar(kind: inspect.Type) -> str:

@@ -211,30 +211,25 @@ class Load:
         wait_until(lambda: len(self.answers) >= answers, f"{answers} answers", self._service.explain)
 
     def _run(self) -> None:
-        connection: http.client.HTTPConnection | None = None
         while not self._stop.is_set():
-            if connection is None:
-                connection = http.client.HTTPConnection("127.0.0.1", self._service.port, timeout=30)
+            connection = http.client.HTTPConnection("127.0.0.1", self._service.port, timeout=30)
+            with contextlib.closing(connection):
                 try:
                     connection.connect()
                 except ConnectionRefusedError:  # nobody listens any more: nothing was admitted, nothing is lost
                     self.refused += 1
                     return
-            connection = self._ask(connection)
-        if connection is not None:
-            connection.close()
+                while not self._stop.is_set() and self._ask(connection):
+                    pass
 
-    def _ask(self, connection: http.client.HTTPConnection) -> http.client.HTTPConnection | None:
+    def _ask(self, connection: http.client.HTTPConnection) -> bool:
+        """Asks once; false where the connection is not to be used again."""
         try:
             connection.request("POST", "/predict", self._body, {"content-type": "application/json"})
-            answer = connection.getresponse()
-            answer.read()
+            with connection.getresponse() as answer:
+                answer.read()
         except (OSError, http.client.HTTPException) as error:
             self.failures.append(repr(error))
-            connection.close()
-            return None
+            return False
         self.answers.append(answer.status)
-        if answer.headers.get("connection", "").lower() == "close":
-            connection.close()
-            return None
-        return connection
+        return answer.headers.get("connection", "").lower() != "close"

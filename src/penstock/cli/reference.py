@@ -47,18 +47,15 @@ def reference() -> str:
         if group == "models":
             parts.append(OF_MODELS)
         rows = [_row(option) for option in options().values() if option.group == group]
-        parts.append("\n".join(["| setting | flag | variable | default | |", "|---|---|---|---|---|", *rows]) + "\n")
+        parts.append(
+            "\n".join(["| setting | flag and variable | default | takes | |", "|---|---|---|---|---|", *rows]) + "\n"
+        )
     return "\n".join(parts)
 
 
 def _row(option: Option) -> str:
     default = to_text(option.annotation, option.default)
-    told = f"{option.help[0].upper()}{option.help[1:]}. {_takes(option)}"
-    cells = (f"`{option.path}`", f"`{option.flag}`", f"`{option.variable}`", f"`{default}`" if default else "", told)
-    return f"| {' | '.join(cell.replace('|', '&#124;').strip() for cell in cells)} |"
-
-
-def _takes(option: Option) -> str:
-    """What a value must be, where the type says more than "text"."""
-    words = expected(inspect.type_info(option.annotation))
-    return "" if words in ("text", option.help.partition(";")[0]) else f"{words[0].upper()}{words[1:]}."
+    takes = expected(inspect.type_info(option.annotation))
+    names = f"`{option.flag}` `{option.variable}`"
+    cells = (f"`{option.path}`", names, f"`{default}`" if default else "", takes, option.help)
+    return f"| {' | '.join(cell.replace('|', '&#124;') for cell in cells)} |"

@@ -52,12 +52,16 @@ def everything(model: Any) -> Iterator[Any]:
 
 
 def accepts_missing(estimator: Any) -> bool:
-    """Whether the estimator's tags say that its input may hold NaN."""
+    """Whether the estimator's tags say that its input may hold NaN, or it only calls a function on it."""
     tags = _input_tags(estimator)
-    if tags is not None and tags.allow_nan:
-        return True
-    inner = _inside(estimator)
-    return inner is not None and not hasattr(estimator, "transformers_") and accepts_missing(inner)
+    calls = hasattr(estimator, "inverse_func") and not getattr(estimator, "validate", True)
+    return calls or bool(tags is not None and tags.allow_nan)
+
+
+def missing_as_none(model: Any) -> bool:
+    """Whether an encoder in the model learnt None, and not NaN, as what stands for a missing text."""
+    learnt = [values for inner in everything(model) for values in getattr(inner, "categories_", ())]
+    return any(value is None for values in learnt for value in values.tolist())
 
 
 def takes_text(estimator: Any) -> bool:

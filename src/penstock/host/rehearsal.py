@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
+from msgspec import structs
 
 from penstock.errors import FailedStart, ModelFailed, PenstockError
 from penstock.host.model import Column, Model
@@ -12,9 +13,10 @@ from penstock.host.outputs import Packer
 from penstock.host.refusals import detail
 from penstock.host.responder import unpack
 from penstock.host.rows import Row, batch, plausible, row_of
-from penstock.model.signature import Output, Signature
+from penstock.model.signature import Field, Output, Signature
 
 SIZES = (1, 64)  # rows of the batches that warm a model up
+MOST_TRIALS = 64  # of one field missing at a time
 
 
 class Rehearsal:
@@ -26,9 +28,9 @@ class Rehearsal:
     def __init__(self, model: Model, features: Sequence[Any]) -> None:
         self._model = model
         self._layout = Signature(inputs=model.inputs, output=Output(fields=())).tensors()
-        output = self._first_output(features)
+        output, row = self._first_output(features)
         self._packer = Packer(output)
-        self.signature = Signature(inputs=model.inputs, output=output, named=model.named)
+        self.signature = Signature(inputs=self._confirmed(row), output=output, named=model.named)
 
     def answer(self, features: Any) -> tuple[Any, float | None]:
         """Prediction and confidence for one row, as a client would read them. Raises ModelFailed, FailedExample."""
@@ -40,14 +42,14 @@ class Rehearsal:
         confidence = values[len(fields)] if self.signature.output.probabilities else None
         return (answers[0] if len(answers) == 1 else answers), confidence
 
-    def _first_output(self, features: Sequence[Any]) -> Output:
+    def _first_output(self, features: Sequence[Any]) -> tuple[Output, Row]:
         failure: Exception | None = None
         for rows in self._attempts(features):
             try:
                 output = self._model.probe(self._batch(rows), len(rows))
                 for size in SIZES:
                     self._ask([rows[i % len(rows)] for i in range(size)], Packer(output), finite=False)
-                return output
+                return output, rows[0]
             except Exception as error:  # noqa: BLE001  # the model's own; told below if no row fares better
                 failure = failure or error
         traceback.print_exception(failure)
@@ -66,6 +68,22 @@ class Rehearsal:
                 yield [row_of(each, self._model.inputs)] * 2
             except PenstockError:  # told when the example is replayed
                 continue
+
+    def _confirmed(self, row: Row) -> tuple[Field, ...]:
+        """The inputs, of which only those are inferred to be nullable that the model was seen to answer without."""
+        inputs = self._model.inputs
+        hopeful = [i for i, field in enumerate(inputs) if field.nullable and field.origin == "inferred"]
+        if not hopeful or self._bears(row, hopeful):
+            return inputs
+        lost = {i for i in hopeful if len(hopeful) > MOST_TRIALS or not self._bears(row, [i])}
+        return tuple(structs.replace(field, nullable=False) if i in lost else field for i, field in enumerate(inputs))
+
+    def _bears(self, row: Row, missing: Sequence[int]) -> bool:
+        try:
+            self._ask([[None if i in missing else value for i, value in enumerate(row)]], self._packer)
+        except Exception:  # noqa: BLE001  # the model's own: it does not
+            return False
+        return True
 
     def _batch(self, rows: Sequence[Row]) -> list[Column]:
         return batch(self._layout, self._model.inputs, rows)

@@ -94,7 +94,7 @@ class Host:
 
     def _heard(self, message: Any) -> None:
         match message:
-            case Progress():
+            case Progress() if not self.ready:
                 self._stage = message.stage
                 self._on_progress(message)
             case Loaded() if not self.ready and self._verdict is None:

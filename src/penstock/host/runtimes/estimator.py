@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from penstock.errors import ModelFailed, UnavailableDevice, UnsupportedArtifact
 from penstock.host.columns import describe
-from penstock.host.estimators import everything, lineage
+from penstock.host.estimators import everything, lineage, missing_as_none
 from penstock.host.inputs import settle
 from penstock.host.labels import Labels
 from penstock.host.model import Column, Outputs
@@ -44,7 +44,7 @@ class Estimator:
         self._predict: Callable[[Any], Any] = estimator.predict
         self._state: Callable[[Any], Any] | None = None
         self._labels: tuple[Labels, ...] = ()
-        self._arrange = arranger(self.inputs, columns.frame)
+        self._arrange = arranger(self.inputs, columns.frame, None if missing_as_none(estimator) else np.nan)
 
     def typical(self) -> Sequence[float] | None:
         """The means that a scaler at the model's entrance learnt."""
