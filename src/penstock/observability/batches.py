@@ -37,7 +37,7 @@ class BatchMeter:
         self._rows.value += rows
         if self._predicted and (chosen := raw.get(self._output.name)) is not None:
             indices = chosen.cast("i").tolist()
-            times = Counts(indices) if len(indices) > 1 else {indices[0]: 1}  # a Counter takes a microsecond to make
+            times = {indices[0]: 1} if len(indices) == 1 else Counts(indices)  # which takes a microsecond to make
             for index, n in times.items():
                 self._predicted.get(index, self._other).value += n
         if self._confidence and (confidence := raw.get("confidence")) is not None:
