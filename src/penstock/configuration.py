@@ -150,7 +150,7 @@ def _from_environment(environ: Mapping[str, str]) -> tuple[Layer, tuple[str, ...
         if not (name == "PENSTOCK_PORT" and _SERVICE_LINK.match(said[name])):
             layer[known[name].path] = Setting(_read(known[name], said[name], name), name)
     strange = sorted(said.keys() - known.keys() - {CONFIG_VARIABLE})
-    near = {name: did_you_mean(name, known) for name in strange if "_SERVICE_" not in name}
+    near = {name: did_you_mean(name, known, 0.88) for name in strange if "_SERVICE_" not in name}
     return layer, tuple(f"{name} is not a setting{guess}" for name, guess in near.items() if guess)
 
 

@@ -14,6 +14,7 @@ import yaml
 from penstock.errors import ConfigurationError
 
 LARGEST = 2**20  # bytes
+DEEPEST = 32  # collections within each other; libyaml overflows its stack somewhere beyond ten thousand
 
 
 class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]  # the C one where it was built
@@ -31,20 +32,15 @@ def read(path: Path, *, aliases: bool = False) -> dict[object, object]:
     Raises ConfigurationError, which names the file and the line.
     """
     text = _text(path)
-    loader = _Loader(text)
     try:
-        node = loader.get_single_node()
-        if node is None:
-            return {}
-        for problem in _problems(node, aliases):
+        problem = _hostility(text, aliases)
+        if problem:
             raise ConfigurationError(f"{path.name}: {problem}")
-        document = loader.construct_document(node)
+        document = _constructed(text, path.name)
     except yaml.YAMLError as error:
         raise ConfigurationError(f"{path.name}: {_said(error)}") from None
     except (RecursionError, ValueError, OverflowError):
         raise ConfigurationError(f"{path.name}: not a document that can be read") from None
-    finally:
-        loader.dispose()
     if not isinstance(document, dict):
         raise ConfigurationError(f"{path.name}: expected a mapping such as 'name: value'")
     return document
@@ -64,15 +60,37 @@ def _text(path: Path) -> str:
         raise ConfigurationError(f"{path.name}: not UTF-8 text") from None
 
 
-def _problems(root: Any, aliases: bool) -> Iterator[str]:
-    """What is wrong with the tree of nodes, found before anything is made of it."""
+def _hostility(text: str, aliases: bool) -> str | None:
+    """What must not be made into a tree, found in the flat stream of events."""
+    depth = 0
+    for event in yaml.parse(text, Loader=_Loader):
+        depth += isinstance(event, yaml.CollectionStartEvent)
+        depth -= isinstance(event, yaml.CollectionEndEvent)
+        if depth > DEEPEST:
+            return f"line {_line(event.start_mark)}: more than {DEEPEST} lists and mappings within each other"
+        if isinstance(event, yaml.AliasEvent) and not aliases:
+            return f"line {_line(event.start_mark)}: aliases (&, *) are not taken here"
+    return None
+
+
+def _constructed(text: str, name: str) -> object:
+    loader = _Loader(text)
+    try:
+        root = loader.get_single_node()
+        for problem in _repetitions(root):
+            raise ConfigurationError(f"{name}: {problem}")
+        return {} if root is None else loader.construct_document(root)
+    finally:
+        loader.dispose()
+
+
+def _repetitions(root: yaml.Node | None) -> Iterator[str]:
+    """Keys that stand twice in one mapping, of which YAML would silently take the last."""
     seen: set[int] = set()
-    waiting = [root]
+    waiting = [] if root is None else [root]
     while waiting:
         node = waiting.pop()
         if id(node) in seen:
-            if not aliases:
-                yield f"line {node.start_mark.line + 1}: aliases (&, *) are not taken here"
             continue
         seen.add(id(node))
         if isinstance(node, yaml.MappingNode):
@@ -87,11 +105,16 @@ def _repeated(mapping: yaml.MappingNode) -> Iterator[str]:
     for key, _ in mapping.value:
         if isinstance(key, yaml.ScalarNode):
             if key.value in keys and key.value != "<<":
-                yield f"line {key.start_mark.line + 1}: '{key.value}' is there twice"
+                yield f"line {_line(key.start_mark)}: '{key.value}' is there twice"
             keys.add(key.value)
+
+
+def _line(mark: Any) -> int:
+    """A mark's line, counted as editors do."""
+    return int(mark.line) + 1
 
 
 def _said(error: yaml.YAMLError) -> str:
     mark = getattr(error, "problem_mark", None)
     problem = getattr(error, "problem", None) or "not YAML"
-    return f"line {mark.line + 1}: {problem}" if mark else str(problem)
+    return f"line {_line(mark)}: {problem}" if mark else str(problem)

@@ -13,6 +13,7 @@ _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([KMGT]?)(i?)B", re.IGNORECASE | re.ASCII
 _INTEGER = re.compile(r"[+-]?\d{1,18}", re.ASCII)
 _POWERS = {"": 0, "K": 1, "M": 2, "G": 3, "T": 4}
 _LONGEST_SHOWN = 40
+_ROLES = {"size": "a size such as 16MiB", "path": "a path"}
 
 
 class Unfit(ValueError):
@@ -51,14 +52,14 @@ def to_text(annotation: Any, value: Any) -> str:
 
 
 def parse_size(text: str) -> int:
-    """Bytes: "16MiB", "64 KiB", "1GB", "1.5MiB", "512B". Raises ValueError where that is no whole number of bytes."""
+    """Bytes: "16MiB", "64 KiB", "1GB", "1.5MiB", "512B". Raises Unfit where that is no whole number of bytes."""
     match = _SIZE.fullmatch(text.strip())
     if match is None:
-        raise ValueError(text)
+        raise Unfit(f"expected a size such as 16MiB, got {shown(text)}")
     number, unit, binary = match.groups()
     size = float(number) * (1024 if binary else 1000) ** _POWERS[unit.upper()]
     if (binary and not unit) or size != int(size):
-        raise ValueError(text)
+        raise Unfit(f"expected a size such as 16MiB, got {shown(text)}")
     return int(size)
 
 
@@ -75,8 +76,9 @@ def expected(kind: inspect.Type) -> str:
     words = _role(kind, "expected")
     if words is not None:
         return str(words)
-    if _role(kind, "kind") == "size":
-        return "a size such as 16MiB"
+    role = _role(kind, "kind")
+    if role in _ROLES and not isinstance(_bare(kind), inspect.VarTupleType):
+        return _ROLES[str(role)]
     return _collection(kind) or _scalar(kind)
 
 
@@ -94,12 +96,16 @@ def shown(raw: object) -> str:
     return text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]}…"
 
 
-def did_you_mean(word: str, known: Iterable[str]) -> str:
+def did_you_mean(word: str, known: Iterable[str], cutoff: float = 0.6) -> str:
     """ "; did you mean 'port'?", or nothing where no known word is near."""
     from difflib import get_close_matches  # only errors need it
 
-    near = get_close_matches(word, list(known), n=1)
+    near = get_close_matches(word, list(known), n=1, cutoff=cutoff)
     return f"; did you mean '{near[0]}'?" if near else ""
+
+
+def _bare(kind: inspect.Type) -> inspect.Type:
+    return _bare(kind.type) if isinstance(kind, inspect.Metadata) else kind
 
 
 def _role(kind: inspect.Type, key: str) -> object | None:
@@ -153,8 +159,9 @@ def _bounds(kind: inspect.IntType | inspect.FloatType) -> str:
 
 def _prepared(kind: inspect.Type, raw: object, base: str | None) -> object:
     """Sizes as bytes and paths as absolute ones; anything else as it is."""
-    if isinstance(raw, list) and isinstance(kind, inspect.Metadata) and isinstance(kind.type, inspect.VarTupleType):
-        return [_prepared(kind.type.item_type, each, base) for each in raw]
+    bare = _bare(kind)
+    if isinstance(raw, list) and isinstance(bare, inspect.VarTupleType):
+        return [_prepared(bare.item_type, each, base) for each in raw]
     role = _role(kind, "kind")
     if role == "word" and type(raw) is int:
         return str(raw)

@@ -221,7 +221,9 @@ class Channel:
         while self._outbox:
             view, descriptors = self._outbox[0]
             try:
-                sent = socket.send_fds(self.socket, [view], list(descriptors)) if descriptors else self.socket.send(view)
+                sent = (
+                    socket.send_fds(self.socket, [view], list(descriptors)) if descriptors else self.socket.send(view)
+                )
             except BlockingIOError:
                 return
             except OSError:

@@ -109,7 +109,7 @@ def _inputs(raw: Any, dtype: DType) -> Iterator[Field]:
         yield from _unique([_field(each, f"inputs[{i}]", dtype) for i, each in enumerate(raw)], f"{MANIFEST}: ")
     else:
         raise ConfigurationError(
-            f"{MANIFEST}: inputs: expected a list of fields, a number or a shape, got {shown(raw)}"
+            f"{MANIFEST}: inputs: expected a list of fields, a count or a shape, got {shown(raw)}"
         )
 
 

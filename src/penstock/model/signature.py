@@ -5,7 +5,19 @@ from typing import Literal, NamedTuple
 from msgspec import Struct
 
 DType = Literal[
-    "float64", "float32", "float16", "int64", "int32", "int16", "int8", "uint64", "uint32", "uint16", "uint8", "bool", "string"
+    "float64",
+    "float32",
+    "float16",
+    "int64",
+    "int32",
+    "int16",
+    "int8",
+    "uint64",
+    "uint32",
+    "uint16",
+    "uint8",
+    "bool",
+    "string",
 ]
 FLOATS = frozenset({"float64", "float32", "float16"})
 Origin = Literal["declared", "inferred"]
