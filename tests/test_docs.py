@@ -200,6 +200,8 @@ def test_what_a_page_says_is_so(page: Path) -> None:
                 follow(session, block, Path(name))
         finally:
             session.close()
+            for log in Path(name).glob("server.log"):
+                print(log.read_text())
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
