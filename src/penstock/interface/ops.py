@@ -59,7 +59,7 @@ class Pages:
 
     async def ready(self) -> Response:
         service = self._service
-        self._started = health.has_started(service.models)
+        self._started = self._started or health.has_started(service.models)
         ready = health.is_ready(service.models, started=self._started, draining=service.draining)
         return Json(health.readiness(service.models, timestamp(), ready=ready), 200 if ready else 503)
 
