@@ -28,9 +28,11 @@ async def serving(service: StillService) -> AsyncIterator[httpx2.AsyncClient]:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         await server.startup([listener])
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-        async with httpx2.AsyncClient(base_url=url) as client:
-            yield client
-        await server.shutdown([listener])
+        try:
+            async with httpx2.AsyncClient(base_url=url, timeout=10) as client:
+                yield client
+        finally:
+            await server.shutdown([listener])
 
 
 async def get(path: str, *models: ModelState, **headers: str) -> httpx2.Response:
@@ -69,6 +71,8 @@ async def test_readiness_is_503_until_every_model_has_started_and_while_draining
         assert (await client.get("/ready")).status_code == 200
         service.draining = True
         assert (await client.get("/ready")).json()["status"] == "not_ready"
+        assert (await client.get("/models/iris/ready")).json()["reason"] == "the service is shutting down"
+        assert (await client.get("/models/iris")).json()["ready"] is False
 
 
 async def test_a_model_tells_all_about_itself() -> None:

@@ -146,7 +146,13 @@ def test_a_body_that_does_not_fit_has_its_status(sig: Signature, body: str | byt
     told = msgspec.json.decode(answer.body)
     assert (answer.status, told["code"]) == (status, code)
     assert told["detail"].endswith(".")
+    assert "given twice" not in told["detail"]  # what is said where nothing else is found
     assert ("errors" in told) == (status == 422)
+
+
+def test_a_key_given_twice_must_fit_twice() -> None:
+    """The lane's decoder reads both; the generic one keeps the last, and finds nothing wrong with that."""
+    assert "given twice" in str(read(PAIR, '{"features":["x"],"features":[1,2]}'))
 
 
 SENTENCES = [

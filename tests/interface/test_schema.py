@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from openapi_schema_validator import OAS31Validator
 
@@ -87,6 +87,10 @@ BATCHES = st.fixed_dictionaries({"batch": st.lists(ROWS, max_size=4) | ROWS})
 
 
 @given(name=st.sampled_from(sorted(SMALL)), body=BODIES)
+@example(name="pair", body={"features": [1, 2]})
+@example(name="pair", body={"features": [1, 2], "more": 1})
+@example(name="pair", body={"features": {"a": 1, "b": 2}})
+@example(name="pair", body={"features": {"a": 1, "b": 2, "c": 3}})
 def test_the_schema_and_the_server_agree(name: str, body: Any) -> None:
     taken = check(body, SMALL[name], batch=False, limits=LIMITS) is None
     assert OAS31Validator(schema.request(SMALL[name])).is_valid(body) == taken
