@@ -108,9 +108,7 @@ def _inputs(raw: Any, dtype: DType) -> Iterator[Field]:
     elif isinstance(raw, list) and raw:
         yield from _unique([_field(each, f"inputs[{i}]", dtype) for i, each in enumerate(raw)], f"{MANIFEST}: ")
     else:
-        raise ConfigurationError(
-            f"{MANIFEST}: inputs: expected a list of fields, a count or a shape, got {shown(raw)}"
-        )
+        raise ConfigurationError(f"{MANIFEST}: inputs: expected a list of fields, a count or a shape, got {shown(raw)}")
 
 
 def _field(raw: object, where: str, dtype: DType) -> Field:

@@ -151,9 +151,9 @@ def _from_directory(place: Place, settings: Model) -> Artifact:
     directory = kept(place.path, place.root)
     manifest = _manifest(directory, place.root)
     named = directory / manifest.artifact if manifest.artifact else _only_artifact(directory)
+    file = inside(directory, manifest.artifact or named.name, place.root, "artifact")
     kind = format_of(named)
     dtype = usual_dtype(kind)
-    file = inside(directory, manifest.artifact or named.name, place.root, "artifact")
     if not file.is_file():
         raise UnsupportedArtifact(f"{named} is not a regular file")
     code = [str(inside(directory, each, place.root, f"code[{i}]")) for i, each in enumerate(manifest.code)]

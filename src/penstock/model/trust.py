@@ -57,7 +57,7 @@ class Lock(NamedTuple):
                 file.flush()
                 os.fsync(handle)
             os.replace(name, self.path)
-        except OSError:
+        except BaseException:
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(name)
             raise
