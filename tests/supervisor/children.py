@@ -35,6 +35,7 @@ class Host:
 
     def __init__(self, channel: Channel) -> None:
         self.channel = channel
+        self.messages: list[Any] = []
 
     def run(self) -> None:
         load = self.receive()
@@ -58,13 +59,11 @@ class Host:
         time.sleep(60)
 
     def receive(self) -> Any:
+        """The next message; None when there will be no other."""
         self.channel.socket.setblocking(True)
-        while not self.channel.closed:
-            for message, descriptors in self.channel.receive():
-                for descriptor in descriptors:
-                    os.set_blocking(descriptor, True)
-                return message
-        return None
+        while not self.messages and not self.channel.closed:
+            self.messages += [message for message, _ in self.channel.receive()]
+        return self.messages.pop(0) if self.messages else None
 
 
 def fork(file: str) -> None:
@@ -81,6 +80,7 @@ DEEDS: dict[str, Callable[[Host, str], object]] = {
     "exit": lambda _, status: os._exit(int(status)),
     "sleep": lambda _, seconds: time.sleep(float(seconds)),
     "babble": lambda host, _: host.channel.socket.send(b"nonsense" * 100),
+    "hangup": lambda host, _: host.channel.socket.close(),
     "refuse": Host.refuse,
     "fork": lambda _, file: fork(file),
     "environment": lambda _, file: Path(file).write_bytes(msgspec.json.encode(dict(os.environ))),

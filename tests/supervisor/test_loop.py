@@ -49,6 +49,23 @@ def test_writable_is_called_only_while_it_is_asked_for() -> None:
     assert room == ["room"]
 
 
+def test_watching_again_with_the_same_callbacks_changes_nothing() -> None:
+    here, there = socket.socketpair()
+    called: list[str] = []
+
+    class Reader:
+        def read(self) -> None:
+            called.append("read")
+
+    reader = Reader()
+    with Loop() as loop, here, there:
+        loop.watch(here.fileno(), reader.read)
+        loop.watch(here.fileno(), reader.read)
+        there.send(b"x")
+        loop.turn(1)
+    assert called == ["read"]
+
+
 def test_a_signal_is_answered_from_the_loop_and_given_back_with_it() -> None:
     before = signal.getsignal(signal.SIGUSR1)
     heard: list[str] = []

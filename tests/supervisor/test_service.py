@@ -44,8 +44,10 @@ FIRST_LOADS = [
     ("die SIGSEGV", "the process died with SIGSEGV while loading"),
     ("exit 3", "the process exited with status 3 while loading"),
     ("refuse it is no model", "it is no model"),
-    ("sleep 60", "the model was not ready after 1 s, while loading; start_timeout_s allows it more"),
-    ("babble\nsleep 60", "the process died with SIGKILL while loading"),
+    ("sleep 60", "the model was not ready after 2 s, while loading; start_timeout_s allows it more"),
+    ("hangup\nsleep 60", "the process was killed while loading: it closed its control socket and did not end"),
+    ("die SIGKILL", "the process died with SIGKILL while loading; the kernel does that when memory runs out"),
+    ("babble\nsleep 60", "the process was killed while loading: it sent what is no message"),
 ]
 
 
@@ -53,7 +55,7 @@ FIRST_LOADS = [
 def test_the_one_model_that_cannot_be_loaded_ends_the_service_with_one_line(
     tmp_path: Path, words: str, reason: str
 ) -> None:
-    with Running(tmp_path, source(tmp_path / "iris", words, start_timeout_s=1), strict=True) as service:
+    with Running(tmp_path, source(tmp_path / "iris", words, start_timeout_s=2), strict=True) as service:
         complaint = service.complaint()
         assert complaint.startswith(f"cannot serve iris: {reason}")
         assert "\n" not in complaint

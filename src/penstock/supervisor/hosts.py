@@ -126,7 +126,7 @@ class Host:
         self._on_end(why, word)
 
     def _obituary(self, how: Exit, was_ready: bool) -> Refused:
+        when = "" if was_ready else f" while {DOING[self._stage]}"
         hint = "; the kernel does that when memory runs out" if how.code == -signal.SIGKILL else ""
-        if was_ready:
-            return Refused(HostLost.code, f"{how}{hint}")
-        return Refused(FailedStart.code, f"{how} while {DOING[self._stage]}{hint}")
+        message = f"the process was killed{when}: {self.link.fault}" if self.link.fault else f"{how}{when}{hint}"
+        return Refused(HostLost.code if was_ready else FailedStart.code, message)

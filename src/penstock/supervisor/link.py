@@ -5,28 +5,31 @@ import socket
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from penstock.supervisor.loop import Loop
+from penstock.supervisor.loop import Loop, Timer
 from penstock.supervisor.processes import BAD_MESSAGE, Child, Exit
 
+ENDING_S = 1.0  # what a process may take to end after it has closed its channel
 MOST_LAST_WORDS = 64  # reads after the end; what the child had started may hold the channel open
 
 
 class Link:
     """Calls `on_message` with each message of `child`, then `on_exit` once, after the last message.
 
-    A child that closes its channel or sends what is no message is killed: it runs somebody's model, and there is
-    nothing left to say to it.
+    A child that sends what is no message is killed: it runs somebody's model. So is one that closes its channel and
+    does not end: there is nothing left to say to it. `fault` then says which.
     """
 
     def __init__(
         self, loop: Loop, child: Child, on_message: Callable[[Any], object], on_exit: Callable[[Exit], object]
     ) -> None:
         self.pid = child.pid
+        self.fault: str | None = None
         self._loop = loop
         self._child = child
         self._channel = child.channel
         self._on_message = on_message
         self._on_exit = on_exit
+        self._overdue: Timer | None = None
         self._travelling: list[socket.socket] = []
         loop.watch(self._channel.socket.fileno(), self._readable)
         loop.watch(child.pidfd, self._ended)
@@ -62,13 +65,20 @@ class Link:
         except BAD_MESSAGE:
             arrived = []
             self._channel.closed = True
+            self._convict("it sent what is no message")
         for message, descriptors in arrived:
             for descriptor in descriptors:
                 os.close(descriptor)
             self._on_message(message)
         if self._channel.closed:
             self._loop.unwatch(self._channel.socket.fileno())
-            self.kill()
+            self._overdue = self._overdue or self._loop.later(
+                ENDING_S, lambda: self._convict("it closed its control socket and did not end")
+            )
+
+    def _convict(self, fault: str) -> None:
+        self.fault = fault
+        self.kill()
 
     def _ended(self) -> None:
         """Hears the last words, which may have arrived together with the end."""
@@ -76,9 +86,11 @@ class Link:
             if self._channel.closed or not self._child.has_said_more():
                 break
             self._readable()
-        how = self._child.reap()
+        if self._overdue:
+            self._overdue.cancel()
         self._loop.unwatch(self._channel.socket.fileno())
         self._loop.unwatch(self._child.pidfd)
+        how = self._child.reap()
         self._child.close()
         for sock in self._travelling:
             sock.close()

@@ -12,7 +12,6 @@ import socket
 import time
 from collections.abc import Callable
 from types import FrameType
-from typing import NamedTuple
 
 Callback = Callable[[], object]
 
@@ -32,9 +31,14 @@ class Timer:
             callback()
 
 
-class Watch(NamedTuple):
-    readable: Callback
-    writable: Callback | None
+class Watch:
+    """What to call for a descriptor. Compared by identity: each call of `Loop.watch` makes another."""
+
+    __slots__ = ("readable", "writable")
+
+    def __init__(self, readable: Callback, writable: Callback | None) -> None:
+        self.readable = readable
+        self.writable = writable
 
 
 class Loop:
