@@ -8,20 +8,49 @@ import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Mapping, Sequence
+from functools import cache
 from itertools import count
+from pathlib import Path
+from types import TracebackType
 from typing import Any, Self
+
+import joblib
+import numpy as np
+from numpy.typing import NDArray
 
 from penstock.host.responder import unpack
 from penstock.model.batch import ANSWER, BATCH, Answer, Batch, TensorHead, decode_answer
 from penstock.model.control import CHANNEL_FD, Artifact, Attach, Channel, FromHost, Load, Loaded, Refused, Stop
+from penstock.model.formats import format_of
 from penstock.model.frames import FrameReader, FrameWriter, encode
+from penstock.model.signature import Field
 
+NURSERY = Path(__file__).with_name("nursery.py")
 TIMEOUT_S = 60.0
+
+Columns = list[Any]
 
 
 class Died(Exception):
     """The host ended without a word."""
+
+
+def artifact(path: Path, **said: Any) -> Artifact:
+    """The artifact at `path`, which somebody vouched for unless it is `said` otherwise."""
+    return Artifact(**{"path": str(path), "format": format_of(path), "root": str(path.parent), "trusted": True} | said)
+
+
+def pickled(model: Any, folder: Path, **said: Any) -> Artifact:
+    """`model` as a joblib file in `folder`."""
+    joblib.dump(model, folder / "model.pkl")
+    return artifact(folder / "model.pkl", **said)
+
+
+def declared(*names: str, **said: Any) -> tuple[Field, ...]:
+    """Fields of these names as a manifest declares them."""
+    return tuple(Field(name=name, origin="declared", **said) for name in names)
 
 
 class Front:
@@ -32,81 +61,92 @@ class Front:
         self.socket = sock
         self._reader = FrameReader(sock)
         self._writer = FrameWriter(sock)
+        self._arrived: deque[tuple[Answer, Columns]] = deque()
         self._ids = count(1)
 
-    def ask(
-        self, tensors: Sequence[tuple[str, Any]], rows: int, probabilities: bool = False
-    ) -> tuple[Answer, list[Any]]:
-        """Sends a batch of named arrays or lists of text, and returns the answer with its columns."""
-        self.send(tensors, rows, probabilities)
-        return self.receive()
+    def ask(self, *tensors: NDArray[Any] | list[Any], probabilities: bool = False) -> Columns:
+        """The columns of the answer, which must not be an error."""
+        answer, columns = self.answer(*tensors, probabilities=probabilities)
+        assert answer.error is None, answer.error
+        return columns
 
-    def send(self, tensors: Sequence[tuple[str, Any]], rows: int, probabilities: bool = False) -> int:
+    def answer(self, *tensors: NDArray[Any] | list[Any], probabilities: bool = False) -> tuple[Answer, Columns]:
+        number = self.send(*tensors, probabilities=probabilities)
+        answer, columns = self.receive()
+        assert answer.id == number
+        return answer, columns
+
+    def send(self, *tensors: NDArray[Any] | list[Any], probabilities: bool = False) -> int:
+        """Sends a batch and returns its id."""
         heads, payload = [], []
-        for name, value in tensors:
-            if isinstance(value, list):
-                heads.append(TensorHead(name, "string", (len(value),), value))
+        for tensor in tensors:
+            if isinstance(tensor, list):
+                heads.append(TensorHead("text", "string", (len(tensor),), tensor))
             else:
-                heads.append(TensorHead(name, value.dtype.name, value.shape))
-                payload.append(value.tobytes())
+                heads.append(TensorHead("numbers", tensor.dtype.name, tensor.shape))  # type: ignore[arg-type]  # numpy's name
+                payload.append(tensor.tobytes())
         number = next(self._ids)
-        self._writer.send(encode(BATCH, Batch(number, rows, tuple(heads), probabilities), payload))
+        self._writer.send(encode(BATCH, Batch(number, len(tensors[0]), tuple(heads), probabilities), payload))
         while self._writer.pending:
             select.select([], [self.socket], [], TIMEOUT_S)
             self._writer.flush()
         return number
 
-    def receive(self) -> tuple[Answer, list[Any]]:
-        while True:
-            ready, _, _ = select.select([self.socket], [], [], TIMEOUT_S)
-            if not ready:
+    def receive(self) -> tuple[Answer, Columns]:
+        """The next answer and its columns. Raises Died, TimeoutError."""
+        while not self._arrived:
+            if self._reader.closed:
+                raise Died
+            if not select.select([self.socket], [], [], TIMEOUT_S)[0]:
                 raise TimeoutError
             for frame in self._reader.read():
                 assert frame.kind == ANSWER
                 answer = decode_answer(frame.header)
-                return answer, unpack(answer.tensors, frame.payload)
-            if self._reader.closed:
-                raise Died
+                self._arrived.append((answer, unpack(answer.tensors, frame.payload)))
+        return self._arrived.popleft()
 
     def close(self) -> None:
         self.socket.close()
 
 
 class HostProcess:
-    """A host that was told to load `artifact`. With `fork` it shares this process's libraries, which saves a second."""
+    """A host that was told to load an artifact: as the supervisor starts it, or else forked from the nursery."""
 
-    def __init__(self, artifact: Artifact, fork: bool = False, environment: dict[str, str] | None = None) -> None:
+    def __init__(
+        self, artifact: Artifact, *, forked: bool = True, environment: Mapping[str, str] | None = None
+    ) -> None:
         mine, its = socket.socketpair()
         self.channel = Channel(mine, FromHost)
-        self._fronts: list[Front] = []
-        self.stderr = tempfile.TemporaryFile("w+")  # noqa: SIM115  # closed in __exit__
-        if fork:
-            self.pid = self._forked(its)
-        else:
-            self.pid = self._spawned(its, environment)
-        its.close()
         self.stages: list[tuple[str, str | None]] = []
+        self._fronts: list[Front] = []
+        self._stderr = tempfile.TemporaryFile("w+")  # noqa: SIM115  # closed in __exit__
+        self._child: subprocess.Popen[bytes] | None = None
+        if forked and not environment:
+            self.pid = _fork(its, self._stderr.fileno())
+        else:
+            self._child = _spawn(its, self._stderr.fileno(), {**os.environ, **(environment or {})})
+            self.pid = self._child.pid
+        its.close()
         self.channel.send(Load("model", "1", artifact))
 
     def verdict(self, timeout_s: float = TIMEOUT_S) -> Loaded | Refused:
         """What the host says in the end. Raises Died, TimeoutError."""
-        while True:
-            ready, _, _ = select.select([self.channel.socket], [], [], timeout_s)
-            if not ready:
+        while not self.channel.closed:
+            if not select.select([self.channel.socket], [], [], timeout_s)[0]:
                 raise TimeoutError
             for message, _ in self.channel.receive():
                 if isinstance(message, Loaded | Refused):
                     return message
                 self.stages.append((message.stage, message.sha256))
-            if self.channel.closed:
-                raise Died
+        raise Died
 
     def loaded(self) -> Loaded:
         verdict = self.verdict()
-        assert isinstance(verdict, Loaded), verdict
+        assert isinstance(verdict, Loaded), f"{verdict}\n{self.words()}"
         return verdict
 
     def refused(self) -> Refused:
+        """The refusal, which must be one sentence for people."""
         verdict = self.verdict()
         assert isinstance(verdict, Refused), verdict
         assert "Traceback" not in verdict.message
@@ -117,69 +157,85 @@ class HostProcess:
         mine, its = socket.socketpair()
         self.channel.send(Attach(len(self._fronts)), [its.fileno()])
         its.close()
-        front = Front(mine)
-        self._fronts.append(front)
-        return front
+        self._fronts.append(Front(mine))
+        return self._fronts[-1]
 
-    def stop(self, finish_s: float = 0.0) -> int:
+    def stop(self, finish_s: float = 0.0) -> None:
         self.channel.send(Stop(finish_s))
-        return self.wait()
 
-    def wait(self) -> int:
-        """The exit status, once the host has ended."""
-        _, status = os.waitpid(self.pid, 0)
-        self.pid = 0
-        return os.waitstatus_to_exitcode(status)
+    def ended(self, timeout_s: float = 10.0) -> bool:
+        """Whether the host lets go of its channel, as it does when it ends, within so many seconds."""
+        ready = select.select([self.channel.socket], [], [], timeout_s)[0]
+        return bool(ready) and not self.channel.receive() and self.channel.closed
 
     def words(self) -> str:
         """What it wrote to stderr so far."""
-        self.stderr.seek(0)
-        return self.stderr.read()
+        self._stderr.seek(0)
+        return self._stderr.read()
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         for front in self._fronts:
             front.close()
         self.channel.close()
-        if self.pid:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(self.pid, signal.SIGKILL)
-            self.wait()
-        self.stderr.close()
-
-    def _spawned(self, end: socket.socket, environment: dict[str, str] | None) -> int:
-        program = [sys.executable, "-P", "-m", "penstock.host"]
-        spare = os.dup(end.fileno())
-        child = subprocess.Popen(
-            ["sh", "-c", f'exec {CHANNEL_FD}<&{spare} && exec "$@"', "sh", *program],
-            stdin=subprocess.DEVNULL,
-            stderr=self.stderr,
-            pass_fds=[spare],
-            start_new_session=True,
-            env={**os.environ, **(environment or {})},
-        )
-        os.close(spare)
-        child.returncode = 0  # waited for by this class
-        return child.pid
-
-    def _forked(self, end: socket.socket) -> int:
-        pid = os.fork()
-        if pid == 0:
-            _be_a_host(end, self.stderr.fileno())
-        return pid
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self.pid, signal.SIGKILL)
+        if self._child is not None:
+            self._child.wait()
+        self._stderr.close()
 
 
-def _be_a_host(end: socket.socket, stderr: int) -> None:
-    """What `python -m penstock.host` does, in a process that has its libraries already."""
-    try:
-        os.dup2(stderr, 2)
-        os.dup2(end.fileno(), CHANNEL_FD)
-        os.closerange(CHANNEL_FD + 1, 1024)
-        sys.stderr = open(2, "w", closefd=False)  # noqa: SIM115  # the process's own
-        from penstock.host.__main__ import main
+def ask(artifact: Artifact, *tensors: NDArray[Any] | list[Any], probabilities: bool = False) -> Columns:
+    """One answer of a host for `artifact`."""
+    with HostProcess(artifact) as host:
+        host.loaded()
+        return host.front().ask(*tensors, probabilities=probabilities)
 
-        main()
-    finally:
-        os._exit(70)
+
+def refusal(artifact: Artifact) -> Refused:
+    """Why a host will not serve `artifact`."""
+    with HostProcess(artifact) as host:
+        return host.refused()
+
+
+def loaded(artifact: Artifact) -> Loaded:
+    """What a host says of `artifact`."""
+    with HostProcess(artifact) as host:
+        return host.loaded()
+
+
+def _spawn(channel: socket.socket, stderr: int, environment: Mapping[str, str]) -> "subprocess.Popen[bytes]":
+    program = f'exec {CHANNEL_FD}<&{channel.fileno()} && exec "$0" -P -m penstock.host'
+    return subprocess.Popen(
+        ["sh", "-c", program, sys.executable],
+        stdin=subprocess.DEVNULL,
+        stderr=stderr,
+        pass_fds=[channel.fileno()],
+        start_new_session=True,
+        env=environment,
+    )
+
+
+def _fork(channel: socket.socket, stderr: int) -> int:
+    calls = _nursery()
+    socket.send_fds(calls, [b"f"], [channel.fileno(), stderr])
+    return int.from_bytes(calls.recv(4), "little")
+
+
+@cache
+def _nursery() -> socket.socket:
+    """The nursery, which ends with the last copy of its socket."""
+    mine, its = socket.socketpair()
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+    subprocess.Popen([sys.executable, "-P", str(NURSERY)], stdin=its.fileno(), env=environment).returncode = 0
+    its.close()
+    return mine
+
+
+def wide(rows: int, columns: int, dtype: str = "float64") -> NDArray[Any]:
+    """A matrix of small numbers, each different."""
+    return (np.arange(rows * columns).reshape(rows, columns) / 8).astype(dtype)

@@ -51,7 +51,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _run([word for word in words if word != "--debug"])
     sys.excepthook = _surprised
     try:
-        return _run(words)
+        code = _run(words)
+        sys.stdout.flush()  # here, where a reader that went away is still met with grace
+        return code
     except PenstockError as error:
         print(f"penstock: {error}", file=sys.stderr)
         return 2 if isinstance(error, ConfigurationError) else 1

@@ -106,15 +106,13 @@ def _line(call: Call, status: int, latency_s: float) -> PredictionLine:
         model=served.model if served else "",
         model_version=served.version if served else "",
         status=status,
+        rows=rows.count if rows else None,
         latency_ms=latency_s * 1000,
+        queue_ms=result.queue_s * 1000 if result else 0.0,
     )
     if rows is not None and served is not None:
-        line.rows = rows.count
-        line.input_shape = [rows.count, *served.row_shape(rows)]
-        line.latency_per_row_ms = round(line.latency_ms / rows.count, 3)
-    if result is not None:
-        line.queue_ms = round(result.queue_s * 1000, 3)
-        if rows is not None and rows.count == 1:
+        line.input_shape = (rows.count, *served.row_shape(rows))
+        if result is not None and rows.count == 1:
             line.prediction = call.prediction
             line.confidence = result.confidence[0] if result.confidence else None
     if error is not None:

@@ -1,0 +1,52 @@
+"""A process that has scikit-learn already and forks hosts from itself, which saves each test a second.
+
+It is told by a byte on its standard input, with two descriptors: the host's control channel and its stderr. It
+answers with the host's process id.
+"""
+
+import gc
+import os
+import signal
+import socket
+import sys
+
+import joblib  # noqa: F401
+import onnxruntime  # noqa: F401
+import pandas  # noqa: F401
+import sklearn.ensemble
+import sklearn.pipeline  # noqa: F401
+
+from penstock.host.__main__ import main
+from penstock.model.control import CHANNEL_FD
+
+
+def run() -> None:
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the kernel buries the children
+    calls = socket.socket(fileno=sys.stdin.fileno())
+    gc.freeze()
+    while True:
+        word, descriptors, _, _ = socket.recv_fds(calls, 1, 2)
+        if not word:
+            return
+        pid = os.fork()
+        if pid == 0:
+            be_a_host(*descriptors)
+        for descriptor in descriptors:
+            os.close(descriptor)
+        calls.sendall(pid.to_bytes(4, "little"))
+
+
+def be_a_host(channel: int, stderr: int) -> None:
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    os.dup2(stderr, 2)
+    os.dup2(os.open(os.devnull, os.O_RDWR), 0)
+    os.dup2(channel, CHANNEL_FD)
+    os.closerange(CHANNEL_FD + 1, 256)
+    try:
+        main()
+    finally:
+        os._exit(70)
+
+
+if __name__ == "__main__":
+    run()
