@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import cache
 from itertools import count
 from pathlib import Path
@@ -120,12 +120,11 @@ class HostProcess:
         self.stages: list[tuple[str, str | None]] = []
         self._fronts: list[Front] = []
         self._stderr = tempfile.TemporaryFile("w+")  # noqa: SIM115  # closed in __exit__
-        self._child: subprocess.Popen[bytes] | None = None
-        if forked and not environment:
+        self._ours = not forked
+        if forked:
             self.pid = _fork(its, self._stderr.fileno())
         else:
-            self._child = _spawn(its, self._stderr.fileno(), {**os.environ, **(environment or {})})
-            self.pid = self._child.pid
+            self.pid = _spawn(its, self._stderr.fileno(), {**os.environ, **(environment or {})})
         its.close()
         self.channel.send(Load("model", "1", artifact))
 
@@ -168,6 +167,11 @@ class HostProcess:
         ready = select.select([self.channel.socket], [], [], timeout_s)[0]
         return bool(ready) and not self.channel.receive() and self.channel.closed
 
+    def status(self) -> int:
+        """The exit status of a host that was not forked, once it has ended."""
+        self._ours = False
+        return os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
+
     def words(self) -> str:
         """What it wrote to stderr so far."""
         self._stderr.seek(0)
@@ -184,8 +188,8 @@ class HostProcess:
         self.channel.close()
         with contextlib.suppress(ProcessLookupError):
             os.kill(self.pid, signal.SIGKILL)
-        if self._child is not None:
-            self._child.wait()
+        if self._ours:
+            os.waitpid(self.pid, 0)
         self._stderr.close()
 
 
@@ -208,16 +212,19 @@ def loaded(artifact: Artifact) -> Loaded:
         return host.loaded()
 
 
-def _spawn(channel: socket.socket, stderr: int, environment: Mapping[str, str]) -> "subprocess.Popen[bytes]":
-    program = f'exec {CHANNEL_FD}<&{channel.fileno()} && exec "$0" -P -m penstock.host'
-    return subprocess.Popen(
-        ["sh", "-c", program, sys.executable],
-        stdin=subprocess.DEVNULL,
-        stderr=stderr,
-        pass_fds=[channel.fileno()],
-        start_new_session=True,
-        env=environment,
-    )
+def _spawn(channel: socket.socket, stderr: int, environment: Mapping[str, str]) -> int:
+    copies = os.dup(channel.fileno()), os.dup(stderr)
+    actions = [
+        (os.POSIX_SPAWN_DUP2, copies[1], 2),
+        (os.POSIX_SPAWN_DUP2, copies[0], CHANNEL_FD),
+        (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
+    ]
+    command = [sys.executable, "-P", "-m", "penstock.host"]
+    try:
+        return os.posix_spawn(sys.executable, command, environment, file_actions=actions, setsid=True)
+    finally:
+        for copy in copies:
+            os.close(copy)
 
 
 def _fork(channel: socket.socket, stderr: int) -> int:

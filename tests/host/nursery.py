@@ -12,7 +12,7 @@ import sys
 
 import joblib  # noqa: F401
 import onnxruntime  # noqa: F401
-import pandas  # noqa: F401
+import pandas as pd  # noqa: F401
 import sklearn.ensemble
 import sklearn.pipeline  # noqa: F401
 
