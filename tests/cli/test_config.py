@@ -1,0 +1,46 @@
+"""`penstock config`, and the reference that is made from the same declarations."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from penstock.cli import main
+from penstock.cli.reference import reference
+from penstock.option import options
+
+PAGE = Path(__file__).parents[2] / "docs" / "configuration.md"
+
+
+def test_the_reference_is_up_to_date() -> None:
+    """`penstock config --reference > docs/configuration.md` renews it."""
+    assert PAGE.read_text() == reference()
+
+
+def test_the_reference_names_every_setting_with_its_flag_and_variable() -> None:
+    page = reference()
+    assert all(f"| `{each.path}` | `{each.flag}` `{each.variable}` |" in page for each in options().values())
+
+
+def test_json_has_the_value_of_every_setting_and_where_it_came_from(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("penstock.yaml").write_text("limits: {body: 2MiB}\nmodels: {a.b: {path: m, code_path: [x.py]}}")
+    assert main(["config", "penstock.yaml", "--json", "--max-rows", "9"]) == 0
+    settings = json.loads(capsys.readouterr().out)
+    assert settings["limits.body"] == {"value": 2 * 2**20, "from": "penstock.yaml"}
+    assert settings["models.a.b.batching.max_rows"] == {"value": 9, "from": "--max-rows"}
+    assert settings["models.a.b.code_path"] == {"value": [str(Path.cwd() / "x.py")], "from": "penstock.yaml"}
+    assert settings["models.a.b.device"] == {"value": "auto", "from": "default"}
+
+
+def test_values_are_shown_as_they_may_be_written(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["config", "--limits-body", "1048576", "--trusted-types", "a.B", "--trusted-types", "c.D"]) == 0
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert ["limits.body", "1MiB", "--limits-body"] in lines
+    assert ["drain.linger_s", "5", "default"] in lines
+    assert ["models.*.trusted_types", "a.B,c.D", "--trusted-types"] in lines
+
+
+def test_a_mistyped_variable_is_noticed(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setenv("PENSTOCK_PROT", "1")
+    assert main(["config"]) == 0
+    assert capsys.readouterr().err == "penstock: PENSTOCK_PROT is not a setting; did you mean 'PENSTOCK_PORT'?\n"
