@@ -76,7 +76,7 @@ class FakeHost:
         """Says that the model raised on the oldest batch."""
         self._owner.answered(self.flights.pop(0), Answer(0, 0.0, error=reason), None)
 
-    def die(self) -> None:
-        """Vanishes with all that it holds."""
+    def die(self, *, broken: bool = False) -> None:
+        """Vanishes with all that it holds; `broken`: it lives, but talks nonsense."""
         self.closed = True
-        self._owner.lost(self)
+        self._owner.lost(self, broken=broken)

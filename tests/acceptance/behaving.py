@@ -9,11 +9,14 @@ from typing import Any
 
 import numpy as np
 
-ANSWER, SLEEP, RAISE, NOT_A_NUMBER, WRONG_LENGTH, DIE, HANG = range(7)
+ANSWER, SLEEP, RAISE, NOT_A_NUMBER, WRONG_LENGTH, DIE, HANG, HOLD = range(8)
 
 
 class Behaving:
-    """Answers each row with its second feature, unless told otherwise. `record` is a file of second features."""
+    """Answers each row with its second feature, unless told otherwise.
+
+    `record` is a file to which the second features of all rows are written; HOLD waits for a file `release` beside it.
+    """
 
     n_features_in_ = 2
 
@@ -31,6 +34,8 @@ class Behaving:
             os.kill(os.getpid(), signal.SIGKILL)
         if HANG in actions:
             re.match(r"(a+)+$", "a" * 64 + "b")  # holds the interpreter's lock for longer than anybody lives
+        while HOLD in actions and not self.record.with_name("release").exists():
+            time.sleep(0.01)
         if SLEEP in actions:
             time.sleep(0.5)
         answers = np.where(rows[:, 0] == NOT_A_NUMBER, np.nan, rows[:, 1])

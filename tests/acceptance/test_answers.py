@@ -2,7 +2,6 @@
 
 import pickle
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -53,7 +52,9 @@ def test_in_batches(service: Service, name: str) -> None:
     rows, model = SUBJECTS[name]
     for start in range(0, len(rows), BATCH):
         part = rows[start : start + BATCH]
-        body = service.request("POST", f"/models/{name}/predict-batch?probabilities=true", {"batch": part.tolist()}).body
+        body = service.request(
+            "POST", f"/models/{name}/predict-batch?probabilities=true", {"batch": part.tolist()}
+        ).body
         assert body["predictions"] == model.predict(part).tolist()
         if hasattr(model, "predict_proba"):
             stated = model.predict_proba(part)

@@ -43,7 +43,9 @@ def test_a_file_that_cannot_be_served_is_one_line_and_exit_1(tmp_path: Path, nam
     assert name in done.stderr
 
 
-def test_mutated_bytes_never_crash_or_hang_the_service(iris: Path, tmp_path: Path, scale: Callable[[int, int], int]) -> None:
+def test_mutated_bytes_never_crash_or_hang_the_service(
+    iris: Path, tmp_path: Path, scale: Callable[[int, int], int]
+) -> None:
     """A mutated file is refused, or serves; pinned before it was mutated, it is always refused."""
     whole = iris.read_bytes()
     generator = random.Random(11)

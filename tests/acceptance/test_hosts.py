@@ -2,13 +2,14 @@
 
 import os
 import signal
+import socket
 import time
 from collections.abc import Callable
 from pathlib import Path
 from threading import Thread
 from typing import Any
 
-from tests.acceptance.behaving import DIE, HANG, SLEEP
+from tests.acceptance.behaving import DIE, HANG, HOLD, SLEEP
 from tests.acceptance.driver import Load, Reply, Service, serving, wait_until
 from tests.acceptance.test_statuses import until_called, until_queued
 
@@ -25,7 +26,7 @@ def test_a_host_killed_under_load_costs_only_what_it_held(iris: Path, tmp_path: 
         assert load.failures == []
         assert set(load.answers) <= {200, 500, 503}
         assert len([status for status in load.answers if status != 200]) <= 3 * 8
-        assert [line["wait_s"] for line in service.lines("host_restarting")][0] == 0
+        assert service.lines("host_restarting")[0]["wait_s"] == 0
 
 
 def test_the_request_that_kills_the_host_alone_is_500_and_the_next_is_served(
@@ -44,16 +45,15 @@ def test_a_batch_that_is_lost_is_503_and_what_waited_is_served(behaving: Callabl
     with serving(*arguments, cwd=tmp_path) as service:
         first = _asking(service, SLEEP, 1)
         until_called(record, "1")
-        held = [_asking(service, SLEEP, 2), _asking(service, SLEEP, 3)]
-        until_queued(service, 2)
+        held = [_asking(service, HOLD, 2), _asking(service, HOLD, 3)]
         first.wait()
         until_called(record, "3")
         waiting = _asking(service, 0, 4)
         until_queued(service, 1)
         os.kill(service.processes("host")[0], signal.SIGKILL)
         replies = [each.wait() for each in held]
-        assert [reply.status for reply in replies] == [503, 503]
-        assert all("retry-after" in reply.headers for reply in replies)
+        assert {reply.status for reply in replies} <= {503, 500}, "500 for one that was alone in its batch"
+        assert all("retry-after" in reply.headers for reply in replies if reply.status == 503)
         assert waiting.wait().status == 200
 
 
@@ -75,17 +75,17 @@ def test_a_clients_deadline_never_kills_a_host(behaving: Callable[[], Any], tmp_
     _, arguments, _ = behaving()
     with serving(*arguments, cwd=tmp_path) as service:
         before = service.processes("host")
-        assert service.request("POST", "/predict", {"features": [SLEEP, 1]}, {"x-request-timeout-ms": "50"}).status == 504
+        assert (
+            service.request("POST", "/predict", {"features": [SLEEP, 1]}, {"x-request-timeout-ms": "50"}).status == 504
+        )
         assert service.predict(0, 2).status == 200
         assert service.processes("host") == before
 
 
 def test_the_rows_of_a_client_that_went_away_are_never_computed(behaving: Callable[[], Any], tmp_path: Path) -> None:
-    import socket
-
     _, arguments, record = behaving()
     with serving(*arguments, cwd=tmp_path) as service:
-        holding = _asking(service, SLEEP, 1)
+        holding = _asking(service, HOLD, 1)
         until_called(record, "1")
         body = b'{"features": [0, 77]}'
         leaving = socket.create_connection(("127.0.0.1", service.port))
@@ -94,6 +94,7 @@ def test_the_rows_of_a_client_that_went_away_are_never_computed(behaving: Callab
         until_queued(service, 1)
         leaving.close()
         assert service.wait_for("prediction", lambda line: line["status"] == 499)["code"] == "client_gone"
+        record.with_name("release").touch()
         holding.wait()
         assert service.predict(0, 78).status == 200
         assert "77" not in record.read_text().split()

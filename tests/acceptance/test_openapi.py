@@ -17,7 +17,6 @@ from sklearn.preprocessing import QuantileTransformer
 
 from tests.acceptance.driver import serving
 
-
 CONFIG = """
 [checks.not_a_server_error]
 expected-statuses = ["2xx", "3xx", "4xx", 504]

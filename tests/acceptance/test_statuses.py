@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.acceptance.behaving import NOT_A_NUMBER, RAISE, SLEEP, WRONG_LENGTH
+from tests.acceptance.behaving import HOLD, NOT_A_NUMBER, RAISE, SLEEP, WRONG_LENGTH
 from tests.acceptance.driver import Service, serving, wait_until
 
 ROW = [5.1, 3.5, 1.4, 0.2]
@@ -166,10 +166,10 @@ def test_a_failing_model_is_500_for_its_own_request_only(behaving: Callable[[], 
         assert service.predict(0, 7).body["prediction"] == 7
 
 
-def test_a_deadline_that_passes_is_504_and_a_full_queue_503(behaving: Callable[[], Any], tmp_path: Path) -> None:
+def test_a_full_queue_is_503_and_a_deadline_that_passes_504(behaving: Callable[[], Any], tmp_path: Path) -> None:
     _, arguments, record = behaving()
     with serving(*arguments, "--queue-rows", "1", cwd=tmp_path) as service:
-        holding = Thread(target=service.predict, args=(SLEEP, 1))
+        holding = Thread(target=service.predict, args=(HOLD, 1))
         holding.start()
         until_called(record, "1")
         waiting = Thread(target=service.predict, args=(0, 2))
@@ -178,6 +178,7 @@ def test_a_deadline_that_passes_is_504_and_a_full_queue_503(behaving: Callable[[
         refused = service.predict(0, 3)
         assert_error(refused, 503)
         assert int(refused.headers["retry-after"]) >= 1
+        record.with_name("release").touch()
         holding.join()
         waiting.join()
         late = service.request("POST", "/predict", {"features": [SLEEP, 4]}, {"x-request-timeout-ms": "100"})

@@ -226,6 +226,34 @@ def test_after_a_crash_those_who_waited_run_one_at_a_time(world: World) -> None:
     assert [len(flight.tickets) for flight in second.sent] == [1, 1, 2]
 
 
+def test_the_halves_of_a_failed_batch_outlive_the_host_one_by_one(world: World) -> None:
+    host = world.host()
+    tickets = world.submit(1, 2, 3, 4)
+    host.fail()
+    host.die()
+    second = world.host()
+    while second.flights:
+        echo(second)
+    assert [outcome(t) is HostLost for t in tickets] == [True, True, False, False]
+    assert [len(flight.tickets) for flight in second.sent] == [1, 1]
+
+
+def test_the_halves_of_a_failed_batch_do_not_wait_where_no_host_comes_back(world: World) -> None:
+    host = world.host()
+    tickets = world.submit(1, 2, 3, 4)
+    host.fail()
+    host.die()
+    world.timer.advance(10)
+    assert {outcome(t) for t in tickets} == {HostLost}
+
+
+def test_a_host_that_talks_nonsense_is_reported_and_blames_nobody(world: World) -> None:
+    host = world.host()
+    (alone,) = world.submit(1)
+    host.die(broken=True)
+    assert (outcome(alone), world.hung) == (HostLost, [host])
+
+
 def test_a_host_that_overruns_is_given_up_and_reported() -> None:
     world = World(timeout_s=2)
     host = world.host()

@@ -183,6 +183,36 @@ async def test_whoever_goes_away_leaves_the_queue_and_is_logged_as_499(tmp_path:
         first.close()
 
 
+async def test_whoever_goes_away_while_sending_is_logged_as_499_and_counted_out(tmp_path: Path) -> None:
+    async with world(tmp_path) as front:
+        _, writer = await asyncio.open_connection("127.0.0.1", front.port)
+        writer.write(post("/predict", ROW)[:-5])
+        await until(lambda: in_flight(front) == 1)
+        writer.close()
+        await until(lambda: [line["status"] for line in lines(front.log)] == [499])
+        assert in_flight(front) == 0
+
+
+async def test_a_body_in_crumbs_is_put_together_in_good_time(tmp_path: Path) -> None:
+    async with world(tmp_path) as front:
+        body = b'{"features":[1,2]' + b" " * 1900 + b"}"
+        crumbs = b"".join(b"1\r\n%c\r\n" % byte for byte in body) + b"0\r\n\r\n"
+        head = (
+            b"POST /predict HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\n\r\n"
+        )
+        assert b"200 OK" in await front.send(head + crumbs)
+
+
+async def test_head_gets_no_body(tmp_path: Path) -> None:
+    async with world(tmp_path) as front:
+        reader, writer = await asyncio.open_connection("127.0.0.1", front.port)
+        writer.write(b"HEAD /predict HTTP/1.1\r\nhost: x\r\n\r\n" + post("/predict", ROW))
+        answers = await asyncio.wait_for(reader.readuntil(b'"model_version":"1"}'), 5)
+        writer.close()
+        assert answers.count(b"HTTP/1.1 ") == 2
+        assert answers.split(b"\r\n\r\n")[1].startswith(b"HTTP/1.1 200")
+
+
 async def test_the_log_line_and_the_figures_tell_what_happened(tmp_path: Path) -> None:
     async with world(tmp_path) as front:
         await front.send(post("/predict", b'{"features":[11,2]}', b"x-request-id: abc"))
@@ -216,3 +246,8 @@ async def until(done: Any) -> None:
             return
         await asyncio.sleep(0.01)
     raise AssertionError("it did not come to pass")
+
+
+def in_flight(front: World) -> float:
+    gauges = front.figures.snapshot()["gauges"]["penstock_requests_in_flight"]
+    return sum(numbers[0] for _, numbers in gauges)

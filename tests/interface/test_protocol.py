@@ -92,10 +92,11 @@ async def serving() -> AsyncIterator[tuple[Service, HttpServer]]:
         await server.stop(0.0)
 
 
-async def flood(writer: asyncio.StreamWriter) -> None:
+async def flood(writer: asyncio.StreamWriter, part: bytes = b"x" * 100_000) -> None:
     for _ in range(1000):
-        writer.write(b"x" * 100_000)
+        writer.write(part)
         await writer.drain()
+        await asyncio.sleep(0)
 
 
 def statuses(answer: bytes) -> list[int]:
@@ -184,6 +185,20 @@ async def test_an_endless_body_is_refused_and_cut_off() -> None:
         with pytest.raises(ConnectionError):
             await flood(writer)
         assert statuses(answer) == [413]
+
+
+async def test_trailers_without_end_are_cut_off() -> None:
+    async with serving() as (service, _):
+        _, writer = await asyncio.open_connection("127.0.0.1", service.port)
+        writer.write(b"POST / HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n0\r\n")
+        with pytest.raises(ConnectionError):
+            await flood(writer, b"x-more: " + b"y" * 500 + b"\r\n")
+
+
+async def test_many_pipelined_requests_are_all_answered() -> None:
+    async with serving() as (service, _):
+        answer = await service.talk(GET * 1500)
+        assert statuses(answer) == [200] * 1500
 
 
 async def test_a_client_that_goes_away_is_noticed() -> None:

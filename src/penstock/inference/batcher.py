@@ -112,15 +112,18 @@ class Batcher:
         elif len(flight.tickets) == 1:
             flight.tickets[0].fail(ModelFailed())
 
-    def lost(self, host: Host) -> None:
+    def lost(self, host: Host, *, broken: bool = False) -> None:
         """A host is gone. Who was alone in the batch that ended it is to blame; until those who now wait are through,
         requests run one at a time, so that a repeated offender harms nobody else."""
         self._detach(host)
         for flight in host.flights:
-            alone = len(flight.tickets) == 1
+            alone = len(flight.tickets) == 1 and not broken
             for ticket in flight.tickets:
                 ticket.fail(ModelFailed("This request ended the model's process.") if alone else HostLost())
+        if broken:
+            self._hung(host)
         self._alone = len(self._queue)
+        self._again = deque([ticket] for group in self._again for ticket in group)
         self._pump()
 
     def close(self) -> None:
@@ -131,9 +134,7 @@ class Batcher:
             self._detach(host)
             host.close()
             self._fail([t for flight in host.flights for t in flight.tickets], HostLost)
-        self._fail([t for group in self._again for t in group], HostLost)
-        self._again.clear()
-        self._fail(list(self._queue), NotReady)
+        self._fail(self._waiting(), NotReady)
 
     def _detach(self, host: Host) -> None:
         if host in self._hosts:
@@ -213,7 +214,7 @@ class Batcher:
     def _expire(self, now: float) -> float | None:
         """Fails what is overdue, wherever it is; the model is never called for what was still queued."""
         sent = [ticket for host in self._hosts for flight in host.flights for ticket in flight.tickets]
-        waiting = [*self._queue, *(ticket for group in self._again for ticket in group), *sent]
+        waiting = [*self._waiting(), *sent]
         self._fail([ticket for ticket in waiting if ticket.deadline <= now], DeadlineExceeded)
         return min((ticket.deadline for ticket in waiting if not ticket.done), default=None)
 
@@ -227,11 +228,15 @@ class Batcher:
                 self._fail([t for flight in host.flights for t in flight.tickets], PredictTimeout)
                 self._hung(host)
         if not self._hosts and not self._patient(now):
-            self._fail(list(self._queue), HostLost)
+            self._fail(self._waiting(), HostLost)
         due = [host.flights[0].sent_at + timeout for host in self._hosts if host.flights]
-        if self._queue and self._hostless_since is not None:
+        if self._waiting() and self._hostless_since is not None:
             due.append(self._hostless_since + self._patience)
         return min(due, default=None)
+
+    def _waiting(self) -> list[Ticket]:
+        """Who is not with a host: the queue, and what is left of batches that failed."""
+        return [*(ticket for group in self._again for ticket in group if not ticket.done), *self._queue]
 
     def _patient(self, now: float) -> bool:
         """A host that has just gone is restarted at once: requests may wait for it for a while."""

@@ -11,7 +11,7 @@ from penstock.inference.outputs import Outputs, unpack
 from penstock.inference.rows import join
 from penstock.inference.ticket import Ticket
 from penstock.model.batch import ANSWER, BATCH, Answer, Batch, decode_answer
-from penstock.model.frames import BrokenFrame, FrameReader, FrameWriter, encode
+from penstock.model.frames import BrokenFrame, Frame, FrameReader, FrameWriter, encode
 from penstock.model.signature import Tensor
 
 
@@ -27,11 +27,14 @@ class Flight:
 
 
 class Owner(Protocol):
-    """Who sends the batches: told of every answer, and once of the end of a host."""
+    """Who sends the batches: told of every answer, and once of the end of a host.
+
+    `broken`: the host lives, but what it sends makes no sense, so that it has to be replaced.
+    """
 
     def answered(self, flight: Flight, answer: Answer, outputs: Outputs | None) -> None: ...
 
-    def lost(self, host: "Host") -> None: ...
+    def lost(self, host: "Host", *, broken: bool = False) -> None: ...
 
 
 class Host(Protocol):
@@ -89,20 +92,23 @@ class HostLink:
     def _readable(self) -> None:
         try:
             for frame in self._reader.read():
-                if frame.kind != ANSWER or not self.flights:
-                    raise BrokenFrame
-                self._land(decode_answer(frame.header), frame.payload)
-        except (BrokenFrame, msgspec.DecodeError, ValueError, KeyError):
-            self._end()  # a host that talks nonsense is as good as dead
+                answer, outputs = self._understood(frame)
+                self._owner.answered(self.flights.pop(0), answer, outputs)
+        except BrokenFrame:
+            self._end(broken=True)
             return
         if self._reader.closed:
             self._end()
 
-    def _land(self, answer: Answer, payload: memoryview) -> None:
-        if answer.id != self._sent - len(self.flights) + 1:
-            raise BrokenFrame
-        outputs = None if answer.error is not None else unpack(answer, payload)
-        self._owner.answered(self.flights.pop(0), answer, outputs)
+    def _understood(self, frame: Frame) -> tuple[Answer, Outputs | None]:
+        """What a frame says. Raises BrokenFrame for anything but the answer to the oldest batch."""
+        try:
+            answer = decode_answer(frame.header)
+            if frame.kind != ANSWER or not self.flights or answer.id != self._sent - len(self.flights) + 1:
+                raise BrokenFrame
+            return answer, None if answer.error is not None else unpack(answer, frame.payload)
+        except (msgspec.DecodeError, ValueError, TypeError, KeyError) as error:
+            raise BrokenFrame from error
 
     def _writable(self) -> None:
         try:
@@ -113,7 +119,7 @@ class HostLink:
         if not self._writer.pending:
             self._loop.remove_writer(self._socket)
 
-    def _end(self) -> None:
+    def _end(self, *, broken: bool = False) -> None:
         if not self._closed:
             self.close()
-            self._owner.lost(self)
+            self._owner.lost(self, broken=broken)

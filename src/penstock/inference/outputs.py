@@ -1,7 +1,10 @@
 """A host's answer to a batch, taken apart into what each request gets."""
 
+import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
+
+import numpy as np
 
 from penstock.errors import ModelFailed
 from penstock.inference.ticket import Result, Ticket
@@ -11,8 +14,7 @@ CODES = {
     "float64": "d", "float32": "f", "int64": "q", "int32": "i", "int16": "h", "int8": "b",
     "uint64": "Q", "uint32": "I", "uint16": "H", "uint8": "B", "bool": "?",
 }  # fmt: skip
-"""The struct codes of the dtypes that an answer may carry."""
-BYTES = {"d": 8, "f": 4, "q": 8, "i": 4, "h": 2, "b": 1, "Q": 8, "I": 4, "H": 2, "B": 1, "?": 1}
+"""What `memoryview` calls the dtypes that it can turn into lists, sooner than numpy does."""
 
 
 class Outputs(NamedTuple):
@@ -42,18 +44,15 @@ def unpack(answer: Answer, payload: memoryview) -> Outputs:
 
 
 def _values(head: TensorHead, payload: memoryview, start: int) -> tuple[list[Any], int]:
+    """One tensor as nested lists, and where its bytes end."""
     if head.text is not None:
-        return head.text, start
-    code: Any = CODES[head.dtype]
-    size = BYTES[code]
-    for length in head.shape:
-        size *= length
-    view = payload[start : start + size]
-    if len(head.shape) == 1:
-        return view.cast(code).tolist(), start + size
-    if not size:
-        return [[] for _ in range(head.shape[0])], start
-    return view.cast(code, head.shape).tolist(), start + size
+        return np.array(head.text, dtype=object).reshape(head.shape).tolist(), start
+    code: Any = CODES.get(head.dtype)
+    end = start + math.prod(head.shape) * np.dtype(head.dtype).itemsize
+    view = payload[start:end]
+    if code is None or start == end:
+        return np.frombuffer(view, head.dtype).reshape(head.shape).tolist(), end
+    return (view.cast(code) if len(head.shape) == 1 else view.cast(code, head.shape)).tolist(), end
 
 
 def hand_out(tickets: Sequence[Ticket], answer: Answer, outputs: Outputs) -> None:

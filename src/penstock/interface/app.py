@@ -45,7 +45,12 @@ class App:
         endpoint.admit(call)
         body = await call.body(receive, self._lane.limits)
         settled: asyncio.Future[Ticket] = asyncio.get_running_loop().create_future()
-        ticket = endpoint.submit(call, body, settled.set_result)
+
+        def settle(ticket: Ticket) -> None:
+            if not settled.cancelled():
+                settled.set_result(ticket)
+
+        ticket = endpoint.submit(call, body, settle)
         call.scope[GONE] = partial(endpoint.withdraw, call, ticket)
         return endpoint.reply(call, await settled)
 

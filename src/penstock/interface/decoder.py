@@ -4,6 +4,7 @@ It is made once for a signature. The fast way is one typed pass of msgspec and o
 no. Where it says no, `explain` reads the body again, slowly, and says why.
 """
 
+import re
 from collections.abc import Sequence
 from operator import itemgetter
 from typing import Any, Union
@@ -17,6 +18,8 @@ from penstock.interface.bulk import BulkReader
 from penstock.interface.packing import Pack, Row, Unpackable, packer
 from penstock.interface.request import explain
 from penstock.model.signature import Field, Signature, Tensor
+
+UNWRITABLE = re.compile(r'["\\\x00-\x1f]')
 
 
 class RowDecoder:
@@ -54,7 +57,7 @@ class RowDecoder:
             rows = self._batch(body).batch
             if not 0 < len(rows) <= self._limits.rows:
                 raise Unpackable
-            if self._bare or not self._numbers or isinstance(rows[0], Struct):
+            if self._bare or not self._numbers or isinstance(rows[0], Struct | dict):
                 if len(set(map(type, rows))) > 1:
                     raise Unpackable
                 rows = [self._values(row) for row in rows]
@@ -65,7 +68,17 @@ class RowDecoder:
     def _values(self, row: Any) -> Row:
         if isinstance(row, Struct):
             return msgspec.structs.astuple(row)
+        if isinstance(row, dict):
+            return self._by_name(row)
         return (row,) if self._bare else row
+
+    def _by_name(self, row: dict[str, Any]) -> Row:
+        """The values of an object whose names a struct cannot have. Raises Unpackable and ValidationError."""
+        fields = self._signature.inputs
+        if row.keys() != {field.name for field in fields}:
+            raise Unpackable
+        types = tuple(_type_of(field) for field in fields)
+        return msgspec.convert([row[field.name] for field in fields], tuple[types])  # type: ignore[valid-type]
 
     def _pack(self, rows: Sequence[Row]) -> Rows:
         columns = [pack(rows if take is None else [take(row) for row in rows]) for take, pack in self._packers]
@@ -106,7 +119,10 @@ def _list_type(signature: Signature, bare: bool) -> Any:
     return tuple[tuple(types)]  # type: ignore[misc]
 
 
-def _object_type(signature: Signature) -> type[Struct]:
+def _object_type(signature: Signature) -> Any:
+    """A struct with the fields' names, or a plain dictionary where msgspec cannot write such a name."""
+    if any(UNWRITABLE.search(field.name) for field in signature.inputs):
+        return dict[str, Any]
     names = {f"f{i}": field.name for i, field in enumerate(signature.inputs)}
     fields = [(f"f{i}", _type_of(field)) for i, field in enumerate(signature.inputs)]
     return defstruct("Row", fields, rename=names, forbid_unknown_fields=True)

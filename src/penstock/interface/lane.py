@@ -8,7 +8,7 @@ so the protocol hands a plain request for a prediction straight to an `Exchange`
 import traceback
 from typing import Any, Protocol
 
-from penstock.errors import RequestError
+from penstock.errors import ClientGone, RequestError
 from penstock.inference.ticket import Ticket
 from penstock.interface.accounts import Accounts
 from penstock.interface.call import Call, too_large
@@ -77,7 +77,7 @@ class Exchange:
         self._lane = lane
         self._endpoint = endpoint
         self._connection = connection
-        self._body = b""
+        self._body: bytes | bytearray = b""
         self._call = Call(scope)
         self._ticket: Ticket | None = None
 
@@ -89,21 +89,27 @@ class Exchange:
             self.fail(error)
 
     def take(self, body: bytes) -> None:
-        self._body = self._body + body if self._body else body
+        if isinstance(self._body, bytearray):
+            self._body += body
+        else:
+            self._body = bytearray(self._body + body) if self._body else body
         if len(self._body) > self._lane.limits.body:
             self.fail(too_large(self._lane.limits))
 
     def end(self) -> None:
         self.more_body = False
         try:
-            self._ticket = self._endpoint.submit(self._call, self._body, self._settled)
+            self._ticket = self._endpoint.submit(self._call, bytes(self._body), self._settled)
         except Exception as error:  # noqa: BLE001 # as above
             self.fail(error)
 
     def gone(self) -> None:
         """The client went away: what is queued is not computed."""
+        self.disconnected = True
         if self._ticket is not None:
             self._endpoint.withdraw(self._call, self._ticket)
+        elif not self.response_complete:
+            self.fail(ClientGone())
 
     def fail(self, error: Exception) -> None:
         """Answers with an error."""
@@ -119,5 +125,8 @@ class Exchange:
     def _answer(self, reply: Reply) -> None:
         self._body = b""
         reply.headers.append((b"x-request-id", self._call.request_id.encode("ascii")))
-        self._connection.respond(self, reply)
-        self._lane.closed(self._endpoint, self._call, reply.status)
+        try:
+            self._connection.respond(self, reply)
+            self._lane.closed(self._endpoint, self._call, reply.status)
+        except Exception:  # noqa: BLE001 # whoever settles tickets goes on to the next, whatever happened to this one
+            self._lane.accounts.bug(self._call, traceback.format_exc())

@@ -43,8 +43,11 @@ class Protocol(HttpToolsProtocol):
         self._due: float | None = clock() + self._limits.header_s
         self._silent = True
         self._whole = True
-        self._head_bytes = 0
-        self._chunk = 0
+        self._exchange: Exchange | None = None
+        self._in_head = True
+        self._chunk = 0  # bytes of the read at hand,
+        self._fresh = 0  # those of them of which nothing came yet,
+        self._unclaimed = 0  # and those of earlier reads
         self._refused = False
         self._draining = False
         self._discarded = 0
@@ -58,16 +61,16 @@ class Protocol(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         cycle = self.cycle
         super().connection_lost(exc)
-        if isinstance(cycle, Exchange):
-            cycle.gone()
-        elif cycle is not None and not cycle.response_complete and (gone := cycle.scope.get(GONE)) is not None:
+        if self._exchange is not None and not self._exchange.response_complete:
+            self._exchange.gone()
+        if cycle is not None and not cycle.response_complete and (gone := cycle.scope.get(GONE)) is not None:
             gone()
 
     def data_received(self, data: bytes) -> None:
         if self._refused:
             self._discard(len(data))
             return
-        self._chunk = len(data)
+        self._chunk = self._fresh = len(data)
         try:
             self.parser.feed_data(data)
         except httptools.HttpParserUpgrade:
@@ -77,7 +80,7 @@ class Protocol(HttpToolsProtocol):
             if not self._refused:
                 self._turn_away(MalformedRequest("The request is not valid HTTP/1.1."))
         else:
-            self._count_head(len(data))
+            self._count_unclaimed()
 
     def shutdown(self) -> None:
         """Ends the connection after its answer. An idle one waits for a moment, as a request may be on its way."""
@@ -92,7 +95,9 @@ class Protocol(HttpToolsProtocol):
         if self._due is None or now < self._due:
             return
         answered = self.cycle is not None and self.cycle.response_complete
-        if self._silent or self._refused or (answered and not self._whole):
+        if self.transport.is_closing():
+            self.transport.abort()  # told to close, but somebody does not read what is left to send
+        elif self._silent or self._refused or (answered and not self._whole):
             self.transport.close()
         else:
             self._turn_away(SlowRequest())
@@ -104,19 +109,26 @@ class Protocol(HttpToolsProtocol):
         self.scope[ARRIVED] = now
         self._due = now + self._limits.header_s
         self._silent = self._whole = False
-        self._head_bytes = 0
+        self._in_head = True
+        self._unclaimed = self._discarded = 0
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if self._in_head:
+            super().on_header(name, value)  # else it is a trailer, which nobody asked for
 
     def on_headers_complete(self) -> None:
-        if self._refused or (self._head_bytes + self._chunk > self._limits.headers and self._head_too_large()):
+        if self._refused or (self._unclaimed + self._chunk > self._limits.headers and self._head_too_large()):
             return
         self._due = clock() + self._limits.body_s
-        self._head_bytes = -1
+        self._in_head = False
+        self._unclaimed = self._fresh = 0
         if not self._enter_lane():
             super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
         if self._refused:
             return
+        self._unclaimed = self._fresh = 0
         if self.cycle.response_complete:
             self._discard(len(body))
         elif isinstance(self.cycle, Exchange):
@@ -128,6 +140,7 @@ class Protocol(HttpToolsProtocol):
         if self._refused:
             return
         self._whole = True
+        self._fresh = 0
         answered = self.cycle.response_complete
         self._due = clock() + self._limits.idle_s if answered else None
         self._silent = answered
@@ -157,14 +170,15 @@ class Protocol(HttpToolsProtocol):
         if self.busy:
             return False  # uvicorn queues what is pipelined
         path, _, query = self.url.partition(b"?")
-        endpoint = self._lane.endpoint(path.decode("latin-1"))
+        posted = self.parser.get_method() == b"POST"
+        endpoint = self._lane.endpoint(path.decode("latin-1")) if posted else None
         if endpoint is None or self.expect_100_continue or self.parser.should_upgrade():
             return False
-        self.scope["method"] = self.parser.get_method().decode("ascii")
+        self.scope["method"] = "POST"
         self.scope["query_string"] = query
         exchange = Exchange(self._lane, endpoint, self.scope, self.server_state.default_headers, self)
         exchange.keep_alive = self.parser.should_keep_alive()
-        self.cycle = exchange
+        self.cycle = self._exchange = exchange
         exchange.begin()
         return True
 
@@ -183,7 +197,9 @@ class Protocol(HttpToolsProtocol):
         elif not exchange.keep_alive:
             lines.append(b"connection: close\r\n")
         self.transport.write(b"".join([*lines, b"\r\n", reply.body]))
-        if not exchange.keep_alive:
+        if self._refused:
+            self.transport.write_eof()  # the client is still sending: it shall read the answer, not a reset
+        elif not exchange.keep_alive:
             self.transport.close()
         self.on_response_complete()
 
@@ -197,11 +213,14 @@ class Protocol(HttpToolsProtocol):
         self.flow.resume_reading()
 
     # ---------------------------------------------------------------- refusals
-    def _count_head(self, size: int) -> None:
-        """Headers that never end must not fill the memory."""
-        if self._head_bytes >= 0 and not self._whole:
-            self._head_bytes += size
-            if self._head_bytes > self._limits.headers and not self._refused:
+    def _count_unclaimed(self) -> None:
+        """What is read without anything coming of it, headers or trailers without end, must not fill the memory.
+
+        In a read in which one message ended and the next began, the parts cannot be told apart: the next read counts.
+        """
+        if not self._whole and not self._refused:
+            self._unclaimed += self._fresh
+            if self._unclaimed > self._limits.headers:
                 self._turn_away(HeadersTooLarge())
 
     def _head_too_large(self) -> bool:

@@ -3,9 +3,7 @@
 from importlib import import_module
 from typing import Protocol, cast
 
-from penstock.errors import ArtifactError
 from penstock.host.model import Model
-from penstock.host.refusals import missing_module
 from penstock.host.source import Source
 from penstock.model.control import Artifact
 
@@ -24,14 +22,6 @@ class Loader(Protocol):
 
 
 def load(source: Source, artifact: Artifact) -> Model:
-    """Loads `source` with the runtime of the artifact's format. Raises as a Loader does."""
+    """Loads `source` with the runtime of the artifact's format. Raises as a Loader does, ImportError where it lacks."""
     module, _, name = RUNTIMES[artifact.format].partition(":")
-    try:
-        loader = cast(Loader, getattr(import_module(module), name))
-    except ModuleNotFoundError as error:
-        raise _without(error) from error
-    return loader(source, artifact)
-
-
-def _without(error: ModuleNotFoundError) -> ArtifactError:
-    return missing_module(error.name or "a package")
+    return cast(Loader, getattr(import_module(module), name))(source, artifact)

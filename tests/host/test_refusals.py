@@ -1,0 +1,135 @@
+"""Every artifact that cannot be served is refused in one sentence that says what to do."""
+
+import io
+import os
+import pickle
+import sys
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from sklearn.linear_model import LogisticRegression
+from sklearn.preprocessing import StandardScaler
+
+from penstock.errors import MissingDependency
+from penstock.host import runtimes
+from penstock.host.refusals import explain
+from penstock.host.source import Source
+from tests.host.driver import Died, HostProcess, artifact, pickled, refusal
+
+GOOD = pickle.dumps(LogisticRegression().fit([[0.0], [1.0]], [0, 1]))
+
+
+def archive() -> bytes:
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w") as file:
+        file.writestr("schema.json", "{}")
+    return content.getvalue()
+
+
+def calls(module: str, name: str, argument: str = "") -> bytes:
+    """A pickle that calls a function of one text, or of nothing."""
+    return f"c{module}\n{name}\n".encode() + (f"(S{argument!r}\ntR." if argument else "(tR.").encode()
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "code", "said"),
+    [
+        ("model.pkl", b"", "unreadable_artifact", "is empty"),
+        ("model.pkl", b"version https://git-lfs.github.com/spec/v1\noid", "unreadable_artifact", "git lfs pull"),
+        ("model.pkl", GOOD[:-20], "unreadable_artifact", "damaged or cut short"),
+        ("model.pkl", b"hello", "unreadable_artifact", "damaged or cut short"),
+        ("model.pkl", archive(), "unreadable_artifact", "a zip archive, as skops"),
+        ("model.pkl", b"\x89HDF\r\n\x1a\n", "unreadable_artifact", "export the model to ONNX"),
+        ("model.pkl", b"<!DOCTYPE html>", "unreadable_artifact", "a web page"),
+        ("model.skops", GOOD, "unreadable_artifact", "cannot be read as skops"),
+        ("model.onnx", GOOD, "unreadable_artifact", "no well-formed ONNX model"),
+        ("model.onnx", b"\0" * 100, "unreadable_artifact", "no well-formed ONNX model"),
+        ("model.pkl", pickle.dumps({"a": 1}), "unsupported_artifact", "no model but a dict"),
+        ("model.pkl", pickle.dumps(np.zeros(3)), "unsupported_artifact", "an array of numbers"),
+        ("model.pkl", pickle.dumps(StandardScaler()), "unsupported_artifact", "save the pipeline that ends in the model"),
+        ("model.pkl", pickle.dumps(LogisticRegression), "unsupported_artifact", "no model but"),
+        ("model.pkl", b"cxgboost\nXGBClassifier\n.", "missing_dependency", "pip install xgboost"),
+        ("model.pkl", b"cimblearn.pipeline\nPipeline\n.", "missing_dependency", "pip install imbalanced-learn"),
+        ("model.pkl", b"cfeatures\nRatio\n.", "missing_dependency", "--code-path features.py"),
+        ("model.pkl", b"c__main__\nRatio\n.", "missing_dependency", "Ratio from its training script"),
+        ("model.pkl", b"csklearn.linear_model.gone\nOld\n.", "missing_dependency", "version of sklearn"),
+        ("model.pkl", b"csklearn.linear_model\nGone\n.", "missing_dependency", "version of sklearn"),
+        ("model.pkl", calls("sys", "exit"), "failed_start", "do not trust this file"),
+        ("model.pkl", calls("builtins", "eval", "(_ for _ in ()).throw(KeyboardInterrupt)"), "failed_start", "do not trust"),
+        ("model.pkl", calls("builtins", "eval", "(lambda f: f(f))(lambda f: f(f))"), "unreadable_artifact", "too deeply"),
+        ("model.pkl", calls("builtins", "eval", "1 / 0"), "unreadable_artifact", "ZeroDivisionError"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_served_is_refused_with_its_remedy(
+    name: str, content: bytes, code: str, said: str, tmp_path: Path
+) -> None:
+    (tmp_path / name).write_bytes(content)
+    refused = refusal(artifact(tmp_path / name))
+    assert (refused.code, said in refused.message) == (code, True), refused
+
+
+def test_a_dict_that_holds_the_model_is_told_where_it_is(tmp_path: Path) -> None:
+    model = LogisticRegression().fit([[0.0], [1.0]], [0, 1])
+    assert "'model' is the model" in refusal(pickled({"model": model, "version": 3}, tmp_path)).message
+
+
+def test_what_is_no_regular_file_is_refused_at_once(tmp_path: Path) -> None:
+    """Reading a pipe or a device could wait for ever."""
+    os.mkfifo(tmp_path / "model.pkl")
+    for path in (tmp_path / "model.pkl", tmp_path):
+        refused = refusal(artifact(tmp_path / "model.pkl", path=str(path)))
+        assert "not a regular file" in refused.message
+
+
+def test_a_file_that_is_not_there_is_refused(tmp_path: Path) -> None:
+    assert "No such file" in refusal(artifact(tmp_path / "model.pkl")).message
+
+
+def test_a_pickle_that_needs_more_memory_than_there_is_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "model.pkl").write_bytes(b"cbuiltins\nbytearray\n(I" + str(2**60).encode() + b"\ntR.")
+    refused = refusal(artifact(tmp_path / "model.pkl"))
+    assert refused.code == "failed_start"
+    assert "memory" in refused.message
+
+
+def test_a_pickle_that_ends_the_process_takes_only_its_host_along(tmp_path: Path) -> None:
+    (tmp_path / "model.pkl").write_bytes(b"cos\n_exit\n(I3\ntR.")
+    with HostProcess(artifact(tmp_path / "model.pkl")) as host, pytest.raises(Died):
+        host.verdict()
+
+
+def test_a_device_that_a_runtime_has_no_use_for_is_refused(tmp_path: Path) -> None:
+    refused = refusal(pickled(LogisticRegression().fit([[0.0], [1.0]], [0, 1]), tmp_path, device="cuda"))
+    assert refused.code == "unavailable_device"
+    assert "device: cpu" in refused.message
+
+
+def test_a_model_that_does_not_say_what_it_takes_is_told_both_ways_to_say_it(tmp_path: Path) -> None:
+    (tmp_path / "mute.py").write_text("class Model:\n    def predict(self, rows): return rows[:, 0]\n")
+    (tmp_path / "model.pkl").write_bytes(b"cmute\nModel\n)\x81.")
+    refused = refusal(artifact(tmp_path / "model.pkl", code=(str(tmp_path / "mute.py"),)))
+    assert refused.code == "unsupported_artifact"
+    assert "--inputs 4" in refused.message
+    assert "`inputs:" in refused.message
+
+
+@pytest.mark.parametrize(
+    ("format", "package", "extra"),
+    [("onnx", "onnxruntime", "onnx"), ("pickle", "joblib", "sklearn"), ("skops", "skops", "sklearn"), ("torchscript", "torch", "torch")],
+)  # fmt: skip
+def test_a_runtime_that_is_not_installed_is_named_with_its_extra(
+    format: Any, package: str, extra: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """As on a machine where penstock was installed without that extra."""
+    monkeypatch.setitem(sys.modules, package, None)
+    for name in [name for name in sys.modules if name.startswith("penstock.host.runtimes.")]:
+        monkeypatch.delitem(sys.modules, name)
+    wanted = artifact(tmp_path / "model.onnx", format=format)
+    with pytest.raises(ImportError) as caught:
+        runtimes.load(Source(tmp_path / "model.onnx", b"?", ""), wanted)
+    refused = explain(caught.value, wanted)
+    assert isinstance(refused, MissingDependency)
+    assert f'pip install "penstock[{extra}]"' in str(refused)

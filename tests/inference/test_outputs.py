@@ -1,0 +1,44 @@
+"""A host's answer, taken apart: every row gets its own cells, whatever their kind."""
+
+import struct
+from typing import Any
+
+import pytest
+
+from penstock.inference.outputs import unpack
+from penstock.model.batch import Answer, TensorHead
+
+
+def values(head: TensorHead, payload: bytes = b"") -> Any:
+    return unpack(Answer(1, 0.0, (head,)), memoryview(payload)).fields[0]
+
+
+def test_several_columns_of_text_stay_with_their_rows() -> None:
+    assert values(TensorHead("p", "string", (2, 2), ["a1", "b1", "a2", "b2"])) == [["a1", "b1"], ["a2", "b2"]]
+
+
+@pytest.mark.parametrize(
+    ("dtype", "code"),
+    [
+        ("float64", "d"),
+        ("float32", "f"),
+        ("float16", "e"),
+        ("int64", "q"),
+        ("int32", "i"),
+        ("uint8", "B"),
+        ("bool", "?"),
+    ],
+)
+def test_numbers_of_every_dtype(dtype: Any, code: str) -> None:
+    assert values(TensorHead("p", dtype, (3,)), struct.pack(f"<3{code}", 0, 1, 1)) == [0, 1, 1]
+    assert values(TensorHead("p", dtype, (2, 1)), struct.pack(f"<2{code}", 0, 1)) == [[0], [1]]
+
+
+def test_a_row_may_be_empty() -> None:
+    assert values(TensorHead("p", "float64", (2, 0))) == [[], []]
+
+
+def test_tensors_follow_one_another() -> None:
+    heads = (TensorHead("p", "int32", (2,)), TensorHead("confidence", "float64", (2,)))
+    outputs = unpack(Answer(1, 0.0, heads), memoryview(struct.pack("<2i2d", 1, 0, 0.5, 0.75)))
+    assert (outputs.fields, outputs.confidence) == ([[1, 0]], [0.5, 0.75])
