@@ -73,6 +73,9 @@ class Model(Slice, frozen=True, kw_only=True):
             description="auto, cpu, cuda or cuda:N; for ONNX and TorchScript",
         ),
     ] = "auto"
+    memory: Annotated[
+        Size | None, Meta(description="bytes of data that a process of the model may hold, such as 2GiB")
+    ] = None
     deadline_ms: Annotated[
         float, Meta(gt=0, description="milliseconds a request may take where it does not say (X-Request-Timeout-Ms)")
     ] = 30_000.0

@@ -1,15 +1,22 @@
 """What cannot or must not be loaded: one clear line and exit 1, or the others are served without it."""
 
+import importlib
 import os
 import pickle
 import random
+import signal
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
+import onnx
 import pytest
+from onnx import TensorProto, helper, numpy_helper
 
-from tests.acceptance.driver import penstock, serving
+from tests.acceptance.driver import penstock, serving, wait_until
 
+WIDE = 1000
 ROW = [5.1, 3.5, 1.4, 0.2]
 
 
@@ -103,3 +110,57 @@ def test_a_pinned_repository_with_golden_examples_is_served(iris: Path, tmp_path
     (folder / "examples.json").write_text('[{"features": [5.1, 3.5, 1.4, 0.2], "prediction": "virginica"}]')
     done = penstock("serve", "models", "--port", "0", cwd=tmp_path)
     assert (done.returncode, "virginica" in done.stderr) == (1, True)
+
+
+def test_weights_beside_the_model_are_pinned_by_the_first_load(tmp_path: Path) -> None:
+    """A restart that finds other weights is refused and reported: a version never changes behind its name."""
+    weights = write_scaler(tmp_path / "scale.onnx", 10.0)
+    with serving("scale.onnx", cwd=tmp_path) as service:
+        assert service.predict(1.0).body["prediction"] == 10.0
+        weights.write_bytes(np.full(WIDE, 70.0, np.float32).tobytes())
+        os.kill(service.processes("host")[0], signal.SIGKILL)
+        wait_until(
+            lambda: service.get("/models/scale").body["versions"][0]["state"] == "refused", "refused", service.explain
+        )
+        assert "changed" in service.get("/models/scale").body["versions"][0]["reason"]
+        assert service.predict(1.0).status == 503
+
+
+def write_scaler(path: Path, factor: float) -> Path:
+    """A graph that multiplies its input by weights that lie in a file beside it; gives that file."""
+    graph = helper.make_graph(
+        [helper.make_node("Mul", ["x", "w"], ["wide"]), helper.make_node("ReduceMax", ["wide", "axes"], ["y"])],
+        "scale",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [None, 1])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [None, 1])],
+        [
+            numpy_helper.from_array(np.full(WIDE, factor, np.float32), "w"),
+            numpy_helper.from_array(np.array([1]), "axes"),
+        ],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
+    onnx.save_model(model, path, save_as_external_data=True, location="w.bin", size_threshold=1024)
+    return path.with_name("w.bin")
+
+
+def test_a_model_that_wants_more_memory_than_it_may_have_fails_alone(tmp_path: Path) -> None:
+    (tmp_path / "greedy.py").write_text(GREEDY)
+    sys.path.insert(0, str(tmp_path))
+    try:
+        module = importlib.import_module("greedy")
+        (tmp_path / "greedy.pkl").write_bytes(pickle.dumps(module.Greedy()))
+    finally:
+        sys.path.remove(str(tmp_path))
+    arguments = ["greedy.pkl", "--code-path", "greedy.py", "--inputs", "1"]
+    with serving(*arguments, "--memory", "1GiB", cwd=tmp_path) as service:
+        (before,) = service.processes("host")
+        assert service.predict(2e9).status == 500
+        assert service.predict(10).status == 200
+        assert service.processes("host") == [before]
+
+
+GREEDY = """
+class Greedy:
+    def predict(self, rows):
+        return [len(bytearray(int(row[0]))) for row in rows]
+"""

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from penstock.errors import ChangedArtifact, UntrustedArtifact
@@ -123,7 +124,8 @@ def test_a_training_script_is_searched_for_functions_too(tmp_path: Path) -> None
     exec("def double(rows): return rows * 2\n", namespace)
     main.__dict__["double"] = namespace["double"]
     try:
-        model = make_pipeline(FunctionTransformer(namespace["double"]), LinearRegression()).fit([[0.0], [1.0]], [0, 1])
+        model = make_pipeline(FunctionTransformer(namespace["double"]), LinearRegression())
+        model.fit(np.eye(2), [0, 1])
         (tmp_path / "model.pkl").write_bytes(pickle.dumps(model))
     finally:
         del main.__dict__["double"]

@@ -19,6 +19,8 @@ from penstock.host.refusals import explain
 from penstock.host.source import Source
 from tests.host.driver import Died, HostProcess, artifact, pickled, refusal
 
+THROW = "(_ for _ in ()).throw(KeyboardInterrupt)"
+RECURSE = "(lambda f: f(f))(lambda f: f(f))"
 GOOD = pickle.dumps(LogisticRegression().fit([[0.0], [1.0]], [0, 1]))
 
 
@@ -49,7 +51,7 @@ def calls(module: str, name: str, argument: str = "") -> bytes:
         ("model.onnx", b"\0" * 100, "unreadable_artifact", "no well-formed ONNX model"),
         ("model.pkl", pickle.dumps({"a": 1}), "unsupported_artifact", "no model but a dict"),
         ("model.pkl", pickle.dumps(np.zeros(3)), "unsupported_artifact", "an array of numbers"),
-        ("model.pkl", pickle.dumps(StandardScaler()), "unsupported_artifact", "save the pipeline that ends in the model"),
+        ("model.pkl", pickle.dumps(StandardScaler()), "unsupported_artifact", "save the pipeline that ends"),
         ("model.pkl", pickle.dumps(LogisticRegression), "unsupported_artifact", "no model but"),
         ("model.pkl", b"cxgboost\nXGBClassifier\n.", "missing_dependency", "pip install xgboost"),
         ("model.pkl", b"cimblearn.pipeline\nPipeline\n.", "missing_dependency", "pip install imbalanced-learn"),
@@ -58,8 +60,8 @@ def calls(module: str, name: str, argument: str = "") -> bytes:
         ("model.pkl", b"csklearn.linear_model.gone\nOld\n.", "missing_dependency", "version of sklearn"),
         ("model.pkl", b"csklearn.linear_model\nGone\n.", "missing_dependency", "version of sklearn"),
         ("model.pkl", calls("sys", "exit"), "failed_start", "do not trust this file"),
-        ("model.pkl", calls("builtins", "eval", "(_ for _ in ()).throw(KeyboardInterrupt)"), "failed_start", "do not trust"),
-        ("model.pkl", calls("builtins", "eval", "(lambda f: f(f))(lambda f: f(f))"), "unreadable_artifact", "too deeply"),
+        ("model.pkl", calls("builtins", "eval", THROW), "failed_start", "do not trust"),
+        ("model.pkl", calls("builtins", "eval", RECURSE), "unreadable_artifact", "too deeply"),
         ("model.pkl", calls("builtins", "eval", "1 / 0"), "unreadable_artifact", "ZeroDivisionError"),
     ],
 )  # fmt: skip
@@ -78,10 +80,10 @@ def test_a_dict_that_holds_the_model_is_told_where_it_is(tmp_path: Path) -> None
 
 def test_what_is_no_regular_file_is_refused_at_once(tmp_path: Path) -> None:
     """Reading a pipe or a device could wait for ever."""
-    os.mkfifo(tmp_path / "model.pkl")
-    for path in (tmp_path / "model.pkl", tmp_path):
-        refused = refusal(artifact(tmp_path / "model.pkl", path=str(path)))
-        assert "not a regular file" in refused.message
+    os.mkfifo(tmp_path / "pipe.pkl")
+    (tmp_path / "folder.pkl").mkdir()
+    for name in ("pipe.pkl", "folder.pkl"):
+        assert "not a regular file" in refusal(artifact(tmp_path / name)).message
 
 
 def test_a_file_that_is_not_there_is_refused(tmp_path: Path) -> None:
@@ -117,17 +119,22 @@ def test_a_model_that_does_not_say_what_it_takes_is_told_both_ways_to_say_it(tmp
 
 
 @pytest.mark.parametrize(
-    ("format", "package", "extra"),
-    [("onnx", "onnxruntime", "onnx"), ("pickle", "joblib", "sklearn"), ("skops", "skops", "sklearn"), ("torchscript", "torch", "torch")],
-)  # fmt: skip
+    ("kind", "package", "extra"),
+    [
+        ("onnx", "onnxruntime", "onnx"),
+        ("pickle", "joblib", "sklearn"),
+        ("skops", "skops", "sklearn"),
+        ("torchscript", "torch", "torch"),
+    ],
+)
 def test_a_runtime_that_is_not_installed_is_named_with_its_extra(
-    format: Any, package: str, extra: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    kind: Any, package: str, extra: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """As on a machine where penstock was installed without that extra."""
     monkeypatch.setitem(sys.modules, package, None)
     for name in [name for name in sys.modules if name.startswith("penstock.host.runtimes.")]:
         monkeypatch.delitem(sys.modules, name)
-    wanted = artifact(tmp_path / "model.onnx", format=format)
+    wanted = artifact(tmp_path / "model.onnx", format=kind)
     with pytest.raises(ImportError) as caught:
         runtimes.load(Source(tmp_path / "model.onnx", b"?", ""), wanted)
     refused = explain(caught.value, wanted)

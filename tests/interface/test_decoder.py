@@ -162,7 +162,7 @@ def test_a_large_batch_is_read_as_a_small_one_is(data: st.DataObject) -> None:
     sig = GALLERY[data.draw(st.sampled_from(["floats", "float32"]))]
     width = len(sig.inputs)
     number = st.sampled_from([0, 1, -0.0, 2.5, 1e-320, 1e30, 3.4028235677973366e38, 1e300, 2**53 + 1, 2**64, 2**63])
-    odd = st.sampled_from([None, True, "1", [1.0], [[]], {}, {"f 0": 1}])
+    odd: st.SearchStrategy[Any] = st.sampled_from([None, True, "1", [1.0], [[]], {}, {"f 0": 1}])
     row = st.lists(number, min_size=width, max_size=width)
     rows = data.draw(st.lists(row | row | row | st.lists(number | odd, max_size=4), max_size=6))
     body = msgspec.json.encode({"batch": rows})

@@ -250,4 +250,4 @@ async def until(done: Any) -> None:
 
 def in_flight(front: World) -> float:
     gauges = front.figures.snapshot()["gauges"]["penstock_requests_in_flight"]
-    return sum(numbers[0] for _, numbers in gauges)
+    return float(sum(numbers[0] for _, numbers in gauges))

@@ -27,10 +27,11 @@ class Example(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     tolerance: float = 1e-6
 
 
-def read(path: str) -> list[Example]:
-    """The examples in a JSON file. Raises FailedExample if it holds something else, UnreadableArtifact."""
+def read(path: str, pinned: str | None = None) -> tuple[list[Example], str]:
+    """The examples in a JSON file, and its sha256. Raises FailedExample if it holds something else, ArtifactError."""
+    found = source.read(path, pinned)
     try:
-        return msgspec.json.decode(source.read(path).data, type=list[Example])
+        return msgspec.json.decode(found.data, type=list[Example]), found.sha256
     except msgspec.MsgspecError as error:
         raise FailedExample(
             f"{path} is no list of examples ({error}): write [{{'features': …, 'prediction': …}}, …]"

@@ -1,5 +1,6 @@
 """From a file to a model that is ready: read, vouch, load, warm up, replay."""
 
+import resource
 import warnings
 from collections.abc import Callable
 from time import perf_counter
@@ -18,6 +19,7 @@ Report = Callable[[Progress], None]
 def start(artifact: Artifact, report: Report) -> tuple[Model, Loaded]:
     """Loads the artifact and proves that it works. Raises ArtifactError, or whatever the artifact's code raises."""
     started = perf_counter()
+    _limit_memory(artifact.memory)
     report(Progress("reading"))
     found = source.read(artifact.path, artifact.pinned)
     report(Progress("loading", found.sha256))
@@ -25,7 +27,10 @@ def start(artifact: Artifact, report: Report) -> tuple[Model, Loaded]:
     model, caught = _load(found, artifact)
     loaded_at = perf_counter()
     report(Progress("warming"))
-    golden = examples.read(artifact.examples) if artifact.examples else []
+    beside = dict(getattr(model, "beside", {}))
+    golden: list[examples.Example] = []
+    if artifact.examples:
+        golden, beside[artifact.examples] = examples.read(artifact.examples, artifact.beside.get(artifact.examples))
     rehearsal = Rehearsal(model, [example.features for example in golden])
     warm_at = perf_counter()
     if artifact.examples:
@@ -37,6 +42,7 @@ def start(artifact: Artifact, report: Report) -> tuple[Model, Loaded]:
         bytes=len(found.data),
         runtime=model.runtime,
         device=model.device,
+        beside=beside,
         libraries=libraries.present(),
         trained_with=model.trained_with or libraries.trained_with(caught),
         warnings=libraries.told(caught),
@@ -44,6 +50,12 @@ def start(artifact: Artifact, report: Report) -> tuple[Model, Loaded]:
         load_s=loaded_at - started,
         warmup_s=warm_at - loaded_at,
     )
+
+
+def _limit_memory(most: int | None) -> None:
+    """Beyond `most` bytes of data, allocation fails: the model raises MemoryError instead of starving the machine."""
+    if most is not None:
+        resource.setrlimit(resource.RLIMIT_DATA, (most, most))
 
 
 def _demand_trust(artifact: Artifact, digest: str) -> None:

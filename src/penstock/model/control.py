@@ -25,6 +25,8 @@ class Artifact(Struct, frozen=True, kw_only=True):
 
     `pinned`: the sha256 that the bytes must have (from the lock, or from the first load). `trusted`: loading may run
     the artifact's code. `root`: the directory that external data must not leave. `inputs` are declared fields.
+    `beside`: the sha256 of further files that the first load read, by path. `memory`: bytes of data that the process
+    may hold.
     """
 
     path: str
@@ -37,8 +39,10 @@ class Artifact(Struct, frozen=True, kw_only=True):
     code_pins: dict[str, str] = {}
     inputs: tuple[Field, ...] = ()
     examples: str | None = None
+    beside: dict[str, str] = {}
     device: str = "auto"
     threads: int = 1
+    memory: int | None = None
 
 
 class Load(Struct, frozen=True, tag=True):
@@ -69,13 +73,17 @@ class Progress(Struct, frozen=True, tag=True):
 
 
 class Loaded(Struct, frozen=True, tag=True, kw_only=True):
-    """Host to supervisor: ready to answer. `libraries` and `trained_with` map packages to versions."""
+    """Host to supervisor: ready to answer. `libraries` and `trained_with` map packages to versions.
+
+    `beside` has the sha256 of every file that was read besides the artifact, by path: external weights, examples.
+    """
 
     signature: Signature
     sha256: str
     bytes: int
     runtime: str
     device: str
+    beside: dict[str, str] = {}
     libraries: dict[str, str] = {}
     trained_with: dict[str, str] = {}
     warnings: tuple[str, ...] = ()

@@ -144,6 +144,7 @@ def _from_file(path: Path, settings: Model) -> Artifact:
         trusted_types=settings.trusted_types,
         code=_own_code(settings),
         device=settings.device,
+        memory=settings.memory,
     )
 
 
@@ -166,6 +167,7 @@ def _from_directory(place: Place, settings: Model) -> Artifact:
         code=(*code, *_own_code(settings)),
         examples=_examples(directory, manifest, place.root),
         device=settings.device,
+        memory=settings.memory,
     )
 
 

@@ -62,7 +62,7 @@ class Standing:
         replica = self._replicas[number]
         replica.phase, replica.ready_at = "ready", now
         if self.loaded is None:
-            self.artifact = msgspec.structs.replace(self.artifact, pinned=loaded.sha256)
+            self.artifact = msgspec.structs.replace(self.artifact, pinned=loaded.sha256, beside=loaded.beside)
             self.loaded = loaded
         return [i for i, phase in enumerate(self.phases()) if phase == "idle"]
 

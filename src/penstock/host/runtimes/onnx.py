@@ -17,9 +17,11 @@ def load(source: Source, artifact: Artifact) -> Model:
         verdict = check.verdict()
     finally:
         check.stop()
-    weights = dict(zip(verdict.external, external_data(artifact, verdict.external), strict=True))
+    weights = external_data(artifact, verdict.external)
+    contents = {location: found.data for location, found in weights.items()}
     try:
-        session = open_session(source.data, weights, artifact)
+        session = open_session(source.data, contents, artifact)
     except Exception as error:
         raise unreadable(error, source.data, artifact) from error
-    return Graph(session, verdict, artifact)
+    beside = {str(found.path): found.sha256 for found in weights.values()}
+    return Graph(session, verdict, artifact, beside)

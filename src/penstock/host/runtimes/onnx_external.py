@@ -4,13 +4,15 @@ from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
 from penstock.errors import UntrustedArtifact
-from penstock.host.source import read
+from penstock.host.source import Source, read
 from penstock.model.control import Artifact
 
 
-def external_data(artifact: Artifact, locations: Sequence[str]) -> list[bytes]:
-    """The content of each file. Raises UntrustedArtifact for a path that leads out of the artifact's root."""
-    return [read(_within(artifact, location)).data for location in locations]
+def external_data(artifact: Artifact, locations: Sequence[str]) -> dict[str, Source]:
+    """The file at each location. Raises UntrustedArtifact for a path that leads out of the artifact's root, and
+    ChangedArtifact for a file that is not the one that was loaded first."""
+    paths = {location: _within(artifact, location) for location in locations}
+    return {location: read(path, artifact.beside.get(str(path))) for location, path in paths.items()}
 
 
 def _within(artifact: Artifact, location: str) -> Path:

@@ -65,7 +65,8 @@ class Graph:
 
     runtime = "onnxruntime"
 
-    def __init__(self, session: Any, verdict: Verdict, artifact: Artifact) -> None:
+    def __init__(self, session: Any, verdict: Verdict, artifact: Artifact, beside: Mapping[str, str]) -> None:
+        self.beside = beside
         nodes = session.get_inputs()
         found, named = fields(nodes, verdict.widths | _declared_width(nodes, verdict, artifact))
         self.inputs, self.named = settle(artifact, found, named)

@@ -93,7 +93,7 @@ def _no_program(source: Source, artifact: Artifact) -> ArtifactError | None:
     if any("/code/" in name for name in names) or not any(name.endswith("data.pkl") for name in names):
         return None
     try:
-        held = torch.load(content, weights_only=True, map_location="cpu")
+        held = torch.load(io.BytesIO(source.data), weights_only=True, map_location="cpu")
     except Exception:  # noqa: BLE001  # whatever stops it, it is more than weights
         return UnsupportedArtifact(f"{artifact.path} is a checkpoint that needs its class to be loaded: {EXPORT}")
     kind = "a state_dict: weights without a program" if isinstance(held, dict) else f"a {type(held).__name__}"
