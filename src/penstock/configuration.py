@@ -70,8 +70,8 @@ class Configuration(NamedTuple):
                 if declared.startswith(EVERY_MODEL) == bool(where):
                     path = declared.removeprefix(EVERY_MODEL)
                     default = options()[declared].default if declared in options() else None
-                    value, origin = layer.get(path, Setting(default, "default"))
-                    yield Effective(where + path, value, to_text(annotation, value), origin)
+                    said = layer.get(path, Setting(default, "default"))
+                    yield Effective(where + path, said.value, to_text(annotation, said.value), said.origin)
 
 
 def load(

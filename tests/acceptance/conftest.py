@@ -1,5 +1,6 @@
 """The models that the acceptance tests serve, trained once."""
 
+import importlib
 import pickle
 import sys
 from collections.abc import Callable
@@ -31,8 +32,7 @@ def behaving(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], tu
     monkeypatch.syspath_prepend(str(HERE))
 
     def make() -> tuple[Path, list[str | Path], Path]:
-        import behaving as module
-
+        module = importlib.import_module("behaving")
         path, record = tmp_path / "behaving.pkl", tmp_path / "record"
         path.write_bytes(pickle.dumps(module.Behaving(record)))
         del sys.modules["behaving"]
