@@ -40,7 +40,7 @@ class Service:
             "--port",
             "0",
             "--log-file",
-            self.log,
+            str(self.log),
         ]
         with self.errors.open("wb") as errors:
             self.process = subprocess.Popen(

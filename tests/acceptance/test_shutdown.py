@@ -61,6 +61,14 @@ def test_admitted_work_finishes_and_work_that_does_not_is_cut_and_counted(
         assert service.lines("stopped")[-1]["cut"] == 1
 
 
+def test_a_front_that_dies_on_the_way_out_is_told_by_the_exit_status(iris: Path, tmp_path: Path) -> None:
+    with serving(iris, "--drain-linger-s", "20", cwd=tmp_path) as service:
+        service.process.send_signal(signal.SIGTERM)
+        service.wait_for("draining")
+        os.kill(service.processes("front")[0], signal.SIGKILL)
+        assert service.process.wait(20) == 1
+
+
 def test_a_second_signal_forces(behaving: Callable[[], Any], tmp_path: Path) -> None:
     _, arguments, _ = behaving()
     with serving(*arguments, cwd=tmp_path) as service:

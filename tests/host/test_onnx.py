@@ -70,7 +70,7 @@ def test_the_classes_are_those_that_the_graph_knows(model: Any, tmp_path: Path) 
 
 
 def test_scores_that_are_no_probabilities_are_not_passed_off_as_such(tmp_path: Path) -> None:
-    path = converted(LinearSVC().fit(X, Y), tmp_path / "model.onnx", options={"zipmap": False})
+    path = converted(LinearSVC().fit(X, Y), tmp_path / "model.onnx")
     with HostProcess(artifact(path)) as host:
         assert not host.loaded().signature.output.probabilities
         columns = host.front().ask(X, probabilities=True)
@@ -138,13 +138,30 @@ def test_inputs_of_one_dtype_travel_as_one_matrix_and_arrive_apart(tmp_path: Pat
 def test_a_model_of_text_is_served(tmp_path: Path) -> None:
     texts = ["likes tea", "likes fish", "is late", "drinks tea"]
     model = make_pipeline(CountVectorizer(), LogisticRegression()).fit(texts, ["yes", "no", "no", "yes"])
-    graph = to_onnx(model, initial_types=[("note", StringTensorType([None, 1]))], options={"zipmap": False})
+    options = {LogisticRegression: {"zipmap": False}, CountVectorizer: {"locale": "C"}}
+    graph = to_onnx(model, initial_types=[("note", StringTensorType([None, 1]))], options=options)
     (tmp_path / "model.onnx").write_bytes(graph.SerializeToString())
     with HostProcess(artifact(tmp_path / "model.onnx")) as host:
         signature = host.loaded().signature
         columns = host.front().ask(texts)
     assert [(f.name, f.dtype) for f in signature.inputs] == [("note", "string")]
     assert np.array_equal(np.array(["no", "yes"])[columns[0]], model.predict(texts))
+
+
+def test_a_locale_that_is_not_here_is_told_with_the_way_around_it(tmp_path: Path) -> None:
+    node = helper.make_node("StringNormalizer", ["x"], ["y"], case_change_action="LOWER", locale="xx_XX")
+    path = save(tmp_path / "model.onnx", [node], [("x", STRING, ["n"])], [("y", STRING, ["m"])])
+    assert "locale='C'" in refusal(artifact(path)).message
+
+
+def test_an_output_whose_length_is_open_may_differ_between_batches(tmp_path: Path) -> None:
+    node = helper.make_node("Neg", ["x"], ["y"])
+    path = save(tmp_path / "model.onnx", [node], [("x", FLOAT, ["n", "k"])], [("y", FLOAT, ["n", "k"])])
+    with HostProcess(artifact(path)) as host:
+        assert host.loaded().signature.output.fields[0].shape == (None,)
+        front = host.front()
+        for length in (2, 5):
+            assert front.ask(np.ones((3, length), np.float32))[0].shape == (3, length)
 
 
 def test_outputs_of_a_net_keep_their_shape_and_dtype(tmp_path: Path) -> None:
@@ -160,7 +177,7 @@ def test_outputs_of_a_net_keep_their_shape_and_dtype(tmp_path: Path) -> None:
         columns = host.front().ask(np.array([[1, 2]], np.float32))
     assert [(f.name, f.dtype, f.shape) for f in fields] == [
         ("deep", "float32", (4,)),
-        ("wide", "float64", (None,)),
+        ("wide", "float64", (2,)),
         ("best", "int64", ()),
     ]
     assert [column.tolist() for column in columns] == [[[3.0] * 4], [[1.0, 2.0]], [1]]
@@ -187,8 +204,10 @@ def test_the_number_of_columns_that_the_shape_leaves_open_is_told_by_the_weights
 def test_a_length_that_stays_open_is_one_field_unless_columns_are_declared(tmp_path: Path) -> None:
     node = helper.make_node("ReduceSum", ["x", "axes"], ["y"], keepdims=0)
     path = save(tmp_path / "model.onnx", [node], [("x", FLOAT, ["n", "k"])], [("y", FLOAT, ["n"])], axes=np.array([1]))
-    (field,) = loaded(artifact(path)).signature.inputs
-    assert (field.name, field.shape) == ("x", (None,))
+    with HostProcess(artifact(path)) as host:
+        (field,) = host.loaded().signature.inputs
+        assert (field.name, field.shape) == ("x", (None,))
+        assert host.front().ask(np.ones((2, 5), np.float32))[0].tolist() == [5.0, 5.0]
     with HostProcess(artifact(path, inputs=declared("width", "height", dtype="float32"))) as host:
         assert [f.name for f in host.loaded().signature.inputs] == ["width", "height"]
         assert host.front().ask(np.array([[1, 2]], np.float32))[0].tolist() == [3.0]

@@ -26,7 +26,7 @@ SOURCES = {
 
 def program(folder: Path, source: str) -> Path:
     """A module whose `forward` is `source`, as a file."""
-    module = torch.jit.ScriptModule()
+    module = type(source.title(), (torch.jit.ScriptModule,), {})()
     module.define(f"{SOURCES[source]}\n")
     module.save(str(folder / "model.pt"))
     return folder / "model.pt"

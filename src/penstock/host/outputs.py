@@ -60,14 +60,7 @@ def _view(array: NDArray[Any]) -> memoryview:
 
 
 def _conforming(field: OutputField, value: Column, rows: int) -> NDArray[Any]:
-    array = np.asarray(value)
-    shape = array.shape
-    if len(shape) == len(field.shape) + 2 and shape[-1] == 1:
-        array = array.reshape(shape[:-1])
-        shape = array.shape
-    if shape != (rows, *field.shape) and not _fits(shape, (rows, *field.shape)):
-        expected = (rows, *field.shape)
-        raise ModelFailed(f"the model answered {field.name} of shape {shape} where {expected} was expected")
+    array = _shaped(field, np.asarray(value), rows)
     dtype = "int32" if field.classes is not None else field.dtype
     if NAMES.get(array.dtype) == dtype:
         return array
@@ -76,13 +69,22 @@ def _conforming(field: OutputField, value: Column, rows: int) -> NDArray[Any]:
     return array.astype(dtype)
 
 
+def _shaped(field: OutputField, array: NDArray[Any], rows: int) -> NDArray[Any]:
+    """The array, of which a last axis of length one is dropped where the field has none."""
+    shape, expected = array.shape, (rows, *field.shape)
+    if len(shape) == len(expected) + 1 and shape[-1] == 1:
+        array = array.reshape(shape[:-1])
+        shape = array.shape
+    if shape != expected and not _fits(shape, expected):
+        raise ModelFailed(f"the model answered {field.name} of shape {shape} where {expected} was expected")
+    return array
+
+
 def _fits(shape: Sequence[int], expected: Sequence[int | None]) -> bool:
     return len(shape) == len(expected) and all(e in (None, s) for s, e in zip(shape, expected, strict=True))
 
 
 def _text(field: OutputField, value: Column, rows: int) -> TensorHead:
-    array = np.asarray(value, dtype=object)
-    if not _fits(array.shape, (rows, *field.shape)):
-        raise ModelFailed(f"the model answered {field.name} of shape {array.shape} for {rows} rows")
+    array = _shaped(field, np.asarray(value, dtype=object), rows)
     text = [item if isinstance(item, str) else str(item) for item in array.ravel().tolist()]
     return TensorHead(field.name, "string", array.shape, text)

@@ -35,6 +35,7 @@ class Front:
         self.number = number
         self.slot = slot
         self.listening_since: float | None = None
+        self.drained = False
         self.link: Link
 
 
@@ -152,6 +153,7 @@ class Fronts:
             case Hung(host):
                 self._owner.host_hung(host)
             case Drained(cut):
+                front.drained = True
                 self.cut += cut
 
     def _ended(self, slot: Slot, front: Front, how: Exit) -> None:
@@ -159,6 +161,9 @@ class Fronts:
         self._equipment.ledger.front_ended(front.number)
         if not self._draining:
             self._replace(slot, front, str(how))
+        elif not front.drained:
+            self.cut += 1  # nobody can say how many, but what it held is lost
+            self._log.error("front_died", slot=slot.number, reason=str(how), detail="while it drained: work was cut")
         self._owner.front_gone()
 
     def _replace(self, slot: Slot, front: Front, reason: str) -> None:

@@ -1,6 +1,7 @@
 """ONNX files: checked by a child while this process imports ONNX Runtime, then run from the bytes that were hashed."""
 
 from penstock.host.model import Model
+from penstock.errors import UnsupportedArtifact
 from penstock.host.refusals import unreadable
 from penstock.host.runtimes.onnx_check import Check
 from penstock.host.runtimes.onnx_external import external_data
@@ -22,6 +23,11 @@ def load(source: Source, artifact: Artifact) -> Model:
     try:
         session = open_session(source.data, contents, artifact)
     except Exception as error:
+        if "Failed to construct locale" in str(error):
+            raise UnsupportedArtifact(
+                f"{artifact.path} prepares text for a locale that this machine lacks: convert it with the option "
+                "locale='C', or install the locale (en_US.UTF-8, mostly)"
+            ) from error
         raise unreadable(error, source.data, artifact) from error
     beside = {str(found.path): found.sha256 for found in weights.values()}
     return Graph(session, verdict, artifact, beside)
