@@ -50,6 +50,7 @@ def test_a_file_that_cannot_be_served_is_one_line_and_exit_1(tmp_path: Path, nam
     assert name in done.stderr
 
 
+@pytest.mark.soak
 def test_mutated_bytes_never_crash_or_hang_the_service(
     iris: Path, tmp_path: Path, scale: Callable[[int, int], int]
 ) -> None:

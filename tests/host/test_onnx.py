@@ -97,7 +97,7 @@ def test_columns_without_names_are_numbered_and_an_input_of_its_own_keeps_its_na
     assert [(f.name, f.dtype) for f in signature.inputs] == [("f0", "float32"), ("f1", "float32"), ("f2", "float32")]
     assert not signature.named
     add = helper.make_node("Add", ["age", "height"], ["sum"])
-    inputs = [("age", FLOAT, ["n", 1]), ("height", FLOAT, ["n"])]
+    inputs = [("age", FLOAT, ["n", 1]), ("height", FLOAT, ["n", 1])]
     path = save(tmp_path / "sum.onnx", [add], inputs, [("sum", FLOAT, ["n", "m"])])
     assert [field.name for field in loaded(artifact(path)).signature.inputs] == ["age", "height"]
 

@@ -1,7 +1,7 @@
 """ONNX files: checked by a child while this process imports ONNX Runtime, then run from the bytes that were hashed."""
 
-from penstock.host.model import Model
 from penstock.errors import UnsupportedArtifact
+from penstock.host.model import Model
 from penstock.host.refusals import unreadable
 from penstock.host.runtimes.onnx_check import Check
 from penstock.host.runtimes.onnx_external import external_data

@@ -96,7 +96,9 @@ class Graph:
                 )
         self._labels = _labels(answers, self._known)
         if self._labels is None:
-            return Output(fields=tuple(map(_value_field, self._nodes, answers)))
+            free = any(None in field.shape for field in self.inputs)
+            pairs = zip(self._nodes, answers, strict=True)
+            return Output(fields=tuple(_value_field(node, answer, free) for node, answer in pairs))
         stated = _matrix(answers[1], self._labels.keys) if len(answers) == 2 else None
         self._states = stated is not None and _are_probabilities(stated)
         field = OutputField(name=self._names[0], dtype="int32", classes=self._labels.classes)
@@ -182,12 +184,13 @@ def _are_probabilities(stated: NDArray[np.float64]) -> bool:
     return bool(within and np.allclose(stated.sum(axis=1), 1, atol=SUM_TOLERANCE))
 
 
-def _value_field(node: Any, answer: Any) -> OutputField:
+def _value_field(node: Any, answer: Any, free: bool) -> OutputField:
+    """The field of an output. `free`: inputs may differ in length, and so may outputs that do not state theirs."""
     if not isinstance(answer, np.ndarray):
         raise ModelFailed(f"its output {node.name} is a {node.type}, which is not served")
     named: DType = "string" if answer.dtype.kind in "OUS" else answer.dtype.name
-    open_shape = row_shape(node, {})
     shape = answer.shape[1:]
-    if len(open_shape) == len(shape):
-        shape = tuple(length if open_shape[i] is not None else None for i, length in enumerate(shape))
-    return OutputField(name=node.name, dtype=named, shape=() if answer.shape[1:] == (1,) else shape)
+    stated = row_shape(node, {})
+    if free and len(stated) == len(shape):
+        shape = tuple(length if known is not None else None for length, known in zip(shape, stated, strict=True))
+    return OutputField(name=node.name, dtype=named, shape=() if shape == (1,) else shape)
