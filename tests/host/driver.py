@@ -39,7 +39,8 @@ class Died(Exception):
 
 def artifact(path: Path, **said: Any) -> Artifact:
     """The artifact at `path`, which somebody vouched for unless it is `said` otherwise."""
-    return Artifact(**{"path": str(path), "format": format_of(path), "root": str(path.parent), "trusted": True} | said)
+    usual: dict[str, Any] = {"format": format_of(path), "root": str(path.parent), "trusted": True}
+    return Artifact(path=str(path), **usual | said)
 
 
 def pickled(model: Any, folder: Path, **said: Any) -> Artifact:
