@@ -60,6 +60,8 @@ def test_every_command_has_help_with_examples(command: str, capsys: pytest.Captu
             ["serve", "model.pkl", "--port"],
             "penstock: argument --port: expected one argument (penstock serve --help)\n",
         ),
+        (["serve", ""], "penstock: an empty name names no model\n"),
+        (["serve", "a\n\x1b[1mb"], "penstock: a\\n\\x1b[1mb: no such file or directory\n"),
         (["serve", "none.yaml"], "penstock: none.yaml: no such file or directory\n"),
         (["serve", "a.yaml", "b.yaml"], "penstock: one configuration at a time: a.yaml or b.yaml\n"),
         (["serve", "--config", "a.yaml", "b.yml"], "penstock: one configuration at a time: b.yml or a.yaml\n"),
@@ -105,14 +107,19 @@ def test_a_reader_that_has_seen_enough_is_no_error() -> None:
     assert (done.stdout, done.stderr) == ("# Configuration\n", "")
 
 
-def test_ctrl_c_is_quiet(iris: bytes) -> None:
-    """While a model is loading; its process ends with the command."""
-    Path("iris.pkl").write_bytes(iris)
-    Path("slow.py").write_text("import time\ntime.sleep(60)\n")
+def test_ctrl_c_is_quiet() -> None:
+    """While a model is loading, whose process ends with the command."""
+    Path("slow.py").write_text("import pathlib, time\npathlib.Path('started').touch()\ntime.sleep(60)\n")
+    Path("slow.pkl").write_bytes(b"cslow\nThing\n.")
+    attentive = ["env", "--default-signal=INT"]  # a background job of a shell is born deaf to it
     checking = subprocess.Popen(
-        [*PENSTOCK, "check", "iris.pkl", "--code-path", "slow.py"], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        [*attentive, *PENSTOCK, "check", "slow.pkl", "--code-path", "slow.py"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
     )
-    time.sleep(0.5)
+    while not Path("started").exists():
+        assert checking.poll() is None
+        time.sleep(0.02)
     checking.send_signal(signal.SIGINT)
     out, errors = checking.communicate(timeout=20)
     assert (checking.returncode, out, errors) == (130, b"", b"")

@@ -10,6 +10,7 @@ from importlib import import_module
 from types import TracebackType
 
 from penstock import __version__
+from penstock.cli.complaint import complain
 from penstock.errors import ConfigurationError, PenstockError
 
 COMMANDS = {
@@ -55,7 +56,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stdout.flush()  # here, where a reader that went away is still met with grace
         return code
     except PenstockError as error:
-        print(f"penstock: {error}", file=sys.stderr)
+        complain(error)
         return 2 if isinstance(error, ConfigurationError) else 1
     except KeyboardInterrupt:
         return INTERRUPTED
@@ -63,7 +64,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stdout = None  # there is nobody to flush it to
         return 1
     except OSError as error:
-        print(f"penstock: {error.filename or 'error'}: {(error.strerror or str(error)).lower()}", file=sys.stderr)
+        complain(": ".join(map(str, filter(None, [error.filename, (error.strerror or str(error)).lower()]))))
         return 1
 
 
@@ -92,5 +93,5 @@ def _unknown(word: str) -> str:
 
 def _surprised(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
     """What nobody foresaw, in one line all the same."""
-    print(f"penstock: this is a fault of Penstock's own: {kind.__name__}: {error}", file=sys.stderr)
-    print("penstock: run it again with --debug for the traceback", file=sys.stderr)
+    complain(f"this is a fault of Penstock's own: {kind.__name__}: {error}")
+    complain("run it again with --debug for the traceback")

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from penstock.cli.arguments import Parser, add_settings, configuration_of, split_paths
+from penstock.cli.complaint import complain
 from penstock.cli.probe import Finding, Latency, probe
 from penstock.cli.table import table
 from penstock.errors import ConfigurationError
@@ -41,7 +42,7 @@ def run(words: Sequence[str]) -> int:
     if not resolved.sources:
         raise ConfigurationError("nothing to check: name an artifact, a directory of models, or a penstock.yaml")
     for notice in resolved.notices:
-        print(f"penstock: {notice}", file=sys.stderr)
+        complain(notice)
     good = [_check(source, as_json=namespace.json) for source in resolved.sources]
     return int(not all(good))
 
@@ -53,7 +54,7 @@ def _check(source: ModelSource, *, as_json: bool) -> bool:
         print("\r\x1b[K", end="", file=sys.stderr, flush=True)
     print(_json(source, finding) if as_json else "\n".join(_text(source, finding)), flush=True)
     if finding.refused:
-        print(f"penstock: cannot serve {source.name}: {finding.refused.message}", file=sys.stderr)
+        complain(f"cannot serve {source.name}: {finding.refused.message}")
     return finding.refused is None
 
 

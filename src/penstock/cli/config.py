@@ -1,9 +1,9 @@
 """`penstock config`: every setting in force, and where its value came from."""
 
-import sys
 from collections.abc import Sequence
 
 from penstock.cli.arguments import Parser, add_settings, configuration_of
+from penstock.cli.complaint import complain
 from penstock.cli.table import table
 from penstock.configuration import Configuration
 
@@ -30,7 +30,7 @@ def run(words: Sequence[str]) -> int:
         return 0
     configuration = configuration_of(namespace, namespace.file)
     for notice in configuration.notices:
-        print(f"penstock: {notice}", file=sys.stderr)
+        complain(notice)
     print(_json(configuration) if namespace.json else _text(configuration))
     return 0
 

@@ -1,10 +1,10 @@
 """`penstock lock`: vouches for what runs code when it is loaded, by its sha256."""
 
-import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from penstock.cli.arguments import Parser, add_settings, configuration_of, split_paths
+from penstock.cli.complaint import complain
 from penstock.configuration import Configuration
 from penstock.errors import UntrustedArtifact
 from penstock.model.repository import Found, find
@@ -57,7 +57,7 @@ def _files(found: Found) -> list[Path]:
     files = risky_files(found.source.artifact)
     refusal = found.source.refusal
     if refusal and not (files and refusal.code == UntrustedArtifact.code):
-        print(f"penstock: passed over {found.source.name}: {refusal.message}", file=sys.stderr)
+        complain(f"passed over {found.source.name}: {refusal.message}")
         return []
     return files
 

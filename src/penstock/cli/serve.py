@@ -1,10 +1,10 @@
 """`penstock serve`: what is named, served over HTTP until a signal ends it."""
 
-import sys
 from argparse import Namespace
 from collections.abc import Sequence
 
 from penstock.cli.arguments import Parser, add_settings, configuration_of, split_paths
+from penstock.cli.complaint import complain
 from penstock.errors import ConfigurationError, FailedStart
 from penstock.model.repository import Resolved, resolve
 
@@ -27,7 +27,7 @@ def run(words: Sequence[str]) -> int:
     configuration = configuration_of(namespace, file)
     resolved = resolve(arguments, configuration)
     for notice in (*configuration.notices, *resolved.notices):
-        print(f"penstock: {notice}", file=sys.stderr)
+        complain(notice)
     _demand_hope(resolved)
     from penstock.supervisor.service import serve
 

@@ -143,6 +143,8 @@ def _spoken(arguments: Sequence[str], configuration: Configuration) -> Iterator[
 
 def _split(argument: str) -> tuple[str | None, str]:
     """NAME=PATH, unless there is a file of the whole name."""
+    if not argument:
+        raise ConfigurationError("an empty name names no model")
     name, equals, path = argument.partition("=")
     if not equals or Path(argument).exists():
         return None, argument
