@@ -43,11 +43,11 @@ def test_the_request_that_kills_the_host_alone_is_500_and_the_next_is_served(
 def test_a_batch_that_is_lost_is_503_and_what_waited_is_served(behaving: Callable[[], Any], tmp_path: Path) -> None:
     _, arguments, record = behaving()
     with serving(*arguments, cwd=tmp_path) as service:
-        first = _asking(service, SLEEP, 1)
-        until_called(record, "1")
-        held = [_asking(service, HOLD, 2), _asking(service, HOLD, 3)]
+        first = _asking(service, SLEEP, 101)
+        until_called(record, "101")
+        held = [_asking(service, HOLD, 102), _asking(service, HOLD, 103)]
         first.wait()
-        until_called(record, "3")
+        until_called(record, "103")
         waiting = _asking(service, 0, 4)
         until_queued(service, 1)
         os.kill(service.processes("host")[0], signal.SIGKILL)
@@ -62,8 +62,8 @@ def test_a_hung_host_is_killed_at_the_models_own_time_limit(behaving: Callable[[
     _, arguments, record = behaving()
     with serving(*arguments, "--predict-timeout-s", "1", cwd=tmp_path) as service:
         (before,) = service.processes("host")
-        hung = _asking(service, HANG, 1)
-        until_called(record, "1")
+        hung = _asking(service, HANG, 101)
+        until_called(record, "101")
         waiting = _asking(service, 0, 2)
         assert hung.wait().status == 504
         assert waiting.wait().status == 200
@@ -85,8 +85,8 @@ def test_a_clients_deadline_never_kills_a_host(behaving: Callable[[], Any], tmp_
 def test_the_rows_of_a_client_that_went_away_are_never_computed(behaving: Callable[[], Any], tmp_path: Path) -> None:
     _, arguments, record = behaving()
     with serving(*arguments, cwd=tmp_path) as service:
-        holding = _asking(service, HOLD, 1)
-        until_called(record, "1")
+        holding = _asking(service, HOLD, 101)
+        until_called(record, "101")
         body = b'{"features": [0, 77]}'
         leaving = socket.create_connection(("127.0.0.1", service.port))
         head = b"POST /predict HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n"

@@ -169,13 +169,13 @@ def test_a_failing_model_is_500_for_its_own_request_only(behaving: Callable[[], 
 def test_a_full_queue_is_503_and_a_deadline_that_passes_504(behaving: Callable[[], Any], tmp_path: Path) -> None:
     _, arguments, record = behaving()
     with serving(*arguments, "--queue-rows", "1", cwd=tmp_path) as service:
-        holding = Thread(target=service.predict, args=(HOLD, 1))
+        holding = Thread(target=service.predict, args=(HOLD, 101))
         holding.start()
-        until_called(record, "1")
+        until_called(record, "101")
         waiting = Thread(target=service.predict, args=(0, 2))
         waiting.start()
         until_queued(service, 1)
-        refused = service.predict(0, 3)
+        refused = service.predict(0, 103)
         assert_error(refused, 503)
         assert int(refused.headers["retry-after"]) >= 1
         record.with_name("release").touch()
@@ -183,7 +183,7 @@ def test_a_full_queue_is_503_and_a_deadline_that_passes_504(behaving: Callable[[
         waiting.join()
         late = service.request("POST", "/predict", {"features": [SLEEP, 4]}, {"x-request-timeout-ms": "100"})
         assert_error(late, 504)
-        assert "3" not in record.read_text().split()
+        assert "103" not in record.read_text().split()
 
 
 def test_while_a_model_loads_the_service_is_alive_and_not_ready(behaving: Callable[[], Any], tmp_path: Path) -> None:

@@ -193,6 +193,16 @@ def test_a_missing_value_reaches_the_model_as_nan_and_in_text_too(tmp_path: Path
     assert confidence[0] == model.predict_proba(table)[0, answer[0]]
 
 
+def test_a_missing_text_in_a_matrix_reaches_the_model_as_nan(tmp_path: Path) -> None:
+    matrix = PEOPLE[["city", "job"]].to_numpy(object)
+    model = make_pipeline(OneHotEncoder(), LogisticRegression()).fit(matrix, BUYS)
+    with HostProcess(pickled(model, tmp_path)) as host:
+        assert brief(host.loaded().signature.inputs) == "f0:string?! f1:string!"
+        columns = host.front().ask([None, "Rome"], ["cook", "nurse"])
+    expected = model.predict(np.array([[np.nan, "cook"], ["Rome", "nurse"]], dtype=object))
+    assert np.array_equal(columns[0].astype(bool), expected)
+
+
 def test_a_missing_text_reaches_the_model_as_none_where_it_learnt_none(tmp_path: Path) -> None:
     table = PEOPLE[["city"]].astype(object).where(PEOPLE[["city"]].notna(), None)
     model = make_pipeline(OneHotEncoder(), LogisticRegression()).fit(table, BUYS)
