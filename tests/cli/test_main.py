@@ -136,8 +136,10 @@ def test_nothing_heavy_is_imported_on_the_way_to_serving(iris: bytes) -> None:
     """The supervisor stays small, and its start short: see also test_layers."""
     Path("iris.pkl").write_bytes(iris)
     program = (
-        "import sys, penstock.cli, penstock.supervisor.service as service\n"
-        "service.serve = lambda *_, **__: print(*sys.modules) or 0\n"
+        "import sys\n"
+        "before = set(sys.modules)\n"
+        "import penstock.cli, penstock.supervisor.service as service\n"
+        "service.serve = lambda *_, **__: print(*set(sys.modules) - before) or 0\n"
         "penstock.cli.main(['serve', 'iris.pkl'])"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
