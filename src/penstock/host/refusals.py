@@ -112,8 +112,11 @@ def _missing(error: BaseException, artifact: Artifact) -> ArtifactError | None:
     return None
 
 
+MAIN = ("__main__", "__mp_main__", "penstock.host.__main__")  # the last is what this process calls its own
+
+
 def _missing_name(module: str, name: str) -> ArtifactError:
-    if module in ("__main__", "__mp_main__"):
+    if module in MAIN:
         return MissingDependency(
             f"the model needs {name} from its training script: name the file that defines it with "
             "`--code-path train.py` on the command line or `code: [train.py]` in model.yaml"

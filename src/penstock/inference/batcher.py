@@ -110,7 +110,9 @@ class Batcher:
             self._meter.batch(flight.rows, answer.seconds, outputs.raw)
             hand_out(flight.tickets, answer, outputs)
         elif len(flight.tickets) == 1:
-            flight.tickets[0].fail(ModelFailed())
+            error = ModelFailed()
+            error.add_note(answer.error or "")  # for the log: the client does not hear of the model's insides
+            flight.tickets[0].fail(error)
 
     def lost(self, host: Host, *, broken: bool = False) -> None:
         """A host is gone. Who was alone in the batch that ended it is to blame; until those who now wait are through,

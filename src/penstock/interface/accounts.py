@@ -103,7 +103,7 @@ def _line(call: Call, status: int, latency_s: float) -> PredictionLine:
     served, rows, result, error = call.served, call.rows, call.result, call.error
     line = PredictionLine(
         request_id=call.request_id,
-        model=served.model if served else "",
+        model=served.model if served else call.model,
         model_version=served.version if served else "",
         status=status,
         rows=rows.count if rows else None,
@@ -117,5 +117,7 @@ def _line(call: Call, status: int, latency_s: float) -> PredictionLine:
             line.confidence = result.confidence[0] if result.confidence else None
     if error is not None:
         line.code = code_of(error)
-        line.detail = str(error) if isinstance(error, RequestError) else "unexpected; see the internal_error line"
+        known = isinstance(error, RequestError)
+        words = [str(error) if known else "unexpected; see the internal_error line", *getattr(error, "__notes__", ())]
+        line.detail = " ".join(words)
     return line

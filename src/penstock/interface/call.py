@@ -67,7 +67,7 @@ class Call:
     """
 
     __slots__ = (
-        "arrived", "decode_s", "encode_s", "error", "findings", "headers", "prediction", "query", "request_id",
+        "arrived", "decode_s", "encode_s", "error", "findings", "headers", "model", "prediction", "query", "request_id",
         "result", "rows", "scope", "served",
     )  # fmt: skip
 
@@ -78,6 +78,7 @@ class Call:
         arrived = scope.get(ARRIVED)
         self.arrived: float = clock() if arrived is None else arrived
         self.query = NO_QUERY
+        self.model = ""
         self.served: ServedVersion | None = None
         self.rows: Rows | None = None
         self.decode_s = 0.0

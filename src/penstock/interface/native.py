@@ -56,6 +56,7 @@ class Endpoint:
             raise HTTPException(405, headers={"Allow": "POST"})
         native = self._native
         call.query = call.read_query()
+        call.model = native.known(self._model)
         call.served = native.engine.find(self._model, call.query.version)
         call.require_json()
         call.require_length(native.limits)
@@ -132,6 +133,10 @@ class Native:
         if found is None and path.startswith("/models/") and (match := NAMED.fullmatch(path)):
             return Endpoint(self, f"/models/{{name}}/{match[2]}", match[1], batch=match[2] == "predict-batch")
         return found
+
+    def known(self, model: str | None) -> str:
+        """The name, for the log, of a model that is configured, ready or not; "" for what a client made up."""
+        return model if model is not None and f"/models/{model}/predict" in self._endpoints else ""
 
     def codec(self, served: ServedVersion) -> Codec:
         codec = self._codecs.get(served)

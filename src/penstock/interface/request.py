@@ -189,6 +189,8 @@ def _row(row: Any, form: Form, loc: Loc, shapes: list[Shape]) -> Iterator[Proble
         yield from problems_of(form.fields[0], row, loc, shapes[0])
     elif not isinstance(row, list):
         yield Problem(loc, f"Send a list of {len(form.fields)} values or an object by name, not {_noun(row)}.")
+    elif len(row) != len(form.fields) and row and isinstance(row[0], list):
+        raise WrongFeatureCount(f"Send one flat list of {len(form.fields)} values; several rows go to predict-batch.")
     elif len(row) != len(form.fields):
         raise WrongFeatureCount(f"Send {len(form.fields)} values at {where(loc)}; these are {len(row)}.")
     elif not (form.is_uniform and all_fit(form.fields[0], row)):
