@@ -12,6 +12,7 @@ torch: Any = pytest.importorskip("torch")
 pytestmark = [
     pytest.mark.needs("torch"),
     pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning"),
+    pytest.mark.filterwarnings("ignore:.*torch.jit:FutureWarning"),  # what newer builds say of the same
 ]
 
 SOURCES = {
