@@ -15,7 +15,6 @@ import os
 import shutil
 import sys
 import tempfile
-import time
 from collections import defaultdict
 from pathlib import Path
 
@@ -27,7 +26,6 @@ from subjects import Subject, fitted
 from targets import TARGETS, Target
 
 CELLS = "iris:1x1,iris:1x64,iris:100x8,iris:1000x2,forest:1x1,forest:1x64,forest:100x8,forest:1000x2"
-SETTLE_S = 0.5
 
 
 def main() -> int:
@@ -67,7 +65,7 @@ class Bench:
     def _visit(self, target: Target, subject: Subject, number: int) -> None:
         """One server: started, checked, driven through its cells, stopped."""
         with Server(target, subject, self.folder, self._server_core) as server:
-            time.sleep(SETTLE_S)
+            server.settle()
             self.results.starts[target.name, subject.name].append(Start(server.started_s, server.memory()))
             for cell in self.options.cells:
                 if cell.subject != subject.name:
@@ -79,6 +77,7 @@ class Bench:
 
     def _measure(self, server: Server, cell: Cell, number: int) -> None:
         drive(server, cell, self.options.warmup, self.folder, self._load_core)
+        server.settle()
         figures = drive(server, cell, self.options.seconds, self.folder, self._load_core)
         self.results.runs.append(Run(server.target.name, cell, number, figures))
         split = ", ".join(f"{name} {use:.2f}" for name, use in figures.cpu.items() if use >= 0.01)

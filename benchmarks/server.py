@@ -17,6 +17,8 @@ from subjects import Subject
 from targets import Target
 
 PATIENCE_S = 60
+SETTLE_S = 10
+QUIET_S = 0.2
 TICKS = os.sysconf("SC_CLK_TCK")
 CLOSE_ENOUGH = 1e-4  # ONNX computes in float32
 
@@ -145,6 +147,17 @@ class Server:
     def cpu(self) -> dict[int, float]:
         """Seconds of processor time that each process has used."""
         return {pid: cpu_seconds(pid) for pid in self.processes()}
+
+    def settle(self) -> None:
+        """Waits until it is idle: a server that was just under load may still answer clients that have gone."""
+        limit = time.monotonic() + SETTLE_S
+        before = sum(self.cpu().values())
+        while time.monotonic() < limit:
+            time.sleep(QUIET_S)
+            now = sum(self.cpu().values())
+            if now - before <= 1 / TICKS:
+                return
+            before = now
 
 
 def cpu_seconds(pid: int | str) -> float:
