@@ -8,6 +8,7 @@ import asyncio
 import gc
 import os
 import socket
+from collections.abc import Coroutine
 from itertools import count
 from typing import Any
 
@@ -45,6 +46,7 @@ class Front:
         self._scrapes: dict[int, asyncio.Future[Snapshot]] = {}
         self._scrape_ids = count(1)
         self._tasks: set[asyncio.Task[None]] = set()
+        self._leaving: asyncio.Task[None] | None = None
         self._figures = Figures()
         process = f"front-{configure.slot}"
         self._log = open_log(self.settings.logs, process)
@@ -102,19 +104,34 @@ class Front:
                 case control.Merged():
                     if (waiting := self._scrapes.get(message.scrape)) and not waiting.done():
                         waiting.set_result(message.figures)
-                case control.Drain():
-                    self.draining = True
-                    self._server.drain()
-                case control.Stop():
-                    self._begin(self._stop(message.finish_s))
+                case control.Yield():
+                    self._server.leave(message.slot)
+                case _:
+                    self._come_to_an_end(message)
+
+    def _come_to_an_end(self, message: control.Drain | control.Retire | control.Stop) -> None:
+        match message:
+            case control.Drain():
+                self.draining = True
+                self._server.drain()
+            case control.Retire():
+                self._leave(self._server.retire(message.linger_s, message.finish_s))
+            case control.Stop():
+                self.draining = True
+                self._leave(self._server.stop(message.finish_s))
 
     async def _listen(self, slot: int, listener: socket.socket) -> None:
-        await self._server.listen(listener)
+        await self._server.listen(slot, listener)
         self._send(control.Listening(slot))
 
-    async def _stop(self, finish_s: float) -> None:
-        self.draining = True
-        cut = await self._server.stop(finish_s)
+    def _leave(self, ending: Coroutine[Any, Any, int]) -> None:
+        """Ends as `ending` does. The last word on how counts: a front that retires may be told to stop."""
+        if self._leaving:
+            self._leaving.cancel()
+        self._leaving = self._begin(self._end(ending))
+
+    async def _end(self, ending: Coroutine[Any, Any, int]) -> None:
+        cut = await ending
         self._send(control.Report(self._figures.snapshot()))
         self._send(control.Drained(cut))
         while self._channel.pending and not self._channel.closed:
@@ -141,10 +158,11 @@ class Front:
         if not self._channel.pending:
             self._loop.remove_writer(self._channel.socket)
 
-    def _begin(self, work: Any) -> None:
+    def _begin(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = self._loop.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        return task
 
 
 async def serve() -> None:

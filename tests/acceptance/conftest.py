@@ -26,6 +26,17 @@ def iris(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+@pytest.fixture(scope="session")
+def iris_onnx(iris: Path) -> Path:
+    """The same as an ONNX graph, which starts in a third of the time."""
+    from skl2onnx import to_onnx
+
+    model = pickle.loads(iris.read_bytes())
+    path = iris.with_suffix(".onnx")
+    path.write_bytes(to_onnx(model, load_iris().data[:1], options={"zipmap": False}).SerializeToString())
+    return path
+
+
 @pytest.fixture
 def behaving(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], tuple[Path, list[str | Path], Path]]:
     """Makes the model of behaving.py: its file, the arguments that serve it, and the record it keeps."""

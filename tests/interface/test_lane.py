@@ -110,7 +110,7 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
     app = App(lane, no_operations)
     server = HttpServer(app, lane)
     listener = socket.create_server(("127.0.0.1", 0))
-    await server.listen(listener)
+    await server.listen(0, listener)
     made = World(listener.getsockname()[1], tmp_path / "log", versions.find(None, None), app, figures)
     made.working = asyncio.create_task(made.work())
     try:

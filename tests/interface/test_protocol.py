@@ -84,7 +84,7 @@ async def serving() -> AsyncIterator[tuple[Service, HttpServer]]:
     listener = socket.create_server(("127.0.0.1", 0))
     service = Service(listener)
     server = HttpServer(service.app, cast(Lane, service.lane))
-    await server.listen(listener)
+    await server.listen(0, listener)
     try:
         yield service, server
     finally:

@@ -26,6 +26,7 @@ PROGRAM = str(Path(__file__).resolve())
 HOST = (PROGRAM, "host")
 FRONT = (PROGRAM, "front")
 SULKING = os.environ.get("SULKING", "") + "/sulk-{}"  # a front whose slot has such a file does not listen
+PULSE_S = 0.2  # how often a front says that it lives
 SIGNATURE = Signature(inputs=(Field(name="x"),), output=Output(fields=(OutputField(name="y"),)))
 
 
@@ -97,16 +98,20 @@ class Front:
         self.selector.register(channel.socket, selectors.EVENT_READ)
         self.models: tuple[control.ModelState, ...] = ()
         self.slots: list[int] = []
+        self.told_first: list[str] = []
         self.hosts: dict[int, socket.socket] = {}
         self.listeners: list[socket.socket] = []
         self.draining = False
         self.cut = 0
         self.figures: dict[str, dict[str, Any]] = {"counters": {}, "gauges": {}, "histograms": {}}
         self.asking: socket.socket | None = None
+        self.silent = False
 
     def run(self) -> None:
         while not self.channel.closed:
-            for key, _ in self.selector.select():
+            if not self.silent:
+                self.channel.send(control.Report(self.figures))
+            for key, _ in self.selector.select(PULSE_S):
                 if key.fileobj is self.channel.socket:
                     for message, descriptors in self.channel.receive():
                         self.hear(message, [socket.socket(fileno=d) for d in descriptors])
@@ -114,6 +119,8 @@ class Front:
                     self.accept(key.fileobj)
 
     def hear(self, message: Any, sockets: list[socket.socket]) -> None:
+        if not self.slots:
+            self.told_first.append(type(message).__name__)
         match message:
             case control.Listen(slot) if not self.slots and Path(SULKING.format(slot)).exists():
                 pass
@@ -128,11 +135,20 @@ class Front:
                 self.hosts[host] = sockets[0]
             case control.Merged(_, figures) if self.asking:
                 self.reply(self.asking, figures)
+            case control.Yield(slot):
+                self.leave(slot)
             case control.Drain():
                 self.draining = True
-            case control.Stop():
+            case control.Retire() | control.Stop():
                 self.channel.send(control.Drained(self.cut))
                 sys.exit(0)
+
+    def leave(self, slot: int) -> None:
+        at = self.slots.index(slot)
+        del self.slots[at]
+        listener = self.listeners.pop(at)
+        self.selector.unregister(listener)
+        listener.close()
 
     def accept(self, listener: Any) -> None:
         try:
@@ -162,6 +178,9 @@ class Front:
     def hung(self, host: int) -> None:
         self.channel.send(control.Hung(host))
 
+    def fall_silent(self) -> None:
+        self.silent = True
+
     def leave_undone(self, cut: int) -> None:
         self.cut = cut
 
@@ -170,6 +189,7 @@ ANSWERS: dict[str, Callable[[Front, str], Any]] = {
     "pid": lambda front, _: os.getpid(),
     "who": lambda front, _: (os.getpid(), front.slots),
     "slots": lambda front, _: front.slots,
+    "told": lambda front, _: front.told_first,
     "draining": lambda front, _: front.draining,
     "models": lambda front, _: front.models,
     "hosts": lambda front, _: sorted(front.hosts),
@@ -177,6 +197,7 @@ ANSWERS: dict[str, Callable[[Front, str], Any]] = {
     "count": lambda front, requests: front.count(int(requests)),
     "scrape": lambda front, _: front.ask(),
     "cut": lambda front, cut: front.leave_undone(int(cut)),
+    "silent": lambda front, _: front.fall_silent(),
 }
 
 

@@ -1,11 +1,13 @@
 """A supervisor in a process of its own, with the children of children.py, and what a test asks of it."""
 
+import fcntl
 import json
 import os
 import signal
 import socket
 import subprocess
 import sys
+import termios
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -54,11 +56,13 @@ class Running:
         strict: bool = False,
         workers: int = 1,
         front: tuple[str, ...] = children.FRONT,
+        terminal: int | None = None,
+        linger_s: float = 0.1,
     ) -> None:
         self.log = folder / "service.log"
         settings = Settings(
             server=Server(port=0, workers=workers),
-            drain=Drain(linger_s=0.1, finish_s=1.0),
+            drain=Drain(linger_s=linger_s, finish_s=1.0),
             logs=Logs(format="json", file=str(self.log)),
         )
         command = msgspec.json.encode((settings, sources, strict, front)).decode()
@@ -68,6 +72,8 @@ class Running:
             env=environment,
             stderr=subprocess.PIPE,
             text=True,
+            start_new_session=terminal is not None,
+            preexec_fn=None if terminal is None else lambda: fcntl.ioctl(terminal, termios.TIOCSCTTY, 0),  # noqa: PLW1509
         )
 
     def __enter__(self) -> "Running":
@@ -140,6 +146,7 @@ def main(command: str) -> int:
             host=children.HOST,
             front_backoff=lambda: Backoff(first=0.05, reset=0.5),
             host_backoff=lambda: Backoff(first=0.05, most=0.2),
+            silent_s=3.0,
         )
         service = Service(equipment, settings, sources, open_listeners(settings.server), strict=strict)
         try:

@@ -139,6 +139,113 @@ def test_connections_to_the_slot_of_a_front_that_stays_away_are_taken_by_another
         eventually(lambda: service.ask("slots") == [0, 1])
         assert all(service.ask("slots") == [0, 1] for _ in range(20))
         assert service.event("listener_lent")["to"] == 0
+        (tmp_path / "sulk-1").unlink()
+        os.kill(next(pid for pid in fronts_of(service) if pid != service.ask("pid")), signal.SIGKILL)
+        eventually(lambda: {tuple(service.ask("slots")) for _ in range(20)} == {(0,), (1,)})
+
+
+def fronts_of(service: Running) -> list[int]:
+    return [pid for pid in service.children() if b"front" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+
+
+def test_a_front_knows_models_and_hosts_before_it_accepts_its_first_connection(tmp_path: Path) -> None:
+    with Running(tmp_path, source(tmp_path / "iris", "")) as service:
+        service.event("model_ready")
+        os.kill(service.ask("pid"), signal.SIGKILL)
+        assert service.ask("told") == ["Configure", "Models", "HostOf", "Listen"]
+
+
+def test_a_front_that_falls_silent_is_killed_and_replaced(tmp_path: Path) -> None:
+    with Running(tmp_path, source(tmp_path / "iris", "")) as service:
+        silent = service.ask("pid")
+        service.ask("silent")
+        assert service.event("front_died")["reason"] == "it was silent for 3 s and was killed"
+        assert service.ask("pid") != silent
+
+
+def test_sighup_replaces_one_front_after_the_other_and_some_front_is_always_there(tmp_path: Path) -> None:
+    with Running(tmp_path, source(tmp_path / "iris", ""), workers=2) as service:
+        service.event("front_ready", 2)
+        old = fronts_of(service)
+        service.process.send_signal(signal.SIGHUP)
+        most = 0
+        while not service.events("fronts_rolled"):
+            service.ask("pid")
+            most = max(most, len(fronts_of(service)))
+        new = fronts_of(service)
+        assert (len(new), set(old) & set(new), most) == (2, set(), 3)
+        assert [event["slot"] for event in service.events("front_ready")[2:]] == [0, 1]
+        assert service.events("front_died") == []
+        counted = service.ask("scrape")["counters"]
+        assert counted["penstock_front_restarts_total"] == [[[], [0]]], "nobody died"
+        assert service.stop() == 0
+
+
+def test_sighup_during_a_rolling_restart_replaces_those_again_that_were_replaced_before(tmp_path: Path) -> None:
+    with Running(tmp_path, source(tmp_path / "iris", ""), workers=2) as service:
+        service.event("front_ready", 2)
+        service.process.send_signal(signal.SIGHUP)
+        service.event("front_ready", 3)
+        service.process.send_signal(signal.SIGHUP)
+        service.event("fronts_rolled")
+        slots = [event["slot"] for event in service.events("front_ready")[2:]]
+        last_word = service.log.read_text().rindex('"fronts_rolling"')
+        after = service.log.read_text()[last_word:].count('"front_ready"')
+        assert (after >= 2, set(slots)) == (True, {0, 1})
+        assert len(fronts_of(service)) == 2
+
+
+def test_a_front_that_cannot_be_replaced_serves_on(tmp_path: Path) -> None:
+    with Running(tmp_path, source(tmp_path / "iris", "")) as service:
+        front = service.ask("pid")
+        (tmp_path / "sulk-0").touch()
+        service.process.send_signal(signal.SIGHUP)
+        eventually(lambda: len(fronts_of(service)) == 2)
+        os.kill(next(pid for pid in fronts_of(service) if pid != front), signal.SIGKILL)
+        assert service.event("front_not_replaced")["slot"] == 0
+        assert service.ask("pid") == front
+        (tmp_path / "sulk-0").unlink()
+        service.process.send_signal(signal.SIGHUP)
+        service.event("fronts_rolled")
+        assert service.ask("pid") != front
+
+
+def test_a_front_that_dies_while_its_successor_starts_is_succeeded_all_the_same(tmp_path: Path) -> None:
+    with Running(tmp_path, source(tmp_path / "iris", ""), workers=2) as service:
+        service.event("front_ready", 2)
+        old = fronts_of(service)
+        service.process.send_signal(signal.SIGHUP)
+        eventually(lambda: len(fronts_of(service)) == 3)
+        for pid in old:
+            os.kill(pid, signal.SIGKILL)
+        service.event("fronts_rolled")
+        eventually(lambda: len(fronts_of(service)) == 2)
+        assert not set(old) & set(fronts_of(service))
+        assert service.stop() == 0
+
+
+def test_sigterm_while_the_only_front_is_away_lingers_with_another(tmp_path: Path) -> None:
+    with Running(tmp_path, source(tmp_path / "iris", ""), linger_s=2.0) as service:
+        service.event("model_ready")
+        for died in range(1, 4):  # each restart waits for longer than the one before
+            front = service.ask("pid")
+            os.kill(front, signal.SIGKILL)
+            service.event("front_died", died)
+        service.process.send_signal(signal.SIGTERM)
+        assert service.ask("draining") is True
+        assert service.process.wait(10) == 0
+
+
+def test_sighup_of_a_terminal_that_was_closed_ends_the_service(tmp_path: Path) -> None:
+    master, slave = os.openpty()
+    with Running(tmp_path, source(tmp_path / "iris", ""), terminal=slave) as service:
+        os.close(slave)
+        service.event("model_ready")
+        service.process.send_signal(signal.SIGHUP)
+        service.event("fronts_rolled")
+        os.close(master)
+        assert service.process.wait(10) == 0
+        assert service.event("draining")["linger_s"] == 0
 
 
 def host_of(service: Running) -> int:
@@ -186,8 +293,8 @@ def test_children_do_not_hear_the_signals_of_the_terminal(tmp_path: Path) -> Non
     with Running(tmp_path, source(tmp_path / "iris", "")) as service:
         service.event("model_ready")
         front = service.ask("pid")
-        os.kill(front, signal.SIGINT)
-        os.kill(front, signal.SIGTERM)
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            os.kill(front, number)
         assert service.ask("pid") == front
 
 

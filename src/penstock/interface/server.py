@@ -44,7 +44,7 @@ class HttpServer:
             Protocol, config=config, server_state=self._state, app_state={}, lane=lane
         )
         self._loop = asyncio.get_running_loop()
-        self._listeners: list[tuple[socket.socket, asyncio.AbstractServer]] = []
+        self._listeners: dict[int, tuple[socket.socket, asyncio.AbstractServer]] = {}
         self._always: list[tuple[bytes, bytes]] = []
         self._tick()
 
@@ -52,11 +52,30 @@ class HttpServer:
     def connections(self) -> int:
         return len(self._state.connections)
 
-    async def listen(self, listener: socket.socket) -> None:
-        """Accepts connections from one listener more."""
+    async def listen(self, slot: int, listener: socket.socket) -> None:
+        """Accepts connections from one listener more, that of `slot`."""
         listener.setblocking(False)
         server = await self._loop.create_server(self._connect, sock=listener, backlog=BACKLOG)
-        self._listeners.append((listener, server))
+        self._listeners[slot] = listener, server
+
+    def leave(self, slot: int) -> None:
+        """Leaves the listener of `slot` to another process that holds it, and what stands in its queue too."""
+        if slot in self._listeners:
+            self._listeners.pop(slot)[1].close()
+
+    async def retire(self, linger_s: float, finish_s: float) -> int:
+        """Leaves all listeners to others and serves on until nobody is connected; returns how many were cut.
+
+        A connection that is silent for `linger_s` is closed. Until then it is not, since a request may be on its way
+        on it: one in use gets its `connection: close` with an answer instead.
+        """
+        self.drain()
+        for slot in list(self._listeners):
+            self.leave(slot)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(linger_s):
+                await self._empty()
+        return await self.stop(finish_s)
 
     def drain(self) -> None:
         """Serves on, but closes each connection with its next answer."""
@@ -67,9 +86,9 @@ class HttpServer:
     async def stop(self, finish_s: float) -> int:
         """Takes no more connections and gives those there are `finish_s` seconds; returns how many were cut."""
         self.drain()
-        for listener, server in self._listeners:
+        for slot, (listener, _) in list(self._listeners.items()):
             await self._take_in(listener)
-            server.close()
+            self.leave(slot)
         for connection in self._connections():
             connection.shutdown()
         with contextlib.suppress(TimeoutError):

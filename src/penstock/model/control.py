@@ -154,8 +154,22 @@ class Models(Struct, frozen=True, tag=True):
     models: tuple[ModelState, ...]
 
 
+class Yield(Struct, frozen=True, tag=True):
+    """Supervisor to front: leave this listener, which was lent to you, to its own front."""
+
+    slot: int
+
+
 class Drain(Struct, frozen=True, tag=True):
     """Supervisor to front: be not ready, and close each connection with its next answer."""
+
+
+class Retire(Struct, frozen=True, tag=True):
+    """Supervisor to front: another has your place. Leave the listeners, close each connection with its next answer, or
+    when it has been silent for `linger_s`, and end; give up in `finish_s` seconds more. The service stays ready."""
+
+    linger_s: float
+    finish_s: float
 
 
 class Listening(Struct, frozen=True, tag=True):
@@ -192,7 +206,7 @@ class Drained(Struct, frozen=True, tag=True):
 
 ToHost = Load | Attach | Stop
 FromHost = Progress | Loaded | Refused
-ToFront = Configure | Listen | HostOf | Models | Drain | Stop | Merged
+ToFront = Configure | Listen | Yield | HostOf | Models | Drain | Retire | Stop | Merged
 FromFront = Listening | Hung | Report | Drained
 
 

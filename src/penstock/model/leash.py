@@ -8,9 +8,9 @@ PR_SET_PDEATHSIG = 1
 
 
 def be_a_child() -> None:
-    """Ends this process with its parent, however that ends, and leaves Ctrl-C and SIGTERM to the parent."""
+    """Ends this process with its parent, however that ends, and leaves Ctrl-C, SIGTERM and SIGHUP to the parent."""
     die_with_parent()
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
 
 

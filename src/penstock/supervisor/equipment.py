@@ -10,6 +10,7 @@ from penstock.supervisor.ledger import Ledger
 from penstock.supervisor.loop import Loop
 from penstock.supervisor.processes import FRONT, HOST
 
+SILENT_S = 10.0  # fronts report every second: one that does not for so long is stuck
 YOUNG_FRONT_S = 5.0  # a front that listened for so long is replaced at once when it dies
 
 
@@ -28,3 +29,4 @@ class Equipment(NamedTuple):
     host: tuple[str, ...] = HOST
     front_backoff: Callable[[], Backoff] = front_backoff
     host_backoff: Callable[[], Backoff] = Backoff
+    silent_s: float = SILENT_S

@@ -1,6 +1,7 @@
-"""The fronts: one process for each listener, kept alive, told of models and hosts, and drained."""
+"""The fronts: one process for each listener, kept alive, told of models and hosts, replaced and drained."""
 
 import socket
+from collections import deque
 from collections.abc import Sequence
 from typing import Any, Protocol
 
@@ -15,44 +16,20 @@ from penstock.model.control import (
     Merged,
     Models,
     Report,
+    Retire,
     Stop,
+    Yield,
 )
 from penstock.observability.metrics import Snapshot
-from penstock.supervisor.backoff import Backoff
 from penstock.supervisor.equipment import Equipment
 from penstock.supervisor.link import Link
-from penstock.supervisor.loop import Timer
 from penstock.supervisor.processes import Exit, start_front
+from penstock.supervisor.slots import Front, Slot
 
 STRANDED_S = 1.0  # how long connections may wait in the queue of a listener that has no front
 MOST_STILLBORN = 3  # fronts that may end before the first one ever listened
-
-
-class Front:
-    """One front: its number, its slot, since when it has listened, and the link to its process."""
-
-    def __init__(self, number: int, slot: int) -> None:
-        self.number = number
-        self.slot = slot
-        self.listening_since: float | None = None
-        self.drained = False
-        self.link: Link
-
-
-class Slot:
-    """A listener and the front that accepts from it, or the restart that is due."""
-
-    def __init__(self, number: int, listener: socket.socket, backoff: Backoff) -> None:
-        self.number = number
-        self.listener = listener
-        self.backoff = backoff
-        self.front: Front | None = None
-        self.borrower: Front | None = None
-        self.due: Timer | None = None
-
-    @property
-    def served(self) -> bool:
-        return self.front is not None and self.front.listening_since is not None
+PULSE_S = 1.0  # how often fronts are looked at; they report as often
+OVERTIME_S = 2.0  # beyond what a front was given to retire, before it is killed
 
 
 class Owner(Protocol):
@@ -90,26 +67,49 @@ class Fronts:
         self._settings = settings
         self._owner = owner
         self._slots = [Slot(i, listener, equipment.front_backoff()) for i, listener in enumerate(listeners)]
+        self._to_roll: deque[Slot] = deque()
         self._draining = False
         self._stillborn: int | None = 0  # None once a front has listened
 
     def start(self) -> None:
         for slot in self._slots:
-            self._start(slot)
+            slot.front = self._start(slot)
+        self._loop.later(PULSE_S, self._feel_pulses)
 
     def alive(self) -> list[Front]:
+        """Every front that runs, also those that come and go."""
+        return [front for slot in self._slots for front in slot.fronts()]
+
+    def in_place(self) -> list[Front]:
+        """The front of each slot that has one."""
         return [slot.front for slot in self._slots if slot.front]
 
     def broadcast(self, message: object) -> None:
         for front in self.alive():
             front.link.send(message)
 
+    def roll(self) -> None:
+        """Replaces each front in turn: a new one takes the place of the old, which then finishes what it holds.
+
+        Whatever is under way, in the end every front was started after this call.
+        """
+        if self._draining:
+            return
+        self._log.info("fronts_rolling", fronts=len(self._slots))
+        untouched = list(self._to_roll)[1:]
+        rolling = bool(self._to_roll)
+        self._to_roll.extend(slot for slot in self._slots if slot not in untouched)
+        if not rolling:
+            self._roll_next()
+
     def drain(self) -> None:
         """From now on none is replaced, and all serve on, but say that they are not ready."""
         self._draining = True
+        self._to_roll.clear()
         for slot in self._slots:
-            if slot.due:
+            if slot.due:  # its connections wait: they are served as long as the others are
                 slot.due.cancel()
+                slot.front = self._start(slot)
         self.broadcast(Drain())
 
     def stop(self, finish_s: float) -> None:
@@ -123,24 +123,29 @@ class Fronts:
         for front in self.alive():
             front.link.kill()
 
-    def _start(self, slot: Slot) -> None:
+    # ------------------------------------------------------------------ the life of one
+    def _start(self, slot: Slot) -> Front | None:
         slot.due = None
-        front = Front(next(self._equipment.numbers), slot.number)
+        front = Front(next(self._equipment.numbers), slot.number, self._loop.now())
         try:
             child = start_front(self._equipment.front)
         except OSError as problem:  # no memory, no processes, no descriptors: that may pass
-            self._replace(slot, front, f"no process could be started: {problem.strerror}")
-            return
+            self._failed(slot, front, f"no process could be started: {problem.strerror}")
+            return None
         front.link = Link(
-            self._loop, child, lambda message: self._heard(front, message), lambda how: self._ended(slot, front, how)
+            self._loop,
+            child,
+            lambda message: self._heard(slot, front, message),
+            lambda how: self._ended(slot, front, how),
         )
-        slot.front = front
         front.link.send(Configure(slot.number, self._settings))
-        front.link.send(Listen(slot.number), [slot.listener.dup()])
         front.link.send(self._owner.models())
         self._owner.front_started(front)
+        front.link.send(Listen(slot.number), [slot.listener.dup()])  # last: the first request finds all of it there
+        return front
 
-    def _heard(self, front: Front, message: Any) -> None:
+    def _heard(self, slot: Slot, front: Front, message: Any) -> None:
+        front.heard_at = self._loop.now()
         match message:
             case Report(figures, scrape):
                 self._equipment.ledger.report(front.number, figures)
@@ -148,23 +153,61 @@ class Fronts:
                     front.link.send(Merged(scrape, self._owner.figures()))
             case Listening() if front.listening_since is None:
                 front.listening_since = self._loop.now()
-                self._stillborn = None
-                self._owner.front_listening(front)
+                self._listens(slot, front)
             case Hung(host):
                 self._owner.host_hung(host)
             case Drained(cut):
                 front.drained = True
-                self.cut += cut
+                if self._draining:
+                    self.cut += cut
+                elif cut:
+                    self._log.warning("front_retired", slot=slot.number, cut=cut)
+
+    def _listens(self, slot: Slot, front: Front) -> None:
+        self._stillborn = None
+        self._log.info("front_ready", slot=slot.number, pid=front.link.pid)
+        borrower, slot.borrower = slot.borrower, None
+        if borrower is not None and borrower in self.alive():
+            borrower.link.send(Yield(slot.number))
+        if front is slot.successor and not self._draining:
+            self._replaced(slot, front)
+        elif not slot.retiring:
+            self._rolled(slot)
+        self._owner.front_listening(front)
 
     def _ended(self, slot: Slot, front: Front, how: Exit) -> None:
-        slot.front = None
         self._equipment.ledger.front_ended(front.number)
-        if not self._draining:
-            self._replace(slot, front, str(how))
-        elif not front.drained:
-            self.cut += 1  # nobody can say how many, but what it held is lost
-            self._log.error("front_died", slot=slot.number, reason=str(how), detail="while it drained: work was cut")
+        if front.overdue:
+            front.overdue.cancel()
+        reason = front.fault or str(how)
+        if self._draining or front in slot.retiring:
+            self._finished(slot, front, reason)
+        else:
+            self._failed(slot, front, reason)
         self._owner.front_gone()
+
+    def _finished(self, slot: Slot, front: Front, reason: str) -> None:
+        """A front has ended that was told to."""
+        retired = front in slot.retiring
+        slot.forget(front)
+        if not front.drained:
+            self.cut += not retired  # nobody can say how many, but what it held is lost
+            self._log.error("front_died", slot=slot.number, reason=reason, detail="while it drained: work was cut")
+        if retired:
+            self._rolled(slot)
+
+    def _failed(self, slot: Slot, front: Front, reason: str) -> None:
+        """A front has ended, or could not start, that ought to be there."""
+        heir = slot.successor if front is slot.front else None
+        slot.forget(front)
+        if heir:  # which is on its way already
+            self._log.error("front_died", slot=slot.number, reason=reason, restart_in_s=0.0)
+            self._equipment.ledger.front_restarted()
+        elif slot.front:
+            self._log.error("front_not_replaced", slot=slot.number, reason=reason, detail="the present fronts serve on")
+            self._to_roll.clear()
+        elif not self._draining:
+            self._replace(slot, front, reason)
 
     def _replace(self, slot: Slot, front: Front, reason: str) -> None:
         since = front.listening_since
@@ -176,8 +219,19 @@ class Fronts:
                 self._owner.failed(f"the front cannot start: {reason}")
                 return
         self._equipment.ledger.front_restarted()
-        slot.due = self._loop.later(wait, lambda: self._start(slot))
+        slot.due = self._loop.later(wait, lambda: self._restart(slot))
         self._loop.later(STRANDED_S, self._lend_stranded)
+
+    def _restart(self, slot: Slot) -> None:
+        slot.front = self._start(slot)
+
+    def _feel_pulses(self) -> None:
+        """Ends fronts that live and say nothing: what stops their reports stops their answers too."""
+        self._loop.later(PULSE_S, self._feel_pulses)
+        for front in self.alive():
+            if fault := front.silence(self._loop.now(), self._equipment.silent_s):
+                front.fault = fault
+                front.link.kill()
 
     def _lend_stranded(self) -> None:
         """Has another front accept the connections of each slot that is still without one of its own."""
@@ -187,6 +241,33 @@ class Fronts:
                 slot.borrower = helpers[0]
                 self._log.warning("listener_lent", slot=slot.number, to=slot.borrower.slot)
                 slot.borrower.link.send(Listen(slot.number), [slot.listener.dup()])
+
+    # ------------------------------------------------------------------ one in the place of another
+    def _roll_next(self) -> None:
+        slot = self._to_roll[0]
+        if slot.front is None:  # it died, and the one that will be started is as new as can be
+            self._rolled(slot)
+        else:
+            slot.successor = self._start(slot)
+
+    def _replaced(self, slot: Slot, successor: Front) -> None:
+        drain = self._settings.drain
+        retired, slot.front, slot.successor = slot.front, successor, None
+        if retired is not None:
+            slot.retiring.append(retired)
+            retired.link.send(Retire(drain.linger_s, drain.finish_s))
+            longest = drain.linger_s + drain.finish_s + OVERTIME_S
+            retired.overdue = self._loop.later(longest, retired.link.kill)
+
+    def _rolled(self, slot: Slot) -> None:
+        """The old front of `slot` is gone: on to the next one."""
+        if not self._to_roll or self._to_roll[0] is not slot:
+            return
+        self._to_roll.popleft()
+        if self._to_roll:
+            self._roll_next()
+        else:
+            self._log.info("fronts_rolled", fronts=len(self._slots))
 
     def _close_listeners(self) -> None:
         for slot in self._slots:

@@ -14,12 +14,14 @@ from penstock.model.source import ModelSource
 from penstock.observability.logs import open_log
 from penstock.observability.metrics import Snapshot
 from penstock.supervisor.equipment import Equipment
-from penstock.supervisor.fronts import Front, Fronts
+from penstock.supervisor.fronts import Fronts
+from penstock.supervisor.hangup import Terminal
 from penstock.supervisor.hosts import Host
 from penstock.supervisor.ledger import Ledger
 from penstock.supervisor.listeners import open_listeners, url_of
 from penstock.supervisor.loop import Loop
 from penstock.supervisor.replicas import Replicas
+from penstock.supervisor.slots import Front
 
 OVERTIME_S = 2.0  # beyond what a child was given to end, before it is killed
 STATISTICS_S = 60.0
@@ -71,6 +73,8 @@ class Service:
         """Starts everything, and returns the exit code when all of it has ended. Raises FailedStart."""
         self._loop.on_signal(signal.SIGTERM, lambda: self._signalled(self._drain.linger_s))
         self._loop.on_signal(signal.SIGINT, lambda: self._signalled(0.0))
+        terminal = Terminal()
+        self._loop.on_signal(signal.SIGHUP, lambda: self._hung_up(terminal))
         self._fronts.start()
         for version in self._versions:
             version.start()
@@ -99,7 +103,7 @@ class Service:
 
     def figures(self) -> Snapshot:
         processes = {"supervisor": os.getpid()}
-        processes |= {f"front-{front.slot}": front.link.pid for front in self._fronts.alive()}
+        processes |= {f"front-{front.slot}": front.link.pid for front in self._fronts.in_place()}
         for version in self._versions:
             processes |= version.processes()
             self._ledger.hosts_live(version.model, version.state().version, len(version.ready()))
@@ -152,6 +156,13 @@ class Service:
         self._fronts.drain()
         self._loop.later(linger_s, self._finish)
         self._advance()
+
+    def _hung_up(self, terminal: Terminal) -> None:
+        """SIGHUP: somebody wants new fronts, unless it is the terminal that has gone."""
+        if terminal.is_gone():
+            self._signalled(0.0)
+        elif self._stage == "serving":
+            self._fronts.roll()
 
     def _finish(self) -> None:
         if self._stage == "draining":
