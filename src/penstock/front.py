@@ -53,7 +53,8 @@ class Front:
         capture_stdlib(self._log)
         self._versions = Versions(self.settings, self._figures, self._hung)
         self._native = Native(Engine(self._versions), self.settings.limits)
-        lane = Lane(self._native, Accounts(self._log, self._figures, process))
+        self._accounts = Accounts(self._log, self._figures, process, self._loop.call_later)
+        lane = Lane(self._native, self._accounts)
         self._server = HttpServer(App(lane, build_ops(self)), lane)
 
     # ---------------------------------------------------------------- what the operations pages ask
@@ -65,11 +66,11 @@ class Front:
         """The figures of all processes; this front's own if the supervisor does not answer in time."""
         scrape = next(self._scrape_ids)
         answer = self._scrapes[scrape] = self._loop.create_future()
-        self._send(control.Report(self._figures.snapshot(), scrape))
+        self._send(control.Report(self._snapshot(), scrape))
         try:
             return await asyncio.wait_for(answer, SCRAPE_S)
         except TimeoutError:
-            return self._figures.snapshot()
+            return self._snapshot()
         finally:
             del self._scrapes[scrape]
 
@@ -83,6 +84,7 @@ class Front:
         gc.set_threshold(*GC_THRESHOLDS)
         await self._ended
         self._versions.close()
+        self._accounts.settle()
         self._log.close()
 
     def _hear(self) -> None:
@@ -132,7 +134,7 @@ class Front:
 
     async def _end(self, ending: Coroutine[Any, Any, int]) -> None:
         cut = await ending
-        self._send(control.Report(self._figures.snapshot()))
+        self._send(control.Report(self._snapshot()))
         self._send(control.Drained(cut))
         while self._channel.pending and not self._channel.closed:
             await asyncio.sleep(0.01)
@@ -141,8 +143,12 @@ class Front:
             self._ended.set_result(None)
 
     # ---------------------------------------------------------------- words to the supervisor
+    def _snapshot(self) -> Snapshot:
+        self._accounts.settle()
+        return self._figures.snapshot()
+
     def _report(self) -> None:
-        self._send(control.Report(self._figures.snapshot()))
+        self._send(control.Report(self._snapshot()))
         self._loop.call_later(REPORT_S, self._report)
 
     def _hung(self, host: int) -> None:

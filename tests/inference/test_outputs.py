@@ -6,11 +6,11 @@ from typing import Any
 import pytest
 
 from penstock.inference.outputs import unpack
-from penstock.model.batch import Answer, TensorHead
+from penstock.model.batch import TensorHead
 
 
 def values(head: TensorHead, payload: bytes = b"") -> Any:
-    return unpack(Answer(1, 0.0, (head,)), memoryview(payload)).fields[0]
+    return unpack((head,), memoryview(payload)).fields[0]
 
 
 def test_several_columns_of_text_stay_with_their_rows() -> None:
@@ -40,5 +40,5 @@ def test_a_row_may_be_empty() -> None:
 
 def test_tensors_follow_one_another() -> None:
     heads = (TensorHead("p", "int32", (2,)), TensorHead("confidence", "float64", (2,)))
-    outputs = unpack(Answer(1, 0.0, heads), memoryview(struct.pack("<2i2d", 1, 0, 0.5, 0.75)))
+    outputs = unpack(heads, memoryview(struct.pack("<2i2d", 1, 0, 0.5, 0.75)))
     assert (outputs.fields, outputs.confidence) == ([[1, 0]], [0.5, 0.75])

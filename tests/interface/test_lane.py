@@ -106,7 +106,7 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
     versions.update([ModelState(name="m", default="1", versions=(STATE,))])
     native = Native(Engine(versions), SETTINGS.limits)
     native.update(versions.models)
-    lane = Lane(native, Accounts(log, figures, "front-0"))
+    lane = Lane(native, Accounts(log, figures, "front-0", asyncio.get_running_loop().call_later))
     app = App(lane, no_operations)
     server = HttpServer(app, lane)
     listener = socket.create_server(("127.0.0.1", 0))

@@ -41,7 +41,7 @@ def serve(channel: Channel) -> None:
         return
     channel.send(loaded)
     _deliver(channel)
-    Loop(channel, Responder(model, loaded.signature.output)).run(messages[1:])
+    Loop(channel, Responder(model, loaded.signature)).run(messages[1:])
 
 
 def _awaited(channel: Channel) -> list[tuple[Any, list[int]]]:

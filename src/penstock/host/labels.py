@@ -10,7 +10,10 @@ from penstock.errors import ModelFailed
 from penstock.model.signature import Label
 
 STRANGER = "the model answered a label that is not among its classes"
-FEW = 16  # labels that are looked up one by one sooner than numpy gets going
+FEW = 16  # rows that Python is through with sooner than numpy gets going
+
+Indices = NDArray[np.int32] | list[int]
+"""Positions of classes, one a row; of few rows as a list."""
 
 
 def plain(value: Any) -> Label:
@@ -40,13 +43,21 @@ class Labels:
     def __contains__(self, label: object) -> bool:
         return label in self._index
 
-    def indices(self, labels: NDArray[Any]) -> NDArray[np.int32]:
+    def indices(self, labels: NDArray[Any]) -> Indices:
         """Where each label, shape (rows,), stands in `classes`. Raises ModelFailed for one that is not there."""
         if self._are_indices and len(labels) > FEW and labels.dtype.kind == "i":
             if labels.min() < 0 or labels.max() >= len(self.keys):
                 raise ModelFailed(STRANGER)
             return labels.astype(np.int32)
         try:
-            return np.fromiter(map(self._index.__getitem__, labels.tolist()), np.int32, len(labels))
+            found = [self._index[label] for label in labels.tolist()]
         except KeyError:
             raise ModelFailed(STRANGER) from None
+        return found if len(found) <= FEW else np.array(found, np.int32)
+
+
+def chosen(stated: NDArray[Any], indices: Indices) -> NDArray[np.float64] | list[float]:
+    """Out of probabilities, shape (rows, classes), those of each row's own class."""
+    if isinstance(indices, list):
+        return [row[index] for row, index in zip(stated.tolist(), indices, strict=True)]
+    return np.asarray(stated[np.arange(len(indices)), indices], dtype=np.float64)

@@ -13,13 +13,14 @@ Column = NDArray[Any] | list[str | None]
 
 
 class Outputs(NamedTuple):
-    """What a model answered: one tensor for each output field, class labels as indices (int32).
+    """What a model answered: one tensor for each output field, class labels as indices (int32, or a list of int).
 
-    `confidence` has shape (rows,), `probabilities` (rows, classes); both float64, and None where the model states none.
+    `confidence` has shape (rows,), `probabilities` (rows, classes); both float64 (the first may be a list of float),
+    and None where the model states none.
     """
 
-    values: Sequence[Column]
-    confidence: NDArray[np.float64] | None = None
+    values: Sequence[Column | list[int]]
+    confidence: NDArray[np.float64] | list[float] | None = None
     probabilities: NDArray[np.float64] | None = None
 
 

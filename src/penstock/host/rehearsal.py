@@ -90,7 +90,7 @@ class Rehearsal:
 
     def _ask(self, rows: Sequence[Row], packer: Packer, finite: bool = True) -> list[Column]:
         outputs = self._model.predict(self._batch(rows), len(rows), True)
-        heads, payload, failed = packer.pack(outputs, len(rows))
-        if finite and failed:
+        packed = packer.pack(outputs, len(rows))
+        if finite and packed.failed:
             raise ModelFailed("the model's answer is not finite")
-        return unpack(heads, memoryview(b"".join(payload)))
+        return unpack(packed.heads, memoryview(b"".join(packed.payload)))

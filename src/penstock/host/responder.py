@@ -11,9 +11,9 @@ import numpy as np
 from penstock.host.model import Column, Model
 from penstock.host.outputs import Packer
 from penstock.host.refusals import detail
-from penstock.model.batch import ANSWER, Answer, TensorHead, decode_batch
+from penstock.model.batch import ANSWER, Answer, TensorHead, decode_batch, heads_of_inputs
 from penstock.model.frames import Buffer, Frame, encode
-from penstock.model.signature import DType, Output
+from penstock.model.signature import DType, Signature
 
 DTYPES = {name: np.dtype(name) for name in get_args(DType) if name != "string"}
 
@@ -21,23 +21,30 @@ DTYPES = {name: np.dtype(name) for name in get_args(DType) if name != "string"}
 class Responder:
     """Answers batches with one model."""
 
-    def __init__(self, model: Model, output: Output) -> None:
+    def __init__(self, model: Model, signature: Signature) -> None:
         self._predict = model.predict
-        self._pack = Packer(output).pack
+        self._pack = Packer(signature.output).pack
+        self._plain = heads_of_inputs(signature.tensors()) or _none
 
     def answer(self, frame: Frame) -> list[Buffer]:
         """The answer's frame, whatever the model does. Raises msgspec.DecodeError for a frame that is no batch."""
         batch = decode_batch(frame.header)
         started = perf_counter()
         try:
-            tensors = unpack(batch.tensors, frame.payload)
+            tensors = unpack(batch.tensors or self._plain(batch.rows), frame.payload)
             outputs = self._predict(tensors, batch.rows, batch.probabilities)
             seconds = perf_counter() - started
-            heads, payload, failed = self._pack(outputs, batch.rows)
+            packed = self._pack(outputs, batch.rows)
         except (Exception, SystemExit) as error:  # noqa: BLE001  # even `sys.exit` fails a batch and not the process
             traceback.print_exc()
             return encode(ANSWER, Answer(batch.id, perf_counter() - started, error=detail(error)))
-        return encode(ANSWER, Answer(batch.id, seconds, heads, failed), payload)
+        heads = tuple(packed.heads) if batch.tensors else ()
+        return encode(ANSWER, Answer(batch.id, seconds, heads, tuple(sorted(packed.failed))), packed.payload)
+
+
+def _none(rows: int) -> tuple[TensorHead, ...]:
+    """The heads where the signature does not say them: whoever sends none makes no sense."""
+    return ()
 
 
 def unpack(heads: Sequence[TensorHead], payload: memoryview) -> list[Column]:

@@ -107,8 +107,8 @@ class Batcher:
             self._again += (flight.tickets[:half], flight.tickets[half:])
         self._pump()  # the host computes the next batch while this one's answers are written
         if outputs is not None:
-            self._meter.batch(flight.rows, answer.seconds, outputs.raw)
             hand_out(flight.tickets, answer, outputs)
+            self._meter.batch(flight.rows, answer.seconds, outputs.raw)
         elif len(flight.tickets) == 1:
             error = ModelFailed()
             error.add_note(answer.error or "")  # for the log: the client does not hear of the model's insides

@@ -8,11 +8,11 @@ from typing import Protocol
 import msgspec
 
 from penstock.inference.outputs import Outputs, unpack
-from penstock.inference.rows import join
+from penstock.inference.rows import join, join_plain
 from penstock.inference.ticket import Ticket
-from penstock.model.batch import ANSWER, BATCH, Answer, Batch, decode_answer
-from penstock.model.frames import BrokenFrame, Frame, FrameReader, FrameWriter, encode
-from penstock.model.signature import Tensor
+from penstock.model.batch import ANSWER, BATCH, Answer, Batch, decode_answer, heads_of_answer, heads_of_inputs
+from penstock.model.frames import BrokenFrame, Buffer, Frame, FrameReader, FrameWriter, encode
+from penstock.model.signature import Signature
 
 
 class Flight:
@@ -52,12 +52,14 @@ class Host(Protocol):
 class HostLink:
     """A host at the other end of a socket."""
 
-    def __init__(self, host: int, sock: socket.socket, depth: int, tensors: Sequence[Tensor], owner: Owner) -> None:
+    def __init__(self, host: int, sock: socket.socket, depth: int, signature: Signature, owner: Owner) -> None:
         sock.setblocking(False)
         self.id = host
         self.depth = depth
         self.flights: list[Flight] = []
-        self._tensors = tensors
+        self._tensors = signature.tensors()
+        self._heads = heads_of_answer(signature.output)
+        self._plain = heads_of_inputs(self._tensors) is not None and self._heads is not None
         self._owner = owner
         self._socket = sock
         self._reader = FrameReader(sock)
@@ -69,17 +71,23 @@ class HostLink:
 
     def send(self, flight: Flight) -> None:
         """Hands a batch to the host. The answer comes to the owner, in order, or `lost`."""
-        count, heads, payload = join(self._tensors, [ticket.rows for ticket in flight.tickets])
-        probabilities = any(ticket.probabilities for ticket in flight.tickets)
         self._sent += 1
         self.flights.append(flight)
         try:
-            self._writer.send(encode(BATCH, Batch(self._sent, count, heads, probabilities), payload))
+            self._writer.send(self._frame(flight))
         except OSError:
             self._loop.call_soon(self._end)
             return
         if self._writer.pending:
             self._loop.add_writer(self._socket, self._writable)
+
+    def _frame(self, flight: Flight) -> list[Buffer]:
+        rows = [ticket.rows for ticket in flight.tickets]
+        probabilities = any(ticket.probabilities for ticket in flight.tickets)
+        if self._plain and not probabilities:
+            return encode(BATCH, Batch(self._sent, flight.rows), join_plain(self._tensors, rows))
+        heads, payload = join(self._tensors, rows)
+        return encode(BATCH, Batch(self._sent, flight.rows, heads, probabilities), payload)
 
     def close(self) -> None:
         """Lets go of the socket; the owner hears nothing."""
@@ -106,7 +114,10 @@ class HostLink:
             answer = decode_answer(frame.header)
             if frame.kind != ANSWER or not self.flights or answer.id != self._sent - len(self.flights) + 1:
                 raise BrokenFrame
-            return answer, None if answer.error is not None else unpack(answer, frame.payload)
+            if answer.error is not None:
+                return answer, None
+            heads = answer.tensors or (self._heads(self.flights[0].rows) if self._heads else ())
+            return answer, unpack(heads, frame.payload)
         except (msgspec.DecodeError, ValueError, TypeError, KeyError) as error:
             raise BrokenFrame from error
 

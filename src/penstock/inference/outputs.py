@@ -17,6 +17,9 @@ CODES = {
 """What `memoryview` calls the dtypes that it can turn into lists, sooner than numpy does."""
 
 
+SIZES = {code: np.dtype(code).itemsize for code in (*CODES, "float16")}
+
+
 class Outputs(NamedTuple):
     """A batch's answer as lists with one entry a row. `raw` are the bytes of the numeric tensors, by name."""
 
@@ -26,13 +29,16 @@ class Outputs(NamedTuple):
     raw: dict[str, memoryview]
 
 
-def unpack(answer: Answer, payload: memoryview) -> Outputs:
-    """The tensors of an answer. The views in `raw` share `payload`'s memory."""
+def unpack(heads: Sequence[TensorHead], payload: memoryview) -> Outputs:
+    """The tensors of an answer. The views in `raw` share `payload`'s memory.
+
+    Raises ValueError where the payload is not what the heads say.
+    """
     fields: list[list[Any]] = []
     named: dict[str, list[Any]] = {}
     raw: dict[str, memoryview] = {}
     start = 0
-    for head in answer.tensors:
+    for head in heads:
         values, end = _values(head, payload, start)
         raw[head.name] = payload[start:end]
         start = end
@@ -40,6 +46,8 @@ def unpack(answer: Answer, payload: memoryview) -> Outputs:
             named[head.name] = values
         else:
             fields.append(values)
+    if start != len(payload):
+        raise ValueError("the payload holds something else than the tensors")
     return Outputs(fields, named.get("confidence"), named.get("probabilities"), raw)
 
 
@@ -48,7 +56,7 @@ def _values(head: TensorHead, payload: memoryview, start: int) -> tuple[list[Any
     if head.text is not None:
         return np.array(head.text, dtype=object).reshape(head.shape).tolist(), start
     code: Any = CODES.get(head.dtype)
-    end = start + math.prod(head.shape) * np.dtype(head.dtype).itemsize
+    end = start + math.prod(head.shape) * SIZES[head.dtype]
     view = payload[start:end]
     if code is None or start == end:
         return np.frombuffer(view, head.dtype).reshape(head.shape).tolist(), end

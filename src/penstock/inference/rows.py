@@ -30,8 +30,8 @@ class Rows(Struct, frozen=True):
         return self.shapes[index] if self.shapes is not None else tensor.shape  # type: ignore[return-value] # no None
 
 
-def join(tensors: Sequence[Tensor], parts: Sequence[Rows]) -> tuple[int, tuple[TensorHead, ...], list[Buffer]]:
-    """The rows of several requests as one batch: their number, the heads of its tensors and its payload.
+def join(tensors: Sequence[Tensor], parts: Sequence[Rows]) -> tuple[tuple[TensorHead, ...], list[Buffer]]:
+    """The rows of several requests as one batch: the heads of its tensors and its payload.
 
     Nothing is copied: the payload lists the requests' own buffers, tensor by tensor.
     """
@@ -46,4 +46,9 @@ def join(tensors: Sequence[Tensor], parts: Sequence[Rows]) -> tuple[int, tuple[T
         else:
             heads.append(TensorHead(tensor.name, tensor.dtype, shape))
             payload += columns  # type: ignore[arg-type] # raw bytes, as the dtype is not string
-    return count, tuple(heads), payload
+    return tuple(heads), payload
+
+
+def join_plain(tensors: Sequence[Tensor], parts: Sequence[Rows]) -> list[Buffer]:
+    """The payload alone, of rows without text."""
+    return [part.columns[i] for i in range(len(tensors)) for part in parts]  # type: ignore[misc] # raw bytes

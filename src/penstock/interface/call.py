@@ -62,13 +62,13 @@ class Call:
     """A request and what became of it.
 
     First its scope, its headers by lower-case name, its id and when it arrived (time.perf_counter); then, as they
-    come to be known, the version that serves it, its rows, and the error or the result. The log and the figures read
-    all of this when the answer is out.
+    come to be known, the version that serves it, its rows and what they weigh, and the error or the result. The log
+    and the figures read all of this when the answer is out.
     """
 
     __slots__ = (
-        "arrived", "decode_s", "encode_s", "error", "findings", "headers", "model", "prediction", "query", "request_id",
-        "result", "rows", "scope", "served",
+        "arrived", "decode_s", "encode_s", "error", "findings", "headers", "model", "nbytes", "prediction", "query",
+        "request_id", "result", "rows", "scope", "served",
     )  # fmt: skip
 
     def __init__(self, scope: Scope) -> None:
@@ -81,6 +81,7 @@ class Call:
         self.model = ""
         self.served: ServedVersion | None = None
         self.rows: Rows | None = None
+        self.nbytes = 0
         self.decode_s = 0.0
         self.encode_s = 0.0
         self.findings: Findings | None = None

@@ -123,6 +123,7 @@ class Exchange:
         self._answer(reply)
 
     def _answer(self, reply: Reply) -> None:
+        self._ticket = None  # which holds us in turn: a request that is done must not wait for the collector
         self._body = b""
         reply.headers.append((b"x-request-id", self._call.request_id.encode("ascii")))
         try:

@@ -72,9 +72,11 @@ class Endpoint:
         rows = call.rows = codec.batch(body) if self._batch else codec.single(body)
         call.findings = served.check(rows)
         call.decode_s = clock() - began
-        return native.engine.submit(
+        ticket = native.engine.submit(
             served, rows, settled, probabilities=call.query.probabilities, deadline_s=deadline_s
         )
+        call.nbytes = ticket.nbytes
+        return ticket
 
     def withdraw(self, call: Call, ticket: Ticket) -> None:
         """The client went away."""

@@ -28,7 +28,7 @@ CONTROLS = re.compile("[\x7f-\x9f]")  # valid in JSON, and able to drive a termi
 
 
 class Line(Struct, kw_only=True):
-    """What every line says. The log fills in `timestamp` and `process`."""
+    """What every line says. The log fills in `process`, and `timestamp` where it is empty."""
 
     timestamp: str = ""
     level: Level = "info"
@@ -97,8 +97,8 @@ class Log:
         self._put(encode(self._line("error", event, fields)))
 
     def write(self, line: Line) -> None:
-        """Logs `line`, whose timestamp and process are filled in here."""
-        line.timestamp = timestamp()
+        """Logs `line`, whose process is filled in here, and whose timestamp unless it has one."""
+        line.timestamp = line.timestamp or timestamp()
         line.process = self._process
         self._put(encode(line))
 

@@ -11,7 +11,7 @@ from penstock.errors import ModelFailed, UnavailableDevice, UnsupportedArtifact
 from penstock.host.columns import describe
 from penstock.host.estimators import everything, lineage, missing_as_none
 from penstock.host.inputs import settle
-from penstock.host.labels import Labels
+from penstock.host.labels import Labels, chosen
 from penstock.host.model import Column, Outputs
 from penstock.host.runtimes.tables import arranger
 from penstock.model.control import Artifact
@@ -84,7 +84,7 @@ class Estimator:
         stated = np.asarray(self._state(table), dtype=np.float64)
         if stated.shape != (rows, len(self._labels[0])):
             raise ModelFailed(f"predict_proba answered an array of shape {stated.shape} for {rows} rows")
-        return Outputs((indices,), stated[np.arange(rows), indices], stated if probabilities else None)
+        return Outputs((indices,), chosen(stated, indices), stated if probabilities else None)
 
     def _probabilities(self, table: Any) -> Callable[[Any], Any] | None:
         """`predict_proba` where there is one that works: some have it and then refuse (a hard vote, say)."""

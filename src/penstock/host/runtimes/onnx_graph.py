@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from penstock.errors import ModelFailed, UnavailableDevice
 from penstock.host.inputs import settle
-from penstock.host.labels import Labels
+from penstock.host.labels import Labels, chosen
 from penstock.host.model import Column, Outputs
 from penstock.host.onnx_checker import Verdict
 from penstock.host.runtimes.onnx_inputs import feeder, fields, row_shape
@@ -117,7 +117,7 @@ class Graph:
             raise ModelFailed(
                 f"the model answered {len(indices)} labels and {len(stated)} probabilities for {rows} rows"
             )
-        return Outputs((indices,), stated[np.arange(rows), indices], stated if probabilities else None)
+        return Outputs((indices,), chosen(stated, indices), np.asarray(stated, np.float64) if probabilities else None)
 
     def _answers(self, tensors: Sequence[Column], rows: int) -> list[Any]:
         feed = self._feed(tensors)
@@ -172,14 +172,15 @@ def _agree(labels: NDArray[Any], scores: NDArray[Any]) -> bool:
     return bool(np.array_equal(scores.argmax(axis=1), labels.ravel()))
 
 
-def _matrix(stated: Any, keys: Sequence[Any]) -> NDArray[np.float64]:
+def _matrix(stated: Any, keys: Sequence[Any]) -> NDArray[Any]:
     """Probabilities as a matrix ordered as the classes, also where the graph gives a map for each row (ZipMap)."""
     if isinstance(stated, list):
         return np.array([[row[key] for key in keys] for row in stated], dtype=np.float64)
-    return np.asarray(stated, dtype=np.float64)
+    matrix: NDArray[Any] = stated
+    return matrix
 
 
-def _are_probabilities(stated: NDArray[np.float64]) -> bool:
+def _are_probabilities(stated: NDArray[Any]) -> bool:
     within = np.all(stated >= 0) and np.all(stated <= 1 + SUM_TOLERANCE)
     return bool(within and np.allclose(stated.sum(axis=1), 1, atol=SUM_TOLERANCE))
 
