@@ -46,7 +46,7 @@ class Labels:
     def indices(self, labels: NDArray[Any]) -> Indices:
         """Where each label, shape (rows,), stands in `classes`. Raises ModelFailed for one that is not there."""
         if self._are_indices and len(labels) > FEW and labels.dtype.kind == "i":
-            if labels.min() < 0 or labels.max() >= len(self.keys):
+            if np.maximum.reduce(labels) >= len(self.keys) or np.minimum.reduce(labels) < 0:
                 raise ModelFailed(STRANGER)
             return labels.astype(np.int32)
         try:

@@ -50,4 +50,4 @@ class Labels:
 
 def _values(field: OutputField, column: list[Any]) -> list[Any]:
     classes = field.classes
-    return column if classes is None else [classes[index] for index in column]
+    return column if classes is None else list(map(classes.__getitem__, column))

@@ -13,7 +13,7 @@ from array import array
 from bisect import bisect_left
 from collections.abc import Callable, Iterable
 from math import isfinite
-from operator import add
+from operator import add, sub
 from typing import Any, Generic, Literal, TypeVar
 
 from msgspec import Struct
@@ -116,11 +116,15 @@ class Histogram:
                 self._sum += value if finite else 0.0
         else:
             values = numpy.frombuffer(self._pending)
-            finite = numpy.isfinite(values)
-            buckets = numpy.searchsorted(self._edges, numpy.where(finite, values, numpy.inf))
-            counted = numpy.bincount(buckets, minlength=len(self._counts)).tolist()
+            if not isfinite(total := float(values.sum())):
+                finite = numpy.isfinite(values)
+                total = float(values[finite].sum())
+                values = numpy.where(finite, values, numpy.inf)
+            # Sorted first: a few edges are found in many values sooner than many values among a few edges.
+            upto = numpy.sort(values).searchsorted(self._edges, side="right").tolist()
+            counted = map(sub, [*upto, len(values)], [0, *upto])
             self._counts = list(map(add, self._counts, counted))
-            self._sum += float(values[finite].sum())
+            self._sum += total
         self._pending = array("d")
 
 
