@@ -15,6 +15,7 @@ from penstock.config import Settings
 from penstock.model import control
 from penstock.model.control import (
     Attach,
+    BadMessage,
     Channel,
     Configure,
     FromFront,
@@ -27,7 +28,7 @@ from penstock.model.control import (
     ToFront,
     ToHost,
 )
-from penstock.model.frames import MAGIC, PREFIX, BrokenFrame
+from penstock.model.frames import MAGIC, PREFIX
 
 Pair = tuple[Channel, Channel]
 
@@ -143,7 +144,23 @@ def test_sending_to_a_dead_peer_closes_and_raises_nothing(pair: Pair) -> None:
 )
 def test_what_is_no_message_is_refused_at_once(prefix: bytes, pair: Pair) -> None:
     pair[0].socket.send(prefix)
-    with pytest.raises(BrokenFrame):
+    with pytest.raises(BadMessage):
+        pair[1].receive()
+
+
+def test_what_came_before_the_nonsense_is_not_lost(pair: Pair) -> None:
+    ours, theirs = pair
+    ours.send(Attach(1))
+    ours.socket.send(b"nonsense" * 100)
+    with pytest.raises(BadMessage) as refused:
+        theirs.receive()
+    assert refused.value.before == [(Attach(1), [])]
+
+
+def test_a_message_without_the_descriptors_that_it_promises_is_none(pair: Pair) -> None:
+    body = msgspec.msgpack.encode(Attach(1))
+    pair[0].socket.send(PREFIX.pack(MAGIC, 1, len(body), 0) + body)
+    with pytest.raises(BadMessage):
         pair[1].receive()
 
 
@@ -151,14 +168,14 @@ def test_what_is_no_message_is_refused_at_once(prefix: bytes, pair: Pair) -> Non
 def test_a_message_that_was_not_expected_is_refused(body: bytes) -> None:
     for ours, theirs in pair_of(FromHost):
         ours.socket.send(PREFIX.pack(MAGIC, 0, len(body), 0) + body)
-        with pytest.raises(msgspec.MsgspecError):
+        with pytest.raises(BadMessage):
             theirs.receive()
 
 
 def test_a_front_cannot_say_what_only_a_host_may(pair: Pair) -> None:
     for ours, theirs in pair_of(FromFront):
         ours.send(Refused("code", "message"))
-        with pytest.raises(msgspec.ValidationError):
+        with pytest.raises(BadMessage):
             theirs.receive()
 
 

@@ -6,7 +6,7 @@ header is one of the tagged structs below; file descriptors travel beside a mess
 
 import socket
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Literal
 
 import msgspec
@@ -209,6 +209,17 @@ FromHost = Progress | Loaded | Refused
 ToFront = Configure | Listen | Yield | HostOf | Models | Drain | Retire | Stop | Merged
 FromFront = Listening | Hung | Report | Drained
 
+Messages = list[tuple[Any, list[int]]]
+"""Each with the descriptors that came with it."""
+
+
+class BadMessage(BrokenFrame):
+    """The other process sent something that is not a message; `before` is what it said before that."""
+
+    def __init__(self, before: Messages) -> None:
+        super().__init__()
+        self.before = before
+
 
 class Channel:
     """One end of a control socket: messages both ways, each with any descriptors that belong to it.
@@ -257,8 +268,11 @@ class Channel:
             else:  # descriptors go with the first byte
                 self._outbox[0] = (view[sent:], ())
 
-    def receive(self) -> list[tuple[Any, list[int]]]:
-        """The messages that have arrived, each with its descriptors. Sets `closed` at the end of the stream."""
+    def receive(self) -> Messages:
+        """The messages that have arrived, each with its descriptors. Sets `closed` at the end of the stream.
+
+        Raises BadMessage, after which nothing more can be understood.
+        """
         try:
             data, descriptors, _, _ = socket.recv_fds(self.socket, 2**18, 64)
         except BlockingIOError:
@@ -270,9 +284,14 @@ class Channel:
             return []
         self._inbox += data
         self._descriptors.extend(descriptors)
-        return list(self._messages())
+        found: Messages = []
+        try:
+            found.extend(self._messages())
+        except (BrokenFrame, msgspec.MsgspecError) as problem:
+            raise BadMessage(found) from problem
+        return found
 
-    def _messages(self) -> Any:
+    def _messages(self) -> Iterator[tuple[Any, list[int]]]:
         start = 0
         while len(self._inbox) - start >= PREFIX.size:
             magic, descriptors, size, _ = PREFIX.unpack_from(self._inbox, start)
@@ -282,6 +301,8 @@ class Channel:
             if len(self._inbox) < end:
                 break
             message = self._decode(self._inbox[start + PREFIX.size : end])
+            if len(self._descriptors) < descriptors:
+                raise BrokenFrame
             start = end
             yield message, [self._descriptors.popleft() for _ in range(descriptors)]
         del self._inbox[:start]

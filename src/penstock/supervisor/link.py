@@ -5,8 +5,9 @@ import socket
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from penstock.model.control import BadMessage
 from penstock.supervisor.loop import Loop, Timer
-from penstock.supervisor.processes import BAD_MESSAGE, Child, Exit
+from penstock.supervisor.processes import Child, Exit
 
 ENDING_S = 1.0  # what a process may take to end after it has closed its channel
 MOST_LAST_WORDS = 64  # reads after the end; what the child had started may hold the channel open
@@ -62,8 +63,8 @@ class Link:
     def _readable(self) -> None:
         try:
             arrived = self._channel.receive()
-        except BAD_MESSAGE:
-            arrived = []
+        except BadMessage as bad:
+            arrived = bad.before
             self._channel.closed = True
             self._convict("it sent what is no message")
         for message, descriptors in arrived:

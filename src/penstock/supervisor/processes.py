@@ -16,11 +16,8 @@ import time
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
-import msgspec
-
 from penstock.errors import PenstockError
-from penstock.model.control import CHANNEL_FD, Channel, FromFront, FromHost
-from penstock.model.frames import BrokenFrame
+from penstock.model.control import CHANNEL_FD, BadMessage, Channel, FromFront, FromHost
 
 FRONT = ("-m", "penstock.front")
 HOST = ("-m", "penstock.host")
@@ -35,9 +32,6 @@ THREADS = (
 # A host runs somebody's model: it gets what libraries need to be found and to run, and none of the service's secrets.
 PASSED_ON = {"PATH", "HOME", "LANG", "LANGUAGE", "TZ", "TMPDIR", "LD_LIBRARY_PATH", "VIRTUAL_ENV", *THREADS}
 PASSED_ON_PREFIXES = ("PYTHON", "LC_", "CUDA_", "NVIDIA_", "COVERAGE_")
-
-# What reading a message from a process that runs somebody's model may raise.
-BAD_MESSAGE = (BrokenFrame, msgspec.MsgspecError, IndexError)
 
 
 class ChildFailed(PenstockError):
@@ -108,7 +102,7 @@ class Child:
                 raise ChildFailed(f"the process did not answer within {within:g} s")
             try:
                 arrived = self.channel.receive()
-            except BAD_MESSAGE as bad:
+            except BadMessage as bad:
                 raise ChildFailed("the process sent something that is not a message") from bad
             for message, descriptors in arrived:
                 for descriptor in descriptors:
