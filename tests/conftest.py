@@ -8,7 +8,7 @@
 import importlib.util
 import os
 import shutil
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -49,6 +49,19 @@ def missing_of(names: Iterable[str]) -> list[str]:
 def scale(request: pytest.FixtureRequest) -> Callable[[int, int], int]:
     """`scale(short, long)`: how much a soak test does, in `make test` and in `make soak`."""
     return lambda short, long: long if request.config.getoption("--soak") else short
+
+
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    """Estimators of this process compute with one thread, as the hosts do that they are compared with to the bit.
+
+    Among several threads a matrix is split, at places that depend on how many there are, and the last bits of a
+    product depend on the places.
+    """
+    from threadpoolctl import threadpool_limits
+
+    with threadpool_limits(1):
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -12,6 +12,7 @@ import pytest
 
 from tests.acceptance.behaving import HANG, SLEEP
 from tests.acceptance.driver import Load, alive, children_of, serving, wait_until
+from tests.acceptance.test_statuses import until_called
 
 
 def test_sigterm_under_load_loses_nothing(iris: Path, tmp_path: Path) -> None:
@@ -41,22 +42,22 @@ def test_ctrl_c_under_load_loses_nothing(iris: Path, tmp_path: Path) -> None:
 def test_admitted_work_finishes_and_work_that_does_not_is_cut_and_counted(
     behaving: Callable[[], Any], tmp_path: Path
 ) -> None:
-    _, arguments, _ = behaving()
+    _, arguments, record = behaving()
     statuses: list[int] = []
 
     def ask(*features: float) -> None:
         statuses.append(service.predict(*features).status)
 
     with serving(*arguments, cwd=tmp_path) as service:
-        asking = Thread(target=ask, args=(SLEEP, 1))
+        asking = Thread(target=ask, args=(SLEEP, 101))
         asking.start()
-        time.sleep(0.2)
+        until_called(record, "101")
         assert service.end(signal.SIGINT) == 0
         asking.join()
     assert statuses == [200]
     with serving(*arguments, "--drain-finish-s", "1", cwd=tmp_path) as service:
-        Thread(target=_ignore, args=(service.predict, HANG, 1), daemon=True).start()
-        time.sleep(0.3)
+        Thread(target=_ignore, args=(service.predict, HANG, 102), daemon=True).start()
+        until_called(record, "102")
         assert service.end(signal.SIGINT) == 1
         assert service.lines("stopped")[-1]["cut"] == 1
 
@@ -70,10 +71,10 @@ def test_a_front_that_dies_on_the_way_out_is_told_by_the_exit_status(iris: Path,
 
 
 def test_a_second_signal_forces(behaving: Callable[[], Any], tmp_path: Path) -> None:
-    _, arguments, _ = behaving()
+    _, arguments, record = behaving()
     with serving(*arguments, cwd=tmp_path) as service:
-        Thread(target=_ignore, args=(service.predict, HANG, 1), daemon=True).start()
-        time.sleep(0.3)
+        Thread(target=_ignore, args=(service.predict, HANG, 103), daemon=True).start()
+        until_called(record, "103")
         service.process.send_signal(signal.SIGTERM)
         service.wait_for("draining")
         began = time.monotonic()

@@ -1,4 +1,7 @@
-"""Classifiers: labels of every kind come back as themselves, bit for bit as the estimator answers."""
+"""Classifiers: labels of every kind come back as themselves, bit for bit as the estimator answers.
+
+A host of these tests computes with one thread, and where bits are compared so does the estimator here.
+"""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -25,6 +28,7 @@ X, Y = load_iris(return_X_y=True)
 NAMES = np.array(["setosa", "versicolor", "virginica"])
 
 
+@pytest.mark.usefixtures("one_thread")
 @pytest.mark.parametrize(
     ("data", "model"),
     [
@@ -50,6 +54,7 @@ def test_every_row_is_answered_as_the_estimator_does_bit_for_bit(
             assert np.array_equal(confidence, probabilities[np.arange(len(chunk)), indices])
 
 
+@pytest.mark.usefixtures("one_thread")
 @pytest.mark.parametrize("model", [LinearRegression(), RandomForestRegressor(10, random_state=0)])
 def test_a_regressor_answers_its_values_bit_for_bit(model: Any, tmp_path: Path) -> None:
     rows, targets = load_diabetes(return_X_y=True)
