@@ -96,6 +96,10 @@ def test_too_many_rows_are_422(service: Service) -> None:
         ("GET", "/predict", 405),
         ("POST", "/health", 405),
         ("POST", "/predict?probabilities=maybe", 422),
+        ("POST", "/predict?probabilites=true", 422),
+        ("POST", "/predict?probabilities=true&probabilities=true", 422),
+        ("POST", "/predict?probabilities=true&nocache", 422),
+        ("POST", "/predict?model_version=%ff&x=%00", 422),
     ],
 )
 def test_wrong_places_and_methods(service: Service, method: str, path: str, status: int) -> None:

@@ -70,6 +70,18 @@ def test_a_model_that_cannot_be_served_is_passed_over(capsys: pytest.CaptureFixt
     assert [line.partition(":")[2].partition(":")[0] for line in told] == [" passed over linked", " passed over two"]
 
 
+def test_where_nothing_can_be_locked_it_says_what_to_do_and_fails(capsys: pytest.CaptureFixture[str]) -> None:
+    """Loose pickles in one directory are no repository. What else is named is locked all the same."""
+    write("loose/a.pkl", "loose/b.pkl", "models/c/m.pkl")
+    assert main(["lock", "loose"]) == 1
+    told = capsys.readouterr()
+    assert (told.out, told.err.count("\n"), Path("penstock.lock").exists()) == ("", 1, False)
+    assert "cannot lock loose: " in told.err
+    assert "give each model a directory of its own (a/a.pkl)" in told.err
+    assert main(["lock", "loose", "models"]) == 1
+    assert pinned() == ["models/c/m.pkl"]
+
+
 def test_one_file_is_pinned_beside_the_others() -> None:
     write("a.pkl", "b.pkl")
     main(["lock", "a.pkl"])

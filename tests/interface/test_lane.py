@@ -138,6 +138,7 @@ REQUESTS = [
     post("/predict", b'{"features":[1,"x"]}'),
     post("/predict", b"nonsense"),
     post("/predict?probabilities=perhaps", ROW),
+    post("/predict?probabilites=true", ROW),
     post("/predict?model_version=7", ROW),
     post("/models/nobody/predict", ROW),
     post("/predict-batch", b'{"batch":[]}'),

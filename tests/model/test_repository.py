@@ -160,7 +160,7 @@ def test_one_model_that_cannot_be_resolved_never_hides_the_others() -> None:
         (["m/README"], "{here}/m holds no artifact: expected a file that ends in .pkl, "),
         (
             ["m/a.pkl", "m/b.onnx"],
-            "{here}/m holds 2 artifacts (a.pkl, b.onnx): name the file itself, or say in model.yaml",
+            "{here}/m holds 2 artifacts (a.pkl, b.onnx): give each model a directory of its own (a/a.pkl), name",
         ),
         (["m/net.keras"], "{here}/m/net.keras: .keras files are not served as they are: export the model to ONNX"),
     ],

@@ -5,7 +5,6 @@ from pathlib import Path
 
 from penstock.cli.arguments import Parser, add_settings, configuration_of, split_paths
 from penstock.cli.complaint import complain
-from penstock.configuration import Configuration
 from penstock.errors import UntrustedArtifact
 from penstock.model.repository import Found, find
 from penstock.model.source import risky_files
@@ -23,43 +22,53 @@ Know what you lock: loading a pickle runs whatever is in it.
 
 
 def run(words: Sequence[str]) -> int:
-    """Writes the locks; returns the exit code: with --check, 1 where a lock is out of date."""
+    """Writes the locks; returns the exit code: 1 where something that was named cannot be locked, and with --check
+    where a lock is out of date."""
     parser = Parser("lock", "PATH… [--check] [--lock FILE]", "Vouch for files that run code when loaded.", EXAMPLES)
     parser.add_argument("paths", metavar="PATH", nargs="+", help="artifacts, directories of models, or a penstock.yaml")
     parser.add_argument("--check", action="store_true", help="only say what would change")
     add_settings(parser, only=("lock",))
     namespace = parser.read(words)
     arguments, file = split_paths(namespace.paths)
+    found = find(arguments, configuration_of(namespace, file))[0]
+    lost = _lost(found)
     differs = False
-    for old, new in _updates(arguments, configuration_of(namespace, file)):
+    for old, new in _updates([each for each in found if each not in lost]):
         changes = list(_changes(old, new))
         differs = differs or bool(changes)
         print("\n".join([*changes, _summary(new, bool(changes), namespace.check)]))
         if changes and not namespace.check:
             new.write()
-    return int(differs and namespace.check)
+    return int(bool(lost) or (differs and namespace.check))
 
 
-def _updates(arguments: Sequence[str], configuration: Configuration) -> list[tuple[Lock, Lock]]:
+def _lost(found: Sequence[Found]) -> list[Found]:
+    """Those of which nothing that was named together is fit. Says what is wrong with them, and with the others."""
+    fit = [each for each in found if _is_fit(each)]
+    lost = [each for each in found if all(other.named is not each.named for other in fit)]
+    for each in found:
+        if each not in fit and (refusal := each.source.refusal):
+            complain(f"{'cannot lock' if each in lost else 'passed over'} {each.source.name}: {refusal.message}")
+    return lost
+
+
+def _is_fit(found: Found) -> bool:
+    """Whether nothing is wrong with a model but that it is not pinned yet."""
+    refusal = found.source.refusal
+    return refusal is None or (refusal.code == UntrustedArtifact.code and bool(risky_files(found.source.artifact)))
+
+
+def _updates(all_found: Sequence[Found]) -> list[tuple[Lock, Lock]]:
     """Each lock as it is and as it should be."""
     trees: dict[Path, list[Path]] = {}
     digests: dict[Path, dict[Path, str]] = {}
-    for found in find(arguments, configuration)[0]:
+    for found in all_found:
         lock = found.named.warrant.lock.path
         trees.setdefault(lock, []).append(lock.parent if found.named.configured else found.named.path.resolve())
-        digests.setdefault(lock, {}).update({file: digest_of(file) for file in _files(found)})
+        files = risky_files(found.source.artifact) if _is_fit(found) else []
+        digests.setdefault(lock, {}).update({file: digest_of(file) for file in files})
     locks = [read_lock(path) for path in trees]
     return [(lock, lock.updated(trees[lock.path], digests[lock.path])) for lock in locks]
-
-
-def _files(found: Found) -> list[Path]:
-    """What is to be pinned. A model that is refused for more than a missing pin is passed over, and said so."""
-    files = risky_files(found.source.artifact)
-    refusal = found.source.refusal
-    if refusal and not (files and refusal.code == UntrustedArtifact.code):
-        complain(f"passed over {found.source.name}: {refusal.message}")
-        return []
-    return files
 
 
 def _changes(old: Lock, new: Lock) -> Iterator[str]:

@@ -56,6 +56,7 @@ class Query(NamedTuple):
 
 
 NO_QUERY = Query()
+PARAMETERS = {"model_version", "probabilities"}
 
 
 class Call:
@@ -138,15 +139,19 @@ class Call:
         return min(given, LONGEST_DEADLINE_MS) / 1000 - self.elapsed()
 
     def read_query(self) -> Query:
-        """The query string. Raises InvalidRequest for a value that cannot be meant; other keys are ignored."""
+        """The query string. Raises InvalidRequest for what cannot be meant: a typing error is no silent default."""
         text: bytes = self.scope["query_string"]
         version = self.headers.get(b"x-model-version")
         if not text and version is None:
             return NO_QUERY
         try:
-            said = dict(parse_qsl(text.decode("ascii"), keep_blank_values=True, max_num_fields=100))
+            pairs = parse_qsl(text.decode("ascii"), keep_blank_values=True, max_num_fields=100)
         except ValueError:
             raise MalformedRequest("The query string cannot be read.") from None
+        said = dict(pairs)
+        if len(said) < len(pairs) or not said.keys() <= PARAMETERS:
+            problem = Problem(("query",), f"send no others than {' and '.join(sorted(PARAMETERS))}, each once")
+            raise InvalidRequest("The query does not fit: it holds a parameter that is unknown, or one twice.", [problem])
         wanted = said.get("probabilities", "false")
         if wanted not in ("true", "false"):
             problem = Problem(("query", "probabilities"), "send true or false")

@@ -106,7 +106,7 @@ def _version_parameters(model: ModelState) -> list[Json]:
         {
             "name": "X-Model-Version",
             "in": "header",
-            "description": f"{told} The query's model_version goes before.",
+            "description": f"{told} Where the query names one too, it must be the same.",
             "schema": versions,
         },
     ]

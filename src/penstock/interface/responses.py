@@ -49,7 +49,7 @@ RESPONSES: dict[int, tuple[str, str, str, str]] = {
           "body_too_large", "The body is larger than this server takes."),
     415: ("UnsupportedMediaType", "The body is not declared to be application/json.",
           "unsupported_media_type", "Send the body as application/json."),
-    422: ("UnprocessableContent", "JSON of the wrong shape or types.",
+    422: ("UnprocessableContent", "JSON of the wrong shape or types, or a query parameter that is not known.",
           "invalid_request", "At features[2]: Send a number, not a string."),
     431: ("HeadersTooLarge", "The request line and headers are larger than this server takes.",
           "headers_too_large", "The request line and headers are larger than this server takes."),

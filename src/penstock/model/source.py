@@ -184,7 +184,8 @@ def _only_artifact(directory: Path) -> Path:
     if found:
         names = ", ".join(file.name for file in found)
         raise UnsupportedArtifact(
-            f"{directory} holds {len(found)} artifacts ({names}): name the file itself, "
+            f"{directory} holds {len(found)} artifacts ({names}): give each model a directory of its own "
+            f"({found[0].stem}/{found[0].name}), name the files themselves, "
             f"or say in {MANIFEST} which it is (artifact: {found[0].name})"
         )
     for stranger in strangers(directory):
