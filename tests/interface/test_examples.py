@@ -10,7 +10,7 @@ from openapi_schema_validator import OAS31Validator
 from penstock.config import Limits
 from penstock.interface import schema
 from penstock.interface.decoder import RowDecoder
-from penstock.interface.examples import batch_examples, recipe, single_examples, value
+from penstock.interface.examples import answer, batch_answer, batch_examples, recipe, single_examples, value
 from penstock.interface.request import check
 from penstock.model.signature import Field, Signature
 from tests.interface.gallery import SIGNATURES
@@ -29,6 +29,12 @@ def test_examples_are_taken(signature: Signature) -> None:
     for body in batch.values():
         assert check(body, signature, batch=True, limits=LIMITS) is None
         OAS31Validator(schema.batch_request(signature, 50)).validate(body)
+
+
+@pytest.mark.parametrize("signature", SIGNATURES.values(), ids=SIGNATURES)
+def test_answers_are_what_their_schema_says(signature: Signature) -> None:
+    OAS31Validator(schema.answer("m", signature)).validate(answer("m", "1", signature))
+    OAS31Validator(schema.batch_answer("m", signature)).validate(batch_answer("m", "1", signature))
 
 
 @pytest.mark.parametrize("name", sorted(SMALL))

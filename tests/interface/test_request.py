@@ -158,7 +158,7 @@ def test_a_key_given_twice_must_fit_twice() -> None:
 SENTENCES = [
     (PAIR, '{"features":["1",2]}', ["features", 0], "Send a number, not a string."),
     (PAIR, '{"features":{"a":null,"b":2}}', ["features", "a"], "Send a number; null is not taken here."),
-    (PAIR, '{"batch":[[1,2],[3,true]]}', ["batch", 1, 1], "Send a number, not true or false."),
+    (PAIR, '{"batch":[[1,2],[3,true]]}', ["batch", 1, 1], "Send a number, not true or false; 1 and 0 stand for these."),
     (PAIR, '{"features":{"a":1}}', ["features", "b"], "This field is missing."),
     (MIXED, '{"features":[1,"blue",true]}', ["features", 1], "Send one of 'red', 'green'."),
     (MIXED, '{"features":[200,"red",true]}', ["features", 0], "Send an int8 integer, from -128 to 127."),

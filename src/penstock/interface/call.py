@@ -151,7 +151,9 @@ class Call:
         said = dict(pairs)
         if len(said) < len(pairs) or not said.keys() <= PARAMETERS:
             problem = Problem(("query",), f"send no others than {' and '.join(sorted(PARAMETERS))}, each once")
-            raise InvalidRequest("The query does not fit: it holds a parameter that is unknown, or one twice.", [problem])
+            raise InvalidRequest(
+                "The query does not fit: it holds a parameter that is unknown, or one twice.", [problem]
+            )
         wanted = said.get("probabilities", "false")
         if wanted not in ("true", "false"):
             problem = Problem(("query", "probabilities"), "send true or false")

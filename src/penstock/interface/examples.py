@@ -1,10 +1,10 @@
-"""Example rows that work when sent: made up inside the ranges and categories that a signature states."""
+"""Examples: rows that work when sent, made up inside the ranges and categories that a signature states, and answers."""
 
 import math
 from typing import Any
 
 from penstock.interface.values import BEYOND, INTEGERS, bounds
-from penstock.model.signature import Field, Signature
+from penstock.model.signature import Field, OutputField, Signature
 
 LARGEST = 1_000
 """Values of a row from which on an example would fill the page and help nobody."""
@@ -47,12 +47,44 @@ def recipe(signature: Signature) -> str:
     return "{" + ", ".join(made) + "}"
 
 
+def answer(model: str, version: str, signature: Signature) -> dict[str, Any] | None:
+    """What an answer to the first example may look like; none where it is very large."""
+    if sum(size(field) for field in signature.output.fields) > LARGEST:
+        return None
+    return {"prediction": _prediction(signature, 0), "confidence": _confidence(signature), **_ending(model, version)}
+
+
+def batch_answer(model: str, version: str, signature: Signature) -> dict[str, Any] | None:
+    """The same of `/predict-batch`."""
+    if ROWS * sum(size(field) for field in signature.output.fields) > LARGEST:
+        return None
+    predictions = [_prediction(signature, number) for number in range(ROWS)]
+    return {"predictions": predictions, "confidences": [_confidence(signature)] * ROWS, **_ending(model, version)}
+
+
+def _prediction(signature: Signature, number: int) -> Any:
+    values = [_nested(_output(field, number), field) for field in signature.output.fields]
+    return values[0] if len(values) == 1 else values
+
+
+def _output(field: OutputField, number: int) -> Any:
+    if field.classes:
+        return field.classes[number % len(field.classes)]
+    return scalar(Field(name=field.name, dtype=field.dtype), number)
+
+
+def _confidence(signature: Signature) -> float | None:
+    return 0.97 if signature.output.probabilities else None
+
+
+def _ending(model: str, version: str) -> dict[str, Any]:
+    moment = "2026-11-23T09:30:00.000Z"
+    return {"latency_ms": 0.513, "timestamp": moment, "model": model, "model_version": version}
+
+
 def value(field: Field, number: int = 0) -> Any:
     """A scalar or a nested list that `field` takes."""
-    made = scalar(field, number)
-    for length in reversed(_lengths(field)):
-        made = [made] * length
-    return made
+    return _nested(scalar(field, number), field)
 
 
 def scalar(field: Field, number: int = 0) -> Any:
@@ -81,10 +113,16 @@ def _inside(field: Field, share: float) -> float:
     return short if low <= short <= high else exact
 
 
-def size(field: Field) -> int:
+def _nested(made: Any, field: Field | OutputField) -> Any:
+    for length in reversed(_lengths(field)):
+        made = [made] * length
+    return made
+
+
+def size(field: Field | OutputField) -> int:
     """How many values of `field` an example of it holds."""
     return math.prod(_lengths(field))
 
 
-def _lengths(field: Field) -> tuple[int, ...]:
+def _lengths(field: Field | OutputField) -> tuple[int, ...]:
     return tuple(ANY_LENGTH if length is None else length for length in field.shape)

@@ -7,10 +7,10 @@ import msgspec
 
 from penstock.config import Settings
 from penstock.inference.router import default_model
-from penstock.interface import responses, schema
-from penstock.interface.examples import batch_examples, recipe, single_examples
+from penstock.interface import examples, responses, schema
 from penstock.interface.models import default_version
 from penstock.model.control import Loaded, ModelState
+from penstock.model.signature import Signature
 
 Json = dict[str, Any]
 
@@ -75,8 +75,8 @@ def _predict(prefix: str, model: ModelState) -> Json:
     return {
         "operationId": f"{model.name}.predict" if prefix else "predict",
         "summary": f"Predict one row with {model.name}",
-        **_request(model, "Request", single_examples(loaded.signature) if loaded else {}),
-        "responses": _answers(model, "Answer"),
+        **_request(model, "Request", examples.single_examples(loaded.signature) if loaded else {}),
+        "responses": _answers(model, "Answer", examples.answer),
         **_common(model),
     }
 
@@ -86,8 +86,8 @@ def _predict_batch(prefix: str, model: ModelState, settings: Settings) -> Json:
     return {
         "operationId": f"{model.name}.predict_batch" if prefix else "predict_batch",
         "summary": f"Predict up to {settings.limits.rows} rows with {model.name}",
-        **_request(model, "BatchRequest", batch_examples(loaded.signature) if loaded else {}),
-        "responses": _answers(model, "BatchAnswer"),
+        **_request(model, "BatchRequest", examples.batch_examples(loaded.signature) if loaded else {}),
+        "responses": _answers(model, "BatchAnswer", examples.batch_answer),
         **_common(model),
     }
 
@@ -112,19 +112,21 @@ def _version_parameters(model: ModelState) -> list[Json]:
     ]
 
 
-def _request(model: ModelState, kind: str, examples: Json) -> Json:
+def _request(model: ModelState, kind: str, bodies: Json) -> Json:
     """The body, with examples; or a description that says how to make one, where a row is too large for that."""
     content: Json = {"schema": _ref(model, kind)}
     told: Json = {}
-    if examples:
-        content["examples"] = {way.replace(" ", "_"): {"summary": way, "value": body} for way, body in examples.items()}
+    if bodies:
+        content["examples"] = {way.replace(" ", "_"): {"summary": way, "value": body} for way, body in bodies.items()}
     elif (loaded := _loaded(model)) is not None:
-        told["description"] = f"A row is too large to be shown. In Python: `{recipe(loaded.signature)}`"
+        told["description"] = f"A row is too large to be shown. In Python: `{examples.recipe(loaded.signature)}`"
     return {**told, "requestBody": {"required": True, "content": {"application/json": content}}}
 
 
-def _answers(model: ModelState, kind: str) -> Json:
-    answer = responses.success("The model's answer.", _ref(model, kind), also=["Server-Timing"])
+def _answers(model: ModelState, kind: str, made: Callable[[str, str, Signature], Json | None]) -> Json:
+    state = default_version(model)
+    example = made(model.name, state.version, state.loaded.signature) if state and state.loaded else None
+    answer = responses.success("The model's answer.", _ref(model, kind), also=["Server-Timing"], example=example)
     return {"200": answer, **responses.errors(*STATUSES)}
 
 

@@ -77,7 +77,7 @@ PARAMETERS: dict[str, Schema] = {
     "Probabilities": {
         "name": "probabilities",
         "in": "query",
-        "description": "Whether to answer the probability of each class as well.",
+        "description": "Whether to answer the probability of each of `classes` in GET /models/{name} as well.",
         "schema": {"type": "boolean", "default": False},
     },
     "RequestId": {

@@ -163,7 +163,7 @@ def _confidence(signature: Signature) -> Schema:
 
 def _chances(signature: Signature) -> Schema:
     classes = signature.output.fields[0].classes or ()
-    told = "With ?probabilities=true: the probability of each class, in this order: "
+    told = "With ?probabilities=true: the probability of each of `classes` in GET /models/{name}, in this order: "
     some = ", ".join(map(str, classes[:MOST_NAMED])) + (", …" if len(classes) > MOST_NAMED else ".")
     length = {"minItems": len(classes), "maxItems": len(classes)} if classes else {}
     return {"type": "array", "items": {"type": "number"}, "description": told + some, **length}

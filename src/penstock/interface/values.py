@@ -103,7 +103,8 @@ def _scalar(field: Field, value: Any, loc: Loc) -> str | None:
     else:
         fits = kind is int or kind is float
     if not fits:
-        return f"Send {expected(field)}, not {NOUNS[kind]}."
+        hint = "; 1 and 0 stand for these" if kind is bool and field.dtype != "string" else ""
+        return f"Send {expected(field)}, not {NOUNS[kind]}{hint}."
     if field.dtype in FLOATS:
         if not -BEYOND[field.dtype] < value < BEYOND[field.dtype]:
             raise NotFinite(f"The number at {where(loc)} is too large for {field.dtype}.")
