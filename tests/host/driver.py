@@ -29,6 +29,7 @@ from penstock.model.signature import Field
 
 NURSERY = Path(__file__).with_name("nursery.py")
 TIMEOUT_S = 60.0
+HEAVY = {"torchscript": "torch", "skops": "skops.io"}  # what takes seconds to import, by format
 
 Columns = list[Any]
 
@@ -123,7 +124,7 @@ class HostProcess:
         self._stderr = tempfile.TemporaryFile("w+")  # noqa: SIM115  # closed in __exit__
         self._ours = not forked
         if forked:
-            self.pid = _fork(its, self._stderr.fileno())
+            self.pid = _fork(its, self._stderr.fileno(), HEAVY.get(artifact.format, ""))
         else:
             self.pid = _spawn(its, self._stderr.fileno(), {**os.environ, **(environment or {})})
         its.close()
@@ -228,18 +229,20 @@ def _spawn(channel: socket.socket, stderr: int, environment: Mapping[str, str]) 
             os.close(copy)
 
 
-def _fork(channel: socket.socket, stderr: int) -> int:
-    calls = _nursery()
+def _fork(channel: socket.socket, stderr: int, library: str) -> int:
+    calls = _nursery(library)
     socket.send_fds(calls, [b"f"], [channel.fileno(), stderr])
-    return int.from_bytes(calls.recv(4), "little")
+    pid = int.from_bytes(calls.recv(4), "little")
+    assert pid, "the nursery is gone"
+    return pid
 
 
 @cache
-def _nursery() -> socket.socket:
-    """The nursery, which ends with the last copy of its socket."""
+def _nursery(library: str) -> socket.socket:
+    """The nursery that has imported `library` too, which ends with the last copy of its socket."""
     mine, its = socket.socketpair()
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
-    subprocess.Popen([sys.executable, "-P", str(NURSERY)], stdin=its.fileno(), env=environment).returncode = 0
+    subprocess.Popen([sys.executable, "-P", str(NURSERY), library], stdin=its.fileno(), env=environment).returncode = 0
     its.close()
     return mine
 

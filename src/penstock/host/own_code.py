@@ -101,7 +101,7 @@ def _vouched(path: Path, pins: Mapping[str, str], trusted: bool) -> Source:
         )
     if path.exists() and path.stat().st_size == 0:  # an empty __init__.py is a good module
         return Source(path, b"", "")
-    return read(path, pinned)
+    return read(path.resolve(), pinned)._replace(path=path)
 
 
 def _definitions(source: Source) -> set[str]:

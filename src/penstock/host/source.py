@@ -1,12 +1,13 @@
 """The bytes of an artifact, read once: what is hashed is what is loaded."""
 
+import errno
 import hashlib
 import os
 import stat
 from pathlib import Path
 from typing import NamedTuple
 
-from penstock.errors import ArtifactError, ChangedArtifact, UnreadableArtifact
+from penstock.errors import ArtifactError, ChangedArtifact, UnreadableArtifact, UntrustedArtifact
 
 LFS_POINTER = b"version https://git-lfs.github.com/spec/"
 
@@ -20,9 +21,10 @@ class Source(NamedTuple):
 
 
 def read(path: str | Path, pinned: str | None = None) -> Source:
-    """Reads a regular file whole.
+    """Reads a regular file whole. `path` is absolute and resolved: somebody has looked at where it leads.
 
-    Raises UnreadableArtifact if there is nothing to load in it, ChangedArtifact if its digest is not `pinned`.
+    Raises UnreadableArtifact if there is nothing to load in it, ChangedArtifact if its digest is not `pinned`, and
+    UntrustedArtifact if there is a link on the way, which came after that look.
     """
     path = Path(path)
     data = _content(path)
@@ -46,11 +48,11 @@ def check_pin(path: Path, digest: str, pinned: str | None) -> None:
 
 def _content(path: Path) -> bytes:
     try:
-        # Opening a pipe or a device could wait for ever or have effects: look at what was opened before reading.
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        descriptor = _open(path)
     except OSError as error:
         raise _unreadable(path, error) from error
     try:
+        # Reading a pipe or a device could wait for ever or have effects: look at what was opened.
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             raise UnreadableArtifact(f"{path} is not a regular file: name the model's file itself")
         with open(descriptor, "rb", closefd=False) as file:
@@ -61,5 +63,22 @@ def _content(path: Path) -> bytes:
         os.close(descriptor)
 
 
+def _open(path: Path) -> int:
+    """Opens step by step: O_NOFOLLOW alone looks at the last one only. A link is ELOOP, as a directory ENOTDIR."""
+    step = os.open("/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        for name in path.parts[1:-1]:
+            above, step = step, os.open(name, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=step)
+            os.close(above)
+        return os.open(path.name, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=step)
+    finally:
+        os.close(step)
+
+
 def _unreadable(path: Path, error: OSError) -> ArtifactError:
+    if error.errno in (errno.ELOOP, errno.ENOTDIR):
+        return UntrustedArtifact(
+            f"{path} was exchanged for a link after it was looked at: where the link leads may not be loaded; "
+            "put the file itself there, or start again"
+        )
     return UnreadableArtifact(f"{path} cannot be read: {error.strerror}")
