@@ -76,8 +76,9 @@ class Bench:
                     self._measure(server, cell, number)
 
     def _measure(self, server: Server, cell: Cell, number: int) -> None:
-        drive(server, cell, self.options.warmup, self.folder, self._load_core)
-        server.settle()
+        if self.options.warmup:
+            drive(server, cell, self.options.warmup, self.folder, self._load_core)
+            server.settle()
         figures = drive(server, cell, self.options.seconds, self.folder, self._load_core)
         self.results.runs.append(Run(server.target.name, cell, number, figures))
         split = ", ".join(f"{name} {use:.2f}" for name, use in figures.cpu.items() if use >= 0.01)

@@ -14,8 +14,8 @@ from tests.acceptance.driver import Load, Reply, Service, serving, wait_until
 from tests.acceptance.test_statuses import until_called, until_queued
 
 
-def test_a_host_killed_under_load_costs_only_what_it_held(iris: Path, tmp_path: Path) -> None:
-    with serving(iris, cwd=tmp_path) as service, Load(service) as load:
+def test_a_host_killed_under_load_costs_only_what_it_held(iris_onnx: Path, tmp_path: Path) -> None:
+    with serving(iris_onnx, cwd=tmp_path) as service, Load(service) as load:
         for _ in range(3):
             load.wait_for(len(load.answers) + 200)
             (host,) = service.processes("host")

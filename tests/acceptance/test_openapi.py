@@ -7,6 +7,7 @@ import pickle
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -23,8 +24,9 @@ expected-statuses = ["2xx", "3xx", "4xx", 504]
 """
 
 
+@pytest.mark.soak
 @pytest.mark.needs("schemathesis")
-def test_schemathesis_finds_nothing(tmp_path: Path) -> None:
+def test_schemathesis_finds_nothing(tmp_path: Path, scale: Callable[[int, int], int]) -> None:
     """The model answers for every finite number: of one that raises on 1e308, a 500 would be the truth."""
     command = shutil.which("schemathesis", path=str(Path(sys.executable).parent)) or "schemathesis"
     (tmp_path / "schemathesis.toml").write_text(CONFIG)
@@ -35,9 +37,9 @@ def test_schemathesis_finds_nothing(tmp_path: Path) -> None:
         done = subprocess.run(
             [
                 command, "run", f"http://127.0.0.1:{service.port}/openapi.json", "--checks", "all",
-                "--max-examples", "40", "--seed", "7", "--no-color",
+                "--max-examples", str(scale(15, 300)), "--seed", "7", "--no-color",
             ],
-            cwd=tmp_path, capture_output=True, text=True, timeout=300, check=False,
+            cwd=tmp_path, capture_output=True, text=True, timeout=scale(300, 3600), check=False,
         )  # fmt: skip
         assert done.returncode == 0, done.stdout[-6000:]
         assert service.get("/ready").status == 200

@@ -15,8 +15,8 @@ from tests.acceptance.driver import Load, alive, children_of, serving, wait_unti
 from tests.acceptance.test_statuses import until_called
 
 
-def test_sigterm_under_load_loses_nothing(iris: Path, tmp_path: Path) -> None:
-    with serving(iris, "--drain-linger-s", "1", cwd=tmp_path) as service, Load(service) as load:
+def test_sigterm_under_load_loses_nothing(iris_onnx: Path, tmp_path: Path) -> None:
+    with serving(iris_onnx, "--drain-linger-s", "1", cwd=tmp_path) as service, Load(service) as load:
         load.wait_for(200)
         service.process.send_signal(signal.SIGTERM)
         wait_until(lambda: service.get("/ready").status == 503, "not ready", service.explain)
@@ -28,9 +28,9 @@ def test_sigterm_under_load_loses_nothing(iris: Path, tmp_path: Path) -> None:
         assert len(load.answers) > before, "it serves on while load balancers take notice"
 
 
-def test_ctrl_c_under_load_loses_nothing(iris: Path, tmp_path: Path) -> None:
+def test_ctrl_c_under_load_loses_nothing(iris_onnx: Path, tmp_path: Path) -> None:
     """The terminal sends SIGINT to the whole foreground group."""
-    with serving(iris, cwd=tmp_path) as service, Load(service) as load:
+    with serving(iris_onnx, cwd=tmp_path) as service, Load(service) as load:
         load.wait_for(200)
         os.killpg(service.process.pid, signal.SIGINT)
         assert service.process.wait(20) == 0
@@ -62,8 +62,8 @@ def test_admitted_work_finishes_and_work_that_does_not_is_cut_and_counted(
         assert service.lines("stopped")[-1]["cut"] == 1
 
 
-def test_a_front_that_dies_on_the_way_out_is_told_by_the_exit_status(iris: Path, tmp_path: Path) -> None:
-    with serving(iris, "--drain-linger-s", "20", cwd=tmp_path) as service:
+def test_a_front_that_dies_on_the_way_out_is_told_by_the_exit_status(iris_onnx: Path, tmp_path: Path) -> None:
+    with serving(iris_onnx, "--drain-linger-s", "20", cwd=tmp_path) as service:
         service.process.send_signal(signal.SIGTERM)
         service.wait_for("draining")
         os.kill(service.processes("front")[0], signal.SIGKILL)
@@ -83,8 +83,8 @@ def test_a_second_signal_forces(behaving: Callable[[], Any], tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
-def test_nothing_is_left_behind(iris: Path, tmp_path: Path, number: signal.Signals) -> None:
-    with serving(iris, "--drain-linger-s", "0", cwd=tmp_path) as service:
+def test_nothing_is_left_behind(iris_onnx: Path, tmp_path: Path, number: signal.Signals) -> None:
+    with serving(iris_onnx, "--drain-linger-s", "0", cwd=tmp_path) as service:
         children = children_of(service.process.pid)
         assert len(children) >= 2
         service.end(number)

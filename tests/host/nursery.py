@@ -1,7 +1,7 @@
 """A process that has scikit-learn already, and the module named by its argument, and forks hosts from itself.
 
-That saves each test a second or more. It is told by a byte on its standard input, with two descriptors: the host's control channel and its stderr. It
-answers with the host's process id.
+That saves each test a second or more. It is told by a byte on its standard input, with two descriptors: the host's
+control channel and its stderr. It answers with the host's process id.
 """
 
 import contextlib

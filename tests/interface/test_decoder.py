@@ -1,6 +1,7 @@
 """The fast decoder: it takes exactly what the precise reading finds nothing wrong with, and packs it to the bit."""
 
 import struct
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -67,9 +68,12 @@ def _values_of(field: Field) -> st.SearchStrategy[Any]:
     return value
 
 
-@given(st.data())
-@settings(max_examples=1500, deadline=None)
-def test_the_fast_way_takes_what_the_precise_one_finds_nothing_wrong_with(data: st.DataObject) -> None:
+@pytest.mark.soak
+def test_the_fast_way_takes_what_the_precise_one_finds_nothing_wrong_with(scale: Callable[[int, int], int]) -> None:
+    settings(max_examples=scale(500, 50_000))(given(st.data())(_compare))()
+
+
+def _compare(data: st.DataObject) -> None:
     sig = GALLERY[data.draw(st.sampled_from(sorted(GALLERY)))]
     batch = data.draw(st.booleans())
     row = rows_of(sig)
