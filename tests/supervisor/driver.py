@@ -66,7 +66,8 @@ class Running:
             logs=Logs(format="json", file=str(self.log)),
         )
         command = msgspec.json.encode((settings, sources, strict, front)).decode()
-        environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2]), "SULKING": str(folder)}
+        found_in = os.pathsep.join(filter(None, [str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH")]))
+        environment = {**os.environ, "PYTHONPATH": found_in, "SULKING": str(folder)}
         self.process = subprocess.Popen(
             [sys.executable, "-m", "tests.supervisor.driver", command],
             env=environment,
