@@ -28,9 +28,14 @@ class Limits(Slice, frozen=True, kw_only=True):
     rows: Annotated[Count, Meta(description="rows in one request")] = 1000
     body: Annotated[Size, Meta(description="bytes of a request's body, such as 16MiB")] = 16 * 2**20
     headers: Annotated[Size, Meta(description="bytes of a request's line and headers")] = 64 * 2**10
+    header_count: Annotated[Count, Meta(description="headers of a request")] = 100
     header_s: Annotated[Seconds, Meta(description="seconds in which the headers must arrive")] = 5.0
     body_s: Annotated[Seconds, Meta(description="seconds in which the body must arrive")] = 10.0
     idle_s: Annotated[Seconds, Meta(description="seconds that a connection may stay silent between requests")] = 75.0
+    send_s: Annotated[Seconds, Meta(description="seconds in which the client must take its answer")] = 30.0
+    connections: Annotated[
+        Count, Meta(description="connections of one front, fewer where descriptors are; more get 503, but health")
+    ] = 10_000
 
 
 class Drain(Slice, frozen=True, kw_only=True):

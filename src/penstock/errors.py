@@ -27,6 +27,7 @@
         ├── Unavailable               may work later: `retry_after` says when
         │   ├── NotReady              no version of the model is ready
         │   ├── QueueFull             the model's queue holds all that it may
+        │   ├── TooManyConnections    the front holds all the connections that it may
         │   ├── HostLost              the model's process died with the request in it
         │   └── Draining              the service is shutting down
         ├── DeadlineExceeded          the request's own time ran out
@@ -170,6 +171,10 @@ class NotReady(Unavailable):
 
 class QueueFull(Unavailable):
     """The model's queue is full."""
+
+
+class TooManyConnections(Unavailable):
+    """This server holds as many connections as it may."""
 
 
 class HostLost(Unavailable):

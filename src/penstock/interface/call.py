@@ -21,7 +21,7 @@ from penstock.inference.checks import Findings
 from penstock.inference.rows import Rows
 from penstock.inference.ticket import Result
 from penstock.inference.versions import ServedVersion
-from penstock.interface.scope import ARRIVED, REFUSED, clock
+from penstock.interface.scope import ARRIVED, FIELDS, REFUSED, clock
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -74,7 +74,7 @@ class Call:
 
     def __init__(self, scope: Scope) -> None:
         self.scope = scope
-        self.headers: dict[bytes, bytes] = dict(scope["headers"])
+        self.headers: dict[bytes, bytes] = scope.get(FIELDS) or dict(scope["headers"])
         self.request_id = request_id(self.headers.get(b"x-request-id"))
         arrived = scope.get(ARRIVED)
         self.arrived: float = clock() if arrived is None else arrived
@@ -144,6 +144,8 @@ class Call:
         version = self.headers.get(b"x-model-version")
         if not text and version is None:
             return NO_QUERY
+        if b"#" in text:
+            raise MalformedRequest("The query string cannot be read.")
         try:
             pairs = parse_qsl(text.decode("ascii"), keep_blank_values=True, max_num_fields=100)
         except ValueError:

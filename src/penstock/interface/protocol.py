@@ -13,9 +13,11 @@ import httptools
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from penstock.errors import HeadersTooLarge, MalformedRequest, RequestError, SlowRequest
+from penstock.interface import head
+from penstock.interface.flow import Ending, Flow
 from penstock.interface.lane import Exchange, Lane
 from penstock.interface.native import Reply
-from penstock.interface.scope import ARRIVED, GONE, REFUSED, clock
+from penstock.interface.scope import ARRIVED, FIELDS, GONE, REFUSED, clock
 
 SWEEP_S = 0.25  # how often `sweep` is called
 DISCARD_BYTES = 4 * 2**20
@@ -43,8 +45,12 @@ class Protocol(HttpToolsProtocol):
         self._due: float | None = clock() + self._limits.header_s
         self._silent = True
         self._whole = True
+        self._answered_at = 0.0
         self._exchange: Exchange | None = None
         self._in_head = True
+        self._keep_alive = True
+        self._host: bytes | None = None  # the last one that was looked at and found right
+        self._plain_head = b""  # of a request that asked for another protocol, without the asking
         self._chunk = 0  # bytes of the read at hand,
         self._fresh = 0  # those of them of which nothing came yet,
         self._unclaimed = 0  # and those of earlier reads
@@ -58,6 +64,10 @@ class Protocol(HttpToolsProtocol):
         """Whether a request is under way whose answer is not out."""
         return self.cycle is not None and not self.cycle.response_complete
 
+    def connection_made(self, transport: Any) -> None:
+        super().connection_made(transport)
+        self.flow = Flow(transport, self.pipeline)
+
     def connection_lost(self, exc: Exception | None) -> None:
         cycle = self.cycle
         super().connection_lost(exc)
@@ -70,17 +80,37 @@ class Protocol(HttpToolsProtocol):
         if self._refused:
             self._discard(len(data))
             return
+        try:
+            self._feed(data)
+        except httptools.HttpParserUpgrade as upgrade:
+            self._feed_without_upgrade(data[upgrade.args[0] :])
+
+    def _feed(self, data: bytes) -> None:
         self._chunk = self._fresh = len(data)
         try:
             self.parser.feed_data(data)
         except httptools.HttpParserUpgrade:
-            if self.cycle is not None:  # answered as HTTP/1.1, but what follows would be another protocol
-                self.cycle.keep_alive = False
+            raise
         except httptools.HttpParserError:
             if not self._refused:
                 self._turn_away(MalformedRequest("The request is not valid HTTP/1.1."))
         else:
             self._count_unclaimed()
+
+    def _feed_without_upgrade(self, rest: bytes) -> None:
+        """Reads a request that offers to change to another protocol as if it did not: that is the server's choice.
+
+        The parser would take its body for the other protocol. One such request in a read is enough.
+        """
+        if self._refused:
+            return
+        plain, self._plain_head = self._plain_head, b""
+        self.parser = httptools.HttpRequestParser(self)
+        self.parser.set_dangerous_leniencies(lenient_data_after_close=True)  # as uvicorn's
+        try:
+            self._feed(plain + rest)
+        except httptools.HttpParserUpgrade:
+            self._turn_away(MalformedRequest("This server speaks HTTP/1.1."))
 
     def shutdown(self) -> None:
         """Ends the connection after its answer. An idle one waits for a moment, as a request may be on its way."""
@@ -92,8 +122,11 @@ class Protocol(HttpToolsProtocol):
 
     def sweep(self, now: float) -> None:
         """Ends the connection if it is overdue: with a 408 where a request had begun."""
-        if self._due is None or now < self._due:
+        if now - self._answered_at > self._limits.send_s and self.transport.get_write_buffer_size():
+            self.transport.abort()  # the client does not take its answer
             return
+        if self._due is None or now < self._due or self.pipeline:
+            return  # while requests wait for their turn nothing more is read
         answered = self.cycle is not None and self.cycle.response_complete
         if self.transport.is_closing():
             self.transport.abort()  # told to close, but somebody does not read what is left to send
@@ -122,7 +155,7 @@ class Protocol(HttpToolsProtocol):
         self._due = clock() + self._limits.body_s
         self._in_head = False
         self._unclaimed = self._fresh = 0
-        if not self._enter_lane():
+        if self._keeps_to_http() and not self._enter_lane() and self._has_target():
             super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
@@ -137,7 +170,7 @@ class Protocol(HttpToolsProtocol):
             super().on_body(body)
 
     def on_message_complete(self) -> None:
-        if self._refused:
+        if self._refused or self._plain_head:
             return
         self._whole = True
         self._fresh = 0
@@ -153,16 +186,55 @@ class Protocol(HttpToolsProtocol):
     def on_response_complete(self) -> None:
         """As uvicorn's, but without a timer for each answer: the sweep sees to idle connections."""
         self.server_state.total_requests += 1
+        self._answered_at = now = clock()
         if self.transport.is_closing():
             return
-        if not self.flow.write_paused:
-            self.flow.resume_reading()
         if self.pipeline:
             cycle, app = self.pipeline.pop()
             self._start_asgi_task(cycle, app)
+            if not self._whole:
+                self._due = now + self._limits.body_s
+        elif self._refused:
+            self._due = now + DISCARD_S
         elif self._whole:
             self._silent = True
-            self._due = clock() + (QUIET_S if self._draining else self._limits.idle_s)
+            self._due = now + (QUIET_S if self._draining else self._limits.idle_s)
+        self.flow.resume_reading()
+
+    # ---------------------------------------------------------------- the head
+    def _keeps_to_http(self) -> bool:
+        """Whether the head is one that the application is to see. It leaves the headers by name in the scope."""
+        headers = self.headers
+        self._keep_alive = self.parser.should_keep_alive()  # true only for HTTP/1.1, or on a word of `connection`
+        fields = self.scope[FIELDS] = dict(headers)
+        if len(headers) > self._limits.header_count:
+            self._turn_away(HeadersTooLarge())
+        elif not (
+            self._keep_alive and self._host is not None and fields.get(b"host") == self._host
+        ) or not head.is_plain(fields, len(headers)):
+            self._look_closely(fields)
+        if b"upgrade" in fields and not self._refused and self.parser.should_upgrade():
+            self._plain_head = self._without_upgrade()
+        return not self._refused and not self._plain_head
+
+    def _look_closely(self, fields: dict[bytes, bytes]) -> None:
+        version, host = self.parser.get_http_version(), fields.get(b"host")
+        error = head.problem(version, fields, self.headers) or head.problem_of_host(host, version)
+        if error is not None:
+            self._turn_away(error)
+        elif version == "1.1":
+            self._host = host
+
+    def _has_target(self) -> bool:
+        error = head.problem_of_target(self.url, self.parser.get_method())
+        if error is not None:
+            self._turn_away(error)
+        return error is None
+
+    def _without_upgrade(self) -> bytes:
+        lines = [b"%b %b HTTP/1.1\r\n" % (self.parser.get_method(), self.url)]
+        lines += [b"%b: %b\r\n" % (name, value) for name, value in self.headers if name != b"upgrade"]
+        return b"".join([*lines, b"\r\n"])
 
     # ---------------------------------------------------------------- the lane
     def _enter_lane(self) -> bool:
@@ -172,12 +244,12 @@ class Protocol(HttpToolsProtocol):
         path, _, query = self.url.partition(b"?")
         posted = self.parser.get_method() == b"POST"
         endpoint = self._lane.endpoint(path.decode("latin-1")) if posted else None
-        if endpoint is None or self.expect_100_continue or self.parser.should_upgrade():
+        if endpoint is None or self.expect_100_continue:
             return False
         self.scope["method"] = "POST"
         self.scope["query_string"] = query
         exchange = Exchange(self._lane, endpoint, self.scope, self.server_state.default_headers, self)
-        exchange.keep_alive = self.parser.should_keep_alive()
+        exchange.keep_alive = self._keep_alive
         self.cycle = self._exchange = exchange
         exchange.begin()
         return True
@@ -237,6 +309,7 @@ class Protocol(HttpToolsProtocol):
             self._answer(*self._lane.refused(error))
             return
         self.cycle.keep_alive = False
+        self.cycle.transport = Ending(self.transport)
         if not self.cycle.more_body:
             self._due = None  # what came was whole, and its answer is on the way; only what followed it is wrong
         elif isinstance(self.cycle, Exchange):

@@ -26,7 +26,7 @@ from penstock.errors import (
     RequestError,
     WrongFeatureCount,
 )
-from penstock.interface.errors import MOST_PROBLEMS, clip
+from penstock.interface.errors import MOST_PROBLEMS
 from penstock.interface.values import NOUNS, Loc, Shape, all_fit, problems_of, settled, where
 from penstock.model.signature import Field, Signature
 
@@ -141,8 +141,8 @@ def _body(body: Any, form: Form) -> Iterator[Problem]:
     if not isinstance(body, dict):
         yield Problem((), f'Send an object: {{"{form.key}": …}}.')
         return
-    others = (key for key in body if key != form.key)
-    yield from (Problem((), f"There is no key {_named(key)}; send {form.key} alone.") for key in others)
+    others = (place for place, key in enumerate(body, 1) if key != form.key)
+    yield from (Problem((), f"Key {place} of the body means nothing here; send {form.key} alone.") for place in others)
     if form.key not in body:
         yield Problem((form.key,), "This key is missing.")
     elif form.key == "batch":
@@ -200,7 +200,8 @@ def _row(row: Any, form: Form, loc: Loc, shapes: list[Shape]) -> Iterator[Proble
 
 def _object(row: dict[str, Any], form: Form, loc: Loc, shapes: list[Shape]) -> Iterator[Problem]:
     names = {field.name for field in form.fields}
-    yield from (Problem(loc, f"There is no field {_named(key)}.") for key in row if key not in names)
+    others = (place for place, key in enumerate(row, 1) if key not in names)
+    yield from (Problem(loc, f"Key {place} is no field of this model.") for place in others)
     for field, shape in zip(form.fields, shapes, strict=True):
         if field.name in row:
             yield from problems_of(field, row[field.name], (*loc, field.name), shape)
@@ -210,8 +211,3 @@ def _object(row: dict[str, Any], form: Form, loc: Loc, shapes: list[Shape]) -> I
 
 def _noun(value: Any) -> str:
     return "null" if value is None else NOUNS[type(value)]
-
-
-def _named(key: str) -> str:
-    """A name that was sent, made harmless."""
-    return "'" + clip(re.sub(r"[^\w .-]", "?", key[:40]), 30) + "'"

@@ -4,6 +4,8 @@ import time
 
 ARRIVED = "penstock.arrived"
 """When the first byte of the request came, in seconds of `clock`."""
+FIELDS = "penstock.fields"
+"""The headers by name, the last of each, where the protocol has put them together already."""
 GONE = "penstock.gone"
 """What to call when the client goes away before its answer."""
 REFUSED = "penstock.refused"

@@ -8,7 +8,6 @@ import asyncio
 import contextlib
 import socket
 import time
-from collections.abc import Callable
 from email.utils import formatdate
 from functools import partial
 from typing import Any
@@ -17,6 +16,7 @@ import uvicorn
 from uvicorn.server import ServerState
 
 from penstock.interface.lane import Lane
+from penstock.interface.places import Guest, Places
 from penstock.interface.protocol import CLOSE, SWEEP_S, Protocol
 from penstock.interface.scope import clock
 
@@ -40,9 +40,10 @@ class HttpServer:
         )
         config.load()
         self._state = ServerState()
-        self._connect: Callable[[], asyncio.Protocol] = partial(
-            Protocol, config=config, server_state=self._state, app_state={}, lane=lane
-        )
+        self.places = Places(lane, self._state.connections)
+        arguments: dict[str, Any] = {"config": config, "server_state": self._state, "app_state": {}, "lane": lane}
+        self._hold = partial(Protocol, **arguments)
+        self._invite = partial(Guest, **arguments, places=self.places)
         self._loop = asyncio.get_running_loop()
         self._listeners: dict[int, tuple[socket.socket, asyncio.AbstractServer]] = {}
         self._always: list[tuple[bytes, bytes]] = []
@@ -109,6 +110,10 @@ class HttpServer:
             except OSError:
                 return
             await self._loop.connect_accepted_socket(self._connect, accepted)
+
+    def _connect(self) -> Protocol:
+        """Whoever is to have the connection that was accepted."""
+        return self._invite() if self.places.full else self._hold()
 
     def _tick(self) -> None:
         """Ends overdue connections and keeps the date."""
