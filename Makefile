@@ -3,6 +3,8 @@
 # make check     format, lint, strict types, then every test with the branch coverage gate
 # make bench     measures penstock beside a hand-written server and an empty one (QUICK=1: a few minutes)
 # make soak      the long forms of the long tests
+# make fuzz      a million hostile inputs, each answer judged (N=…, SEED=… as it was printed)
+# make slow      what 500 slow clients cost the others: p99 with them and without
 # make test-all  every supported interpreter that is found; names those missing
 #
 # PYTHON=…  the interpreter to build .venv with;  EXTRAS=dev,torch,keras  what the tests get installed
@@ -14,7 +16,7 @@ PYTHON ?= $(firstword $(foreach python,python3 python3.13 python3.12 python3.11,
 	$(shell $(python) -c '$(IN_RANGE)' 2>/dev/null && echo $(python))))
 BIN := $(VENV)/bin
 
-.PHONY: demo test check format bench soak test-all clean
+.PHONY: demo test check format bench soak fuzz slow test-all clean
 
 demo: $(VENV)/installed-all
 	$(BIN)/penstock demo
@@ -40,6 +42,12 @@ bench: $(VENV)/installed-$(EXTRAS)
 
 soak: $(VENV)/installed-$(EXTRAS)
 	$(BIN)/pytest --soak -m soak $(ARGS)
+
+fuzz: $(VENV)/installed-$(EXTRAS)
+	$(BIN)/python -m tests.hostile.fuzz --count $(or $(N),1000000) $(if $(SEED),--seed $(SEED)) $(ARGS)
+
+slow: $(VENV)/installed-$(EXTRAS)
+	$(BIN)/python -m tests.hostile.slow_clients $(ARGS)
 
 test-all:
 	.ci/test-all $(ARGS)

@@ -26,12 +26,18 @@ class Service:
     """A running service on a free port of its own; its log lines go to `log`."""
 
     def __init__(
-        self, *arguments: str | Path, cwd: Path, ready: bool = True, env: dict[str, str] | None = None
+        self,
+        *arguments: str | Path,
+        cwd: Path,
+        ready: bool = True,
+        env: dict[str, str] | None = None,
+        prefix: Sequence[str] = (),
     ) -> None:
         self.log = cwd / "service.log"
         self.log.unlink(missing_ok=True)
         self.errors = cwd / "service.err"
         command = [
+            *prefix,
             sys.executable,
             "-m",
             "penstock",

@@ -1,13 +1,18 @@
 """Listeners share one port among themselves, and with nobody else."""
 
+import fcntl
 import socket
+import sys
 from collections import Counter
+from contextlib import suppress
 
 import pytest
 
 from penstock.config import Server
 from penstock.errors import ConfigurationError
-from penstock.supervisor.listeners import open_listeners, url_of
+from penstock.supervisor.listeners import UNSENT, open_listeners, url_of
+
+SIOCOUTQNSD = 0x894B  # of linux/sockios.h: bytes that are written and not sent
 
 
 def test_connections_are_spread_over_the_listeners_of_all_slots() -> None:
@@ -71,3 +76,18 @@ def test_an_address_of_ip_version_6_is_taken_too() -> None:
     (listener,) = open_listeners(Server(host="::1", port=0))
     with listener:
         assert url_of(listener).startswith("http://[::1]:")
+
+
+def test_the_kernel_holds_little_for_a_client_that_does_not_read() -> None:
+    (listener,) = open_listeners(Server(port=0))
+    with listener, socket.create_connection(listener.getsockname()) as client:
+        listener.setblocking(True)
+        accepted, _ = listener.accept()
+        with accepted:
+            accepted.setblocking(False)
+            with suppress(BlockingIOError):
+                while True:
+                    accepted.send(bytes(2**14))
+            unsent = int.from_bytes(fcntl.ioctl(accepted, SIOCOUTQNSD, bytes(4)), sys.byteorder)
+            assert 0 < unsent < 2 * UNSENT
+            assert client.recv(1)

@@ -5,6 +5,8 @@ on for a bounded while, so that the client gets the answer and not a reset conne
 because this leans on its insides.
 """
 
+import socket
+import struct
 from collections.abc import Iterable
 from itertools import chain
 from typing import Any
@@ -24,6 +26,7 @@ DISCARD_BYTES = 4 * 2**20
 DISCARD_S = 2.0
 QUIET_S = 0.5  # silence after which a draining connection is taken to have no request under way
 
+RESET = struct.pack("ii", 1, 0)  # linger, for no time
 CLOSE = (b"connection", b"close")
 Headers = Iterable[tuple[bytes, bytes]]
 
@@ -123,17 +126,22 @@ class Protocol(HttpToolsProtocol):
     def sweep(self, now: float) -> None:
         """Ends the connection if it is overdue: with a 408 where a request had begun."""
         if now - self._answered_at > self._limits.send_s and self.transport.get_write_buffer_size():
-            self.transport.abort()  # the client does not take its answer
+            self._reset()  # the client does not take its answer
             return
         if self._due is None or now < self._due or self.pipeline:
             return  # while requests wait for their turn nothing more is read
         answered = self.cycle is not None and self.cycle.response_complete
         if self.transport.is_closing():
-            self.transport.abort()  # told to close, but somebody does not read what is left to send
+            self._reset()  # told to close, but somebody does not read what is left to send
         elif self._silent or self._refused or (answered and not self._whole):
             self.transport.close()
         else:
             self._turn_away(SlowRequest())
+
+    def _reset(self) -> None:
+        """Ends the connection at once. The kernel, too, forgets what is left to send, instead of trying for minutes."""
+        self.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
+        self.transport.abort()
 
     # ---------------------------------------------------------------- parser callbacks
     def on_message_begin(self) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from penstock.config import Server
 from penstock.errors import ConfigurationError
 
+UNSENT = 2**17  # bytes of answers that the kernel takes for a client that reads none, instead of megabytes
 BACKLOG = 2048  # uvicorn's; the kernel lowers it to net.core.somaxconn
 
 
@@ -63,7 +64,8 @@ def _bound(family: socket.AddressFamily, address: tuple[str, int], shared: bool 
     listener = socket.socket(family, socket.SOCK_STREAM)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # connections inherit it
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # connections inherit it, and the next
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, UNSENT)
         if shared:
             _share(listener)
         listener.bind(address)
