@@ -40,9 +40,9 @@ class Crowd:
         with socket.socket() as client:
             client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
             client.setblocking(False)
+            await asyncio.get_running_loop().sock_connect(client, ("127.0.0.1", self._port))
+            began = time.monotonic()
             try:
-                await asyncio.get_running_loop().sock_connect(client, ("127.0.0.1", self._port))
-                began = time.monotonic()
                 await kind(client)
             except (ConnectionError, TimeoutError):
                 pass

@@ -91,7 +91,7 @@ class Peer:
             self.leave()
         self._outcome.inputs += 1
         self._outcome.findings += [Finding(number, self._last, sent, what) for what in wrong]
-        self._last = number if self._writer is not None else None
+        self._last = number
 
     def leave(self) -> None:
         if self._writer is not None:

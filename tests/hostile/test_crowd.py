@@ -37,12 +37,9 @@ async def good_client(port: int, stop: asyncio.Event, got: list[float]) -> None:
             b"POST /models/sum/predict HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n"
             b"content-length: %d\r\n\r\n" % len(body) + body
         )
-        data, found = b"", []
-        while not found:
-            data += await reader.read(1 << 16)
-            found, _ = answers(data)
-        assert found[0].status == 200
-        assert abs(json.loads(found[0].body)["prediction"] - (n % 1000 + 2 * (n % 7))) < 1e-6
+        (answer,), _ = answers(await reader.readuntil(b"}"))
+        assert answer.status == 200
+        assert abs(json.loads(answer.body)["prediction"] - (n % 1000 + 2 * (n % 7))) < 1e-6
         got.append(time.monotonic())
         await asyncio.sleep(0.005)
     writer.close()
@@ -70,7 +67,15 @@ async def test_five_hundred_slow_sockets_are_ended_in_time_and_disturb_nobody(tm
 
 
 def test_more_connections_than_descriptors_leave_health_and_those_who_are_there_alone(tmp_path: Path) -> None:
-    arguments = [*train(tmp_path), "--default-model", "sum", "--limits-header-s", "30", "--limits-idle-s", "60"]
+    arguments = [
+        *map(str, train(tmp_path)),
+        "--default-model",
+        "sum",
+        "--limits-header-s",
+        "30",
+        "--limits-idle-s",
+        "60",
+    ]
     service = Service(*arguments, cwd=tmp_path, prefix=WITH_FEW_DESCRIPTORS)
     with ExitStack() as stack:
         stack.callback(service.close)
