@@ -9,7 +9,7 @@ from tests.interface.echoing import serving, statuses
 
 pytestmark = pytest.mark.anyio
 
-LIMITS = Limits(header_s=0.5, body_s=0.5, idle_s=0.3)
+LIMITS = Limits(body=1000, header_s=0.5, body_s=0.5, idle_s=0.3)
 CHUNKED = b"transfer-encoding: chunked"
 BODY = b"3\r\nabc\r\n0\r\n\r\n"
 
@@ -63,6 +63,58 @@ CODINGS: list[tuple[bytes, list[bytes], int]] = [
     (b"1.0", [CHUNKED, b"connection: keep-alive"], 400),
 ]
 
+POST = b"POST / HTTP/1.1\r\nhost: x\r\n"
+FRAMES: list[tuple[bytes, int]] = [
+    (POST + b"content-length: 3\r\n\r\nabc", 200),
+    (POST + b"content-length: 0003 \r\n\r\nabc", 200),
+    (POST + b"content-length: 3\r\ncontent-length: 3\r\n\r\nabc", 400),
+    (POST + b"content-length: 3\r\ncontent-length: 5\r\n\r\nabc", 400),
+    (POST + b"content-length: 3, 3\r\n\r\nabc", 400),
+    (POST + b"content-length: +3\r\n\r\nabc", 400),
+    (POST + b"content-length: -3\r\n\r\nabc", 400),
+    (POST + b"content-length: 0x3\r\n\r\nabc", 400),
+    (POST + b"content-length: 3 3\r\n\r\nabc", 400),
+    (POST + b"content-length:\r\n\r\nabc", 400),
+    (POST + b"content-length: 99999999999999999999\r\n\r\nabc", 400),
+    (POST + b"content-length: 999999999\r\n\r\nabc", 413),
+    (POST + CHUNKED + b"\r\n\r\n3;a=b\r\nabc\r\n0\r\n\r\n", 200),
+    (POST + CHUNKED + b"\r\n\r\n0003\r\nabc\r\n0\r\nx-sum: 1\r\n\r\n", 200),
+    (POST + CHUNKED + b"\r\n\r\n0x3\r\nabc\r\n0\r\n\r\n", 400),
+    (POST + CHUNKED + b"\r\n\r\n 3\r\nabc\r\n0\r\n\r\n", 400),
+    (POST + CHUNKED + b"\r\n\r\n3 \r\nabc\r\n0\r\n\r\n", 400),
+    (POST + CHUNKED + b"\r\n\r\n3\nabc\n0\n\n", 400),
+    (POST + CHUNKED + b"\r\n\r\n3\r\nabc0\r\n\r\n", 400),
+    (POST + CHUNKED + b"\r\n\r\n-3\r\nabc\r\n0\r\n\r\n", 400),
+    (POST + CHUNKED + b"\r\n\r\nfffffffffffffffff\r\nabc\r\n0\r\n\r\n", 400),
+    (POST + CHUNKED + b"\r\n\r\n3\r\nabc\r\n0\r\ncontent-length: 5\r\n\r\n", 400),
+    (POST + b"transfer-encoding : chunked\r\n\r\n" + BODY, 400),
+    (POST + b"transfer-encoding:\x0bchunked\r\n\r\n" + BODY, 400),
+    (POST + b"x: a\r\n folded\r\n\r\n", 400),
+    (POST + b" x: a\r\n\r\n", 400),
+    (POST + b"x : a\r\n\r\n", 400),
+    (POST + b"x y: a\r\n\r\n", 400),
+    (POST + b": a\r\n\r\n", 400),
+    (POST + b"x\r\n\r\n", 400),
+    (POST + b"x\xe4: a\r\n\r\n", 400),
+    (POST + b"x: a\x00b\r\n\r\n", 400),
+    (POST + b"x: a\rb\r\n\r\n", 400),
+    (POST + b"x: a\x1b[31m\r\n\r\n", 400),
+    (POST + b"x: a\x7f\r\n\r\n", 400),
+    (POST + b"x: \xe4\r\n\r\n", 200),
+    (POST.replace(b"\r\n", b"\n") + b"\n", 400),
+    (b"\r\n" + POST + b"\r\n", 200),
+    (b"GET /a b HTTP/1.1\r\nhost: x\r\n\r\n", 400),
+    (b"GET /\x00 HTTP/1.1\r\nhost: x\r\n\r\n", 400),
+    (b"GET /\xc3\xa4 HTTP/1.1\r\nhost: x\r\n\r\n", 400),
+    (b"GET\t/\tHTTP/1.1\r\nhost: x\r\n\r\n", 400),
+    (b"GET / HTTP/1.2\r\nhost: x\r\n\r\n", 400),
+    (b"GET / http/1.1\r\nhost: x\r\n\r\n", 400),
+    (b"get / HTTP/1.1\r\nhost: x\r\n\r\n", 400),
+    (b"BREW / HTTP/1.1\r\nhost: x\r\n\r\n", 400),
+    (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 400),
+    (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", 400),
+]
+
 
 async def test_a_head_that_can_be_read_in_two_ways_is_refused() -> None:
     requests = [b"\r\n".join([line, *headers]) + b"\r\n\r\n" for line, headers, _ in HEADS]
@@ -84,33 +136,45 @@ async def test_chunked_is_the_only_transfer_encoding() -> None:
         assert statuses(answer) == [status], request
 
 
+async def test_what_is_framed_wrongly_is_refused_and_nothing_behind_it_is_answered() -> None:
+    async with serving(LIMITS) as (service, _):
+        answers = await asyncio.gather(*(service.talk(request) for request, _ in FRAMES))
+    for (request, status), answer in zip(FRAMES, answers, strict=True):
+        assert statuses(answer)[:1] == [status], request
+        assert b" 200 " not in answer or status == 200, request
+
+
 async def test_a_host_is_looked_at_again_when_it_changes() -> None:
     get = b"GET / HTTP/1.1\r\nhost: %b\r\n\r\n"
+    later = (get % b"x").replace(b"1.1", b"2.0")
     async with serving(LIMITS) as (service, _):
-        assert statuses(await service.talk(get % b"x" + get % b"y", get % b"x")) == [200, 200, 200]
-        assert statuses(await service.talk(get % b"x", get % b"x/", pause=0.05)) == [200, 400]
-        later = (get % b"x").replace(b"1.1", b"2.0")
-        assert statuses(await service.talk(get % b"x", later, pause=0.05)) == [200, 400]
+        answers = await asyncio.gather(
+            service.talk(get % b"x" + get % b"y", get % b"x"),
+            service.talk(get % b"x", get % b"x/", pause=0.05),
+            service.talk(get % b"x", later, pause=0.05),
+        )
+    assert [*map(statuses, answers)] == [[200, 200, 200], [200, 400], [200, 400]]
 
 
 OFFERS = [b"connection: upgrade\r\nupgrade: websocket", b"connection: Upgrade, HTTP2-Settings\r\nupgrade: h2c"]
+LENGTHS = [b"content-length: 3\r\n\r\nabc", CHUNKED + b"\r\n\r\n" + BODY]
 
 
-@pytest.mark.parametrize("offer", OFFERS)
-@pytest.mark.parametrize("length", [b"content-length: 3\r\n\r\nabc", CHUNKED + b"\r\n\r\n" + BODY])
-async def test_an_offer_to_change_the_protocol_is_ignored_and_the_request_answered(offer: bytes, length: bytes) -> None:
+async def test_an_offer_to_change_the_protocol_is_ignored_and_the_request_answered() -> None:
     """Java's HttpClient makes one with its first request."""
-    request = b"POST / HTTP/1.1\r\nhost: x\r\n" + offer + b"\r\n" + length
+    requests = [POST + offer + b"\r\n" + length for offer in OFFERS for length in LENGTHS]
+    get = b"GET / HTTP/1.1\r\nhost: x\r\n\r\n"
     async with serving(LIMITS) as (service, _):
-        whole = await service.talk(request, b"GET / HTTP/1.1\r\nhost: x\r\n\r\n", pause=0.05)
-        in_two = await service.talk(request[:-2], request[-2:], pause=0.05)
-        for answer in (whole, in_two):
-            assert answer.split(b"\r\n\r\n")[1].startswith(b"0003")
-        assert statuses(whole) == [200, 200]
+        whole = await asyncio.gather(*(service.talk(request, get, pause=0.05) for request in requests))
+        in_two = await asyncio.gather(*(service.talk(each[:-2], each[-2:], pause=0.05) for each in requests))
+    assert [*map(statuses, whole)] == [[200, 200]] * 4
+    assert [answer.split(b"\r\n\r\n")[1][:4] for answer in (*whole, *in_two)] == [b"0003"] * 8
 
 
 async def test_a_row_of_such_offers_is_cut_short() -> None:
     request = b"GET / HTTP/1.1\r\nhost: x\r\nconnection: upgrade\r\nupgrade: h2c\r\n\r\n"
     async with serving(LIMITS) as (service, _):
-        assert statuses(await service.talk(request * 3000)) == [200]
-        assert statuses(await service.talk(request, request, pause=0.05)) == [200, 200]
+        at_once, in_turn = await asyncio.gather(
+            service.talk(request * 3000), service.talk(request, request, pause=0.05)
+        )
+    assert (statuses(at_once), statuses(in_turn)) == ([200], [200, 200])

@@ -20,15 +20,6 @@ ONCE = (
 """Headers of which a second one makes it unclear what is meant."""
 
 
-def is_plain(fields: Fields, count: int) -> bool:
-    """Whether the head of HTTP/1.1 with `count` headers holds nothing that `problem` would have to look at."""
-    return (
-        len(fields) == count
-        and b"connection" not in fields  # which alone keeps a connection alive that is not HTTP/1.1
-        and b"transfer-encoding" not in fields
-    )
-
-
 def problem(version: str, fields: Fields, headers: list[tuple[bytes, bytes]]) -> RequestError | None:
     """What is wrong with the head of a request whose headers are `headers`, and by name `fields`."""
     if version not in ("1.0", "1.1"):
@@ -43,7 +34,7 @@ def problem(version: str, fields: Fields, headers: list[tuple[bytes, bytes]]) ->
         return MalformedRequest("HTTP/1.0 knows no transfer encoding.")
     if coding is not None and coding.strip().lower() != b"chunked":
         return UnsupportedMediaType("Send the body without a transfer encoding other than chunked.")
-    return None
+    return problem_of_host(fields.get(b"host"), version)
 
 
 def problem_of_host(host: bytes | None, version: str) -> RequestError | None:

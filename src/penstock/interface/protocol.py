@@ -8,6 +8,7 @@ because this leans on its insides.
 import socket
 import struct
 from collections.abc import Iterable
+from contextlib import suppress
 from itertools import chain
 from typing import Any
 
@@ -27,6 +28,7 @@ DISCARD_S = 2.0
 QUIET_S = 0.5  # silence after which a draining connection is taken to have no request under way
 
 RESET = struct.pack("ii", 1, 0)  # linger, for no time
+NO_HOST = b"\0"  # none that a client could send
 CLOSE = (b"connection", b"close")
 Headers = Iterable[tuple[bytes, bytes]]
 
@@ -45,10 +47,10 @@ class Protocol(HttpToolsProtocol):
         super().__init__(*args, **kwargs)
         self._lane = lane
         self._limits = lane.limits
-        self._due: float | None = clock() + self._limits.header_s
+        self._answered_at = now = clock()  # the last answer; at first there is none to wait for
+        self._due: float | None = now + self._limits.header_s
         self._silent = True
         self._whole = True
-        self._answered_at = 0.0
         self._exchange: Exchange | None = None
         self._in_head = True
         self._keep_alive = True
@@ -140,7 +142,8 @@ class Protocol(HttpToolsProtocol):
 
     def _reset(self) -> None:
         """Ends the connection at once. The kernel, too, forgets what is left to send, instead of trying for minutes."""
-        self.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
+        with suppress(OSError, RuntimeError):  # it may be closed already
+            self.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
         self.transport.abort()
 
     # ---------------------------------------------------------------- parser callbacks
@@ -155,7 +158,7 @@ class Protocol(HttpToolsProtocol):
 
     def on_header(self, name: bytes, value: bytes) -> None:
         if self._in_head:
-            super().on_header(name, value)  # else it is a trailer, which nobody asked for
+            self.headers.append((name.lower(), value))  # else it is a trailer, which nobody asked for
 
     def on_headers_complete(self) -> None:
         if self._refused or (self._unclaimed + self._chunk > self._limits.headers and self._head_too_large()):
@@ -163,7 +166,7 @@ class Protocol(HttpToolsProtocol):
         self._due = clock() + self._limits.body_s
         self._in_head = False
         self._unclaimed = self._fresh = 0
-        if self._keeps_to_http() and not self._enter_lane() and self._has_target():
+        if (self._is_plain() or self._look_closely()) and not self._enter_lane() and self._has_target():
             super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
@@ -210,28 +213,34 @@ class Protocol(HttpToolsProtocol):
         self.flow.resume_reading()
 
     # ---------------------------------------------------------------- the head
-    def _keeps_to_http(self) -> bool:
-        """Whether the head is one that the application is to see. It leaves the headers by name in the scope."""
+    def _is_plain(self) -> bool:
+        """Whether nothing in the head needs a closer look. Only what keeps to HTTP/1.1 is kept alive unasked."""
+        self._keep_alive = self.parser.should_keep_alive()
         headers = self.headers
-        self._keep_alive = self.parser.should_keep_alive()  # true only for HTTP/1.1, or on a word of `connection`
         fields = self.scope[FIELDS] = dict(headers)
-        if len(headers) > self._limits.header_count:
-            self._turn_away(HeadersTooLarge())
-        elif not (
-            self._keep_alive and self._host is not None and fields.get(b"host") == self._host
-        ) or not head.is_plain(fields, len(headers)):
-            self._look_closely(fields)
-        if b"upgrade" in fields and not self._refused and self.parser.should_upgrade():
-            self._plain_head = self._without_upgrade()
-        return not self._refused and not self._plain_head
+        return (
+            self._keep_alive
+            and fields.get(b"host", NO_HOST) == self._host
+            and len(fields) == len(headers) <= self._limits.header_count
+            and b"connection" not in fields
+            and b"transfer-encoding" not in fields
+            and b"upgrade" not in fields
+            and b"expect" not in fields
+        )
 
-    def _look_closely(self, fields: dict[bytes, bytes]) -> None:
-        version, host = self.parser.get_http_version(), fields.get(b"host")
-        error = head.problem(version, fields, self.headers) or head.problem_of_host(host, version)
-        if error is not None:
+    def _look_closely(self) -> bool:
+        """Whether a head that is not plain is one to go on with."""
+        fields, version = self.scope[FIELDS], self.parser.get_http_version()
+        self.expect_100_continue = fields.get(b"expect", b"").lower() == b"100-continue"
+        if len(self.headers) > self._limits.header_count:
+            self._turn_away(HeadersTooLarge())
+        elif (error := head.problem(version, fields, self.headers)) is not None:
             self._turn_away(error)
+        elif b"upgrade" in fields and self.parser.should_upgrade():
+            self._plain_head = self._without_upgrade()
         elif version == "1.1":
-            self._host = host
+            self._host = fields[b"host"]
+        return not self._refused and not self._plain_head
 
     def _has_target(self) -> bool:
         error = head.problem_of_target(self.url, self.parser.get_method())
