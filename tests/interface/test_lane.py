@@ -1,6 +1,7 @@
 """The lane: a prediction is answered alike whichever way it comes, in its turn, and only to who still waits."""
 
 import asyncio
+import gc
 import json
 import socket
 from collections.abc import AsyncIterator
@@ -13,11 +14,14 @@ import pytest
 from penstock.config import Limits, Logs, Model, Settings
 from penstock.inference.engine import Engine
 from penstock.inference.outputs import Outputs
+from penstock.inference.ticket import Ticket
 from penstock.inference.versions import ServedVersion, Versions
 from penstock.interface.accounts import Accounts
 from penstock.interface.app import App
-from penstock.interface.lane import Lane
+from penstock.interface.call import Call
+from penstock.interface.lane import Exchange, Lane
 from penstock.interface.native import Native
+from penstock.interface.protocol import Protocol
 from penstock.interface.server import HttpServer
 from penstock.model.control import Loaded, ModelState, VersionState
 from penstock.model.signature import Field, Output, OutputField, Signature
@@ -33,6 +37,7 @@ SIGNATURE = Signature(
 )
 LOADED = Loaded(signature=SIGNATURE, sha256="0" * 64, bytes=1, runtime="fake", device="cpu")
 STATE = VersionState(version="1", state="ready", path="x", format="onnx", loaded=LOADED, live=1)
+LEFT = (Protocol, Exchange, Call, Ticket)
 SETTINGS = Settings(limits=Limits(body=2000, rows=5), models={"m": Model(path="x")})
 
 
@@ -235,6 +240,25 @@ async def test_a_hostile_request_id_is_replaced(tmp_path: Path) -> None:
     async with world(tmp_path) as front:
         answer = await front.send(post("/predict", ROW, b"x-request-id: a b\tc"))
         assert b"a b" not in answer
+
+
+async def test_what_a_request_leaves_behind_is_freed_without_the_collector(tmp_path: Path) -> None:
+    """Circles would wait for it: for so long, in busy times, that the memory of a front grows with its requests."""
+    async with world(tmp_path) as front:
+        gc.collect()
+        gc.disable()
+        try:
+            for request in REQUESTS:
+                await front.send(request)
+            _, leaving = await asyncio.open_connection("127.0.0.1", front.port)
+            leaving.write(REQUESTS[0][:-5])
+            await until(lambda: in_flight(front) == 1)
+            leaving.transport.abort()
+            await until(lambda: in_flight(front) == 0)
+            front.host.sent.clear()
+            await until(lambda: not any(isinstance(thing, LEFT) for thing in gc.get_objects()))
+        finally:
+            gc.enable()
 
 
 def lines(log: Path) -> list[dict[str, Any]]:

@@ -31,6 +31,7 @@ class Lane:
         status, headers, body = error_response(error, call.request_id)
         if status == 500 and not isinstance(error, RequestError):
             self.accounts.bug(call, "".join(traceback.format_exception(error)))
+        error.__traceback__ = error.__context__ = None  # their frames lead back to the call: a circle
         return Reply(status, headers, body)
 
     def closed(self, endpoint: Endpoint, call: Call, status: int) -> None:

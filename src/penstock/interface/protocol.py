@@ -80,6 +80,7 @@ class Protocol(HttpToolsProtocol):
             self._exchange.gone()
         if cycle is not None and not cycle.response_complete and (gone := cycle.scope.get(GONE)) is not None:
             gone()
+        self.cycle = self._exchange = None  # which know this connection: a circle would wait for the collector
 
     def data_received(self, data: bytes) -> None:
         if self._refused:
