@@ -76,7 +76,7 @@ class FakeHost:
         """Says that the model raised on the oldest batch."""
         self._owner.answered(self.flights.pop(0), Answer(0, 0.0, error=reason), None)
 
-    def die(self, *, broken: bool = False) -> None:
-        """Vanishes with all that it holds; `broken`: it lives, but talks nonsense."""
+    def die(self, *, broken: bool = False, unread: bool = False) -> None:
+        """Vanishes with all that it holds; `broken`: it lives, but talks nonsense; `unread`: it held nothing yet."""
         self.closed = True
-        self._owner.lost(self, broken=broken)
+        self._owner.lost(self, broken=broken, unread=unread)

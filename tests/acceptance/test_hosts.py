@@ -40,6 +40,21 @@ def test_the_request_that_kills_the_host_alone_is_500_and_the_next_is_served(
         assert time.monotonic() - began < 10
 
 
+def test_a_request_that_its_host_never_took_is_not_to_blame_for_its_end(
+    behaving: Callable[[], Any], tmp_path: Path
+) -> None:
+    _, arguments, record = behaving()
+    with serving(*arguments, cwd=tmp_path) as service:
+        (host,) = service.processes("host")
+        os.kill(host, signal.SIGSTOP)
+        unread = _asking(service, 0, 101)
+        wait_until(lambda: b"penstock_requests_in_flight 2.0" in service.get("/metrics").body, "it and this one")
+        os.kill(host, signal.SIGKILL)
+        reply = unread.wait()
+        assert (reply.status, reply.body["code"], reply.headers["retry-after"]) == (503, "host_lost", "1")
+        assert "101" not in record.read_text().split()
+
+
 def test_a_batch_that_is_lost_is_503_and_what_waited_is_served(behaving: Callable[[], Any], tmp_path: Path) -> None:
     _, arguments, record = behaving()
     with serving(*arguments, cwd=tmp_path) as service:

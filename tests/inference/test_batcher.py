@@ -214,6 +214,13 @@ def test_who_was_alone_in_the_batch_that_killed_the_host_is_to_blame(world: Worl
     assert outcome(alone) is ModelFailed
 
 
+def test_nobody_is_to_blame_for_a_batch_that_the_host_never_took(world: World) -> None:
+    host = world.host()
+    (alone,) = world.submit(1)
+    host.die(unread=True)
+    assert outcome(alone) is HostLost
+
+
 def test_after_a_crash_those_who_waited_run_one_at_a_time(world: World) -> None:
     host = world.host()
     world.submit(1)

@@ -176,6 +176,16 @@ def test_a_stream_that_ends_within_a_frame_ends(sent: int, pair: tuple[socket.so
     assert reader.closed
 
 
+def test_a_reader_tells_whether_its_peer_took_all_that_it_was_sent(pair: tuple[socket.socket, socket.socket]) -> None:
+    ours, theirs = pair
+    reader = FrameReader(ours)
+    ours.send(b"unread")
+    theirs.close()
+    assert list(reader.read()) == []
+    assert reader.closed
+    assert reader.reset
+
+
 def test_a_writer_says_when_the_other_side_is_gone(pair: tuple[socket.socket, socket.socket]) -> None:
     pair[0].close()
     with pytest.raises(OSError, match="Broken pipe"):

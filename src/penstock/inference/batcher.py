@@ -114,12 +114,13 @@ class Batcher:
             error.add_note(answer.error or "")  # for the log: the client does not hear of the model's insides
             flight.tickets[0].fail(error)
 
-    def lost(self, host: Host, *, broken: bool = False) -> None:
-        """A host is gone. Who was alone in the batch that ended it is to blame; until those who now wait are through,
-        requests run one at a time, so that a repeated offender harms nobody else."""
+    def lost(self, host: Host, *, broken: bool = False, unread: bool = False) -> None:
+        """A host is gone. Who was alone in the batch that ended it is to blame, unless the host never took that batch;
+        until those who now wait are through, requests run one at a time, so that a repeated offender harms nobody
+        else."""
         self._detach(host)
         for flight in host.flights:
-            alone = len(flight.tickets) == 1 and not broken
+            alone = len(flight.tickets) == 1 and not broken and not unread
             for ticket in flight.tickets:
                 ticket.fail(ModelFailed("This request ended the model's process.") if alone else HostLost())
         if broken:

@@ -3,6 +3,7 @@
 import asyncio
 import socket
 from collections.abc import Sequence
+from functools import partial
 from typing import Protocol
 
 import msgspec
@@ -30,11 +31,12 @@ class Owner(Protocol):
     """Who sends the batches: told of every answer, and once of the end of a host.
 
     `broken`: the host lives, but what it sends makes no sense, so that it has to be replaced.
+    `unread`: it ended before it took the last batch that it was sent.
     """
 
     def answered(self, flight: Flight, answer: Answer, outputs: Outputs | None) -> None: ...
 
-    def lost(self, host: "Host", *, broken: bool = False) -> None: ...
+    def lost(self, host: "Host", *, broken: bool = False, unread: bool = False) -> None: ...
 
 
 class Host(Protocol):
@@ -76,7 +78,7 @@ class HostLink:
         try:
             self._writer.send(self._frame(flight))
         except OSError:
-            self._loop.call_soon(self._end)
+            self._loop.call_soon(partial(self._end, unread=True))
             return
         if self._writer.pending:
             self._loop.add_writer(self._socket, self._writable)
@@ -106,7 +108,7 @@ class HostLink:
             self._end(broken=True)
             return
         if self._reader.closed:
-            self._end()
+            self._end(unread=self._reader.reset)
 
     def _understood(self, frame: Frame) -> tuple[Answer, Outputs | None]:
         """What a frame says. Raises BrokenFrame for anything but the answer to the oldest batch."""
@@ -125,12 +127,12 @@ class HostLink:
         try:
             self._writer.flush()
         except OSError:
-            self._end()
+            self._end(unread=True)
             return
         if not self._writer.pending:
             self._loop.remove_writer(self._socket)
 
-    def _end(self, *, broken: bool = False) -> None:
+    def _end(self, *, broken: bool = False, unread: bool = False) -> None:
         if not self._closed:
             self.close()
-            self._owner.lost(self, broken=broken)
+            self._owner.lost(self, broken=broken, unread=unread)

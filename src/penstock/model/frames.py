@@ -107,9 +107,13 @@ class FrameReader:
         self._large: memoryview | None = None
         self._large_have = 0
         self.closed = False
+        self.reset = False
 
     def read(self) -> Iterator[Frame]:
         """Takes what has arrived and yields the frames that are complete; sets `closed` at the end of the stream.
+
+        It also sets `reset` where the peer ended before it had read all that it was sent, which Linux tells as
+        ECONNRESET.
 
         Raises BrokenFrame for anything that is not a frame. Reads at most once, so that one busy peer cannot starve
         the others: call again when the socket is readable again.
@@ -145,6 +149,7 @@ class FrameReader:
         except BlockingIOError:
             return 0
         except ConnectionResetError:
+            self.reset = True
             got = 0
         self.closed = not got
         if self._large is None:
