@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator
 import pytest
 from hypothesis import HealthCheck, settings
 
-DEBIAN_PACKAGES = {"chromium": "chromium", "curl": "curl", "jq": "jq", "wrk": "wrk"}  # of each program
+DEBIAN_PACKAGES = {name: name for name in ("chromium", "curl", "faketime", "jq", "wrk")}  # of each program
 IN_CI = os.environ.get("CI") == "true"
 
 settings.register_profile("here", deadline=None, max_examples=50)
