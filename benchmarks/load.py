@@ -7,7 +7,7 @@ import subprocess
 from pathlib import Path
 from typing import NamedTuple
 
-from server import Server
+from server import Server, pinned
 from subjects import Subject
 
 BODIES = 200
@@ -56,7 +56,7 @@ def bodies(subject: Subject, rows: int, folder: Path) -> Path:
     return path
 
 
-def drive(server: Server, cell: Cell, seconds: float, folder: Path, core: int) -> Figures:
+def drive(server: Server, cell: Cell, seconds: float, folder: Path, core: int | None) -> Figures:
     """Closed loop with keep-alive: each connection sends its next request when the last is answered."""
     before, machine = server.cpu(), machine_seconds()
     own = sum(os.times()[:4])
@@ -78,11 +78,11 @@ def drive(server: Server, cell: Cell, seconds: float, folder: Path, core: int) -
     )
 
 
-def wrk(server: Server, cell: Cell, seconds: float, folder: Path, core: int) -> dict[str, float]:
+def wrk(server: Server, cell: Cell, seconds: float, folder: Path, core: int | None) -> dict[str, float]:
     url = f"http://127.0.0.1:{server.port}/{'predict' if cell.rows == 1 else 'predict-batch'}"
     load = ["wrk", "--threads", "1", "--connections", str(cell.connections), "--duration", f"{max(1, round(seconds))}s"]
     done = subprocess.run(
-        ["taskset", "--cpu-list", str(core), *load, "--timeout", "20s", "--script", str(SCRIPT), url],
+        [*pinned(core), *load, "--timeout", "20s", "--script", str(SCRIPT), url],
         env=os.environ | {"BODIES": str(bodies(server.subject, cell.rows, folder))},
         capture_output=True,
         text=True,

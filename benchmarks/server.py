@@ -7,6 +7,7 @@ import re
 import socket
 import subprocess
 import time
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
@@ -36,13 +37,16 @@ class Memory(NamedTuple):
 
 
 class Server:
-    """Use as a context manager: inside, the server has given its first right answer, `started_s` after exec."""
+    """Use as a context manager: inside, the server has given its first right answer, `started_s` after exec.
 
-    def __init__(self, target: Target, subject: Subject, folder: Path, core: int) -> None:
+    All of it runs on `core`, or where the kernel likes.
+    """
+
+    def __init__(self, target: Target, subject: Subject, folder: Path, core: int | None) -> None:
         self.target, self.subject = target, subject
         self.port = free_port()
         log = folder / f"{target.name}.log"
-        command = ["taskset", "--cpu-list", str(core), *target.command(subject, self.port, log)]
+        command = [*pinned(core), *target.command(subject, self.port, log)]
         self._output = (folder / f"{target.name}.out").open("w+b")
         self._began = time.monotonic()
         self._process = subprocess.Popen(
@@ -136,8 +140,9 @@ class Server:
                     queue += map(int, children.read_text().split())
         return found
 
-    def memory(self) -> Memory:
-        rolled = [Path(f"/proc/{pid}/smaps_rollup").read_text() for pid in self.processes()]
+    def memory(self, pids: Iterable[int] | None = None) -> Memory:
+        """Of all its processes, or of these."""
+        rolled = [Path(f"/proc/{pid}/smaps_rollup").read_text() for pid in pids or self.processes()]
         sums = [
             sum(int(re.findall(rf"^{key}:\s+(\d+)", text, re.MULTILINE)[0]) for text in rolled)
             for key in ("Rss", "Pss")
@@ -158,6 +163,11 @@ class Server:
             if now - before <= 1 / TICKS:
                 return
             before = now
+
+
+def pinned(core: int | None) -> list[str]:
+    """What stands before a command that is to stay on `core`; None leaves it to the kernel."""
+    return [] if core is None else ["taskset", "--cpu-list", str(core)]
 
 
 def cpu_seconds(pid: int | str) -> float:
