@@ -1,0 +1,46 @@
+"""A long life: after a million requests of every kind the processes hold what they held after the first."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.acceptance.driver import Service, serving
+from tests.soak.census import Census, census, growth, table
+from tests.soak.leaking import leaking_fronts, leaking_model
+from tests.soak.models import largest
+from tests.soak.timeline import events
+from tests.soak.traffic import mix, send
+
+Scale = Callable[[int, int], int]
+TROUBLE = {"front_died", "host_died", "internal_error", "log_lines_dropped"}
+Looks = list[tuple[int, Census]]
+
+
+def live(service: Service, first: int, more: int) -> Looks:
+    """A life of `first` requests and `more`; what the processes held after each."""
+    asked = mix(seed=3)
+    send(service.port, asked, first)
+    young = census(service)
+    send(service.port, asked, more)
+    return [(first, young), (first + more, census(service))]
+
+
+@pytest.mark.soak
+def test_memory_descriptors_threads_and_processes_stay_as_they_are(tmp_path: Path, scale: Scale) -> None:
+    bound = scale(30, 10) / 1000
+    with serving(largest(tmp_path / "largest.onnx"), "--workers", "2", cwd=tmp_path) as service:
+        (_, young), (_, old) = looks = live(service, scale(5_000, 100_000), scale(15_000, 900_000))
+        print(table(*looks))
+        assert list(growth(young, old, bound)) == []
+        assert TROUBLE.isdisjoint(line["event"] for line in events(service.log))
+        assert service.end() == 0
+
+
+def test_a_leak_is_found_in_the_process_that_it_is_in(tmp_path: Path) -> None:
+    """The short form above fails when a model, or a front, keeps 512 bytes of each row or request."""
+    with serving(*leaking_model(tmp_path), cwd=tmp_path, env=leaking_fronts(tmp_path)) as service:
+        (_, young), (_, old) = looks = live(service, 3_000, 9_000)
+        print(table(*looks))
+        found = list(growth(young, old, 0.03))
+    assert [complaint.split()[0] for complaint in found] == ["front", "host", "together"], found
