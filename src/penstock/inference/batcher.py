@@ -166,7 +166,9 @@ class Batcher:
 
     def _free_host(self) -> Host | None:
         free = [host for host in self._hosts if len(host.flights) < host.depth]
-        return min(free, key=lambda host: len(host.flights), default=None)
+        if len(free) > 1:
+            return min(free, key=lambda host: len(host.flights))
+        return free[0] if free else None
 
     def _send(self, host: Host, tickets: Sequence[Ticket]) -> None:
         now = self._timer.time()
