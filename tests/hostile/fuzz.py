@@ -22,7 +22,7 @@ from tests.hostile.inputs import Input, canary, input_at
 from tests.hostile.served import Model, hostile_service
 from tests.hostile.wire import Answer, NotHttp, answers
 
-CONNECTIONS = 256
+CONNECTIONS = 96
 BOUND_S = 15.0  # no input may take longer; the service's own limits are a second or three
 LISTEN_S = 0.1  # how long to wait for the rest of an answer before the sending side is closed
 

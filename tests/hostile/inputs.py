@@ -54,7 +54,7 @@ def cut(random: Random, data: bytes) -> tuple[bytes, ...]:
     dice = random.random()
     if dice < 0.7 or len(data) < 2:
         return (data,)
-    if dice > 0.98 and len(data) < 150:
+    if dice > 0.98 and len(data) < 60:
         return tuple(data[i : i + 1] for i in range(len(data)))
     ends = sorted(random.randrange(1, len(data)) for _ in range(random.choice([1, 1, 2, 5])))
     return tuple(data[i:j] for i, j in zip([0, *ends], [*ends, len(data)], strict=True) if i < j)

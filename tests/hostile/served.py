@@ -18,7 +18,7 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from tests.acceptance.driver import Service, serving
 
 ROWS = 40
-LIMITS = {"body": "200000", "headers": "16384", "header-s": "3", "body-s": "3", "idle-s": "6", "rows": "50"}
+LIMITS = {"body": "200000", "headers": "16384", "header-s": "5", "body-s": "5", "idle-s": "10", "rows": "50"}
 
 
 class Model(NamedTuple):
