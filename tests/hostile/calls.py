@@ -127,7 +127,11 @@ def unknown_version(random: Random, draft: Draft, marker: str) -> None:
 
 
 def wrong_query(random: Random, draft: Draft, marker: str) -> None:
-    query = random.choice(["probabilities=maybe", f"probabilities={marker}", "probabilities=", "probabilities=TRUE"])
+    queries = [
+        "probabilities=maybe", f"probabilities={marker}", "probabilities=", "probabilities=TRUE", f"{marker}=1", marker,
+        "probabilities=true&probabilities=true", "model_version=1&model_version=1", "%00=1", "Probabilities=true",
+    ]  # fmt: skip
+    query = random.choice(queries)
     draft.path += (b"&" if b"?" in draft.path else b"?") + query.encode()
     draft.wrong(MISFIT, "wrong query")
 
@@ -241,4 +245,4 @@ def harmless(random: Random, draft: Draft, marker: str) -> None:
         draft.headers.append(b"x-request-timeout-ms: " + (b"0.001" if short else random.choice([b"1e999", b"60000.5"])))
         draft.of_body |= PASSED if short else frozenset()
     if draft.path.startswith(b"/models/people") and b"?" not in draft.path and random.random() < 0.2:
-        draft.path += random.choice([b"?probabilities=true", b"?probabilities=false&" + own])
+        draft.path += random.choice([b"?probabilities=true", b"?probabilities=false"])
