@@ -2,6 +2,7 @@
 # make test      sets everything up and runs every test
 # make check     format, lint, strict types, then every test with the branch coverage gate
 # make bench     measures penstock beside a hand-written server and an empty one (QUICK=1: a few minutes)
+# make fronts    measures what a front costs, and what a second one brings
 # make soak      the long forms of the long tests
 # make fuzz      a million hostile inputs, each answer judged (N=…, SEED=… as it was printed)
 # make slow      what 500 slow clients cost the others: p99 with them and without
@@ -16,7 +17,7 @@ PYTHON ?= $(firstword $(foreach python,python3 python3.13 python3.12 python3.11,
 	$(shell $(python) -c '$(IN_RANGE)' 2>/dev/null && echo $(python))))
 BIN := $(VENV)/bin
 
-.PHONY: demo test check format bench soak fuzz slow test-all clean
+.PHONY: demo test check format bench fronts soak fuzz slow test-all clean
 
 demo: $(VENV)/installed-all
 	$(BIN)/penstock demo
@@ -39,6 +40,9 @@ format: $(VENV)/installed-$(EXTRAS)
 
 bench: $(VENV)/installed-$(EXTRAS)
 	$(BIN)/python benchmarks/bench.py $(if $(QUICK),--quick) $(ARGS)
+
+fronts: $(VENV)/installed-$(EXTRAS)
+	$(BIN)/python benchmarks/fronts.py $(if $(QUICK),--quick) $(ARGS)
 
 soak: $(VENV)/installed-$(EXTRAS)
 	$(BIN)/pytest --soak -m soak $(ARGS)
