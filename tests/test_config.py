@@ -114,6 +114,11 @@ def test_relative_paths_start_where_they_are_written(tmp_path: Path, monkeypatch
     assert settings.models["a"].code_path == (str(tmp_path / "etc" / "c"),)
 
 
+def test_trusted_proxies_are_addresses_and_networks() -> None:
+    variable = {"PENSTOCK_TRUSTED_PROXIES": "10.0.0.0/8, 2001:DB8::1"}
+    assert load(None, {}, variable).settings.server.trusted_proxies == ("10.0.0.0/8", "2001:db8::1")
+
+
 def test_a_flag_that_may_be_given_again_adds_up() -> None:
     settings = load(None, {f"{EVERY_MODEL}trusted_types": ["a.B", "c.D,e.F"]}).model("x")
     assert settings.trusted_types == ("a.B", "c.D", "e.F")
@@ -127,6 +132,14 @@ def test_a_flag_that_may_be_given_again_adds_up() -> None:
         ("server.port: 80", "server.port: unknown setting"),
         ("server: 80", "server: expected a mapping, got 80"),
         ("server: {port: eighty}", "server.port: expected an integer from 0 to 65535, got 'eighty'"),
+        (
+            "server: {trusted_proxies: [10.0.0.1/8]}",
+            "server.trusted_proxies: expected an address or a network such as 10.0.0.0/8, got '10.0.0.1/8'",
+        ),
+        (
+            "server: {trusted_proxies: 10.0.0.1}",
+            "server.trusted_proxies: expected a list of addresses and networks such as 10.0.0.0/8, got '10.0.0.1'",
+        ),
         ("limits: {body: lots}", "limits.body: expected a size such as 16MiB, got 'lots'"),
         ("limits: {rows: 0}", "limits.rows: expected an integer of at least 1, got 0"),
         ("drain: {linger_s: -1}", "drain.linger_s: expected a number of at least 0, got -1"),

@@ -11,6 +11,7 @@ Seconds = Annotated[float, Meta(ge=0)]
 Count = Annotated[int, Meta(ge=1)]
 Size = Annotated[int, Meta(ge=1, extra={"kind": "size"})]  # bytes; a file may say 16MiB
 Word = Annotated[str, Meta(extra={"kind": "word"})]  # text that a file may write as a bare number
+Network = Annotated[str, Meta(extra={"kind": "network"})]  # an address or a network of them
 FilePath = Annotated[str, Meta(extra={"kind": "path"})]  # relative to the file that says it
 
 
@@ -22,6 +23,13 @@ class Server(Slice, frozen=True, kw_only=True):
     host: Annotated[str, Meta(description="address to listen on")] = "127.0.0.1"
     port: Annotated[int, Meta(ge=0, le=65535, description="port to listen on; 0 takes a free one")] = 8000
     workers: Annotated[int, Meta(ge=1, le=64, description="front processes that speak HTTP")] = 1
+    trusted_proxies: Annotated[
+        tuple[Network, ...],
+        Meta(
+            extra={"expected": "a list of addresses and networks such as 10.0.0.0/8"},
+            description="proxies whose X-Forwarded-For says who the client is",
+        ),
+    ] = ()
 
 
 class Limits(Slice, frozen=True, kw_only=True):

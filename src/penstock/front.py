@@ -19,6 +19,7 @@ from penstock.inference.engine import Engine
 from penstock.inference.versions import Versions
 from penstock.interface.accounts import Accounts
 from penstock.interface.app import App
+from penstock.interface.client import Clients
 from penstock.interface.lane import Lane
 from penstock.interface.native import Native
 from penstock.interface.ops import build_ops
@@ -53,7 +54,8 @@ class Front:
         capture_stdlib(self._log)
         self._versions = Versions(self.settings, self._figures, self._hung)
         self._native = Native(Engine(self._versions), self.settings.limits)
-        self._accounts = Accounts(self._log, self._figures, process, self._loop.call_later)
+        clients = Clients(self.settings.server.trusted_proxies)
+        self._accounts = Accounts(self._log, self._figures, process, self._loop.call_later, clients)
         lane = Lane(self._native, self._accounts)
         self._server = HttpServer(App(lane, build_ops(self)), lane)
 

@@ -29,7 +29,8 @@ class NoLane:
     def endpoint(self, path: str) -> None:
         return None
 
-    def refused(self, error: RequestError) -> ErrorResponse:
+    def refused(self, error: RequestError, scope: Scope) -> ErrorResponse:
+        assert scope["client"][0] == "127.0.0.1"
         self.codes.append(error.code)
         return error_response(error, "none")
 

@@ -19,6 +19,7 @@ from penstock.inference.versions import ServedVersion, Versions
 from penstock.interface.accounts import Accounts
 from penstock.interface.app import App
 from penstock.interface.call import Call
+from penstock.interface.client import Clients
 from penstock.interface.lane import Exchange, Lane
 from penstock.interface.native import Native
 from penstock.interface.protocol import Protocol
@@ -104,14 +105,15 @@ async def no_operations(scope: Any, receive: Any, send: Any) -> None:
 
 
 @asynccontextmanager
-async def world(tmp_path: Path) -> AsyncIterator[World]:
+async def world(tmp_path: Path, trusted_proxies: tuple[str, ...] = ()) -> AsyncIterator[World]:
     figures = Figures()
     log = open_log(Logs(format="json", file=str(tmp_path / "log")), "front-0")
     versions = Versions(SETTINGS, figures, lambda host: None)
     versions.update([ModelState(name="m", default="1", versions=(STATE,))])
     native = Native(Engine(versions), SETTINGS.limits)
     native.update(versions.models)
-    lane = Lane(native, Accounts(log, figures, "front-0", asyncio.get_running_loop().call_later))
+    later = asyncio.get_running_loop().call_later
+    lane = Lane(native, Accounts(log, figures, "front-0", later, Clients(trusted_proxies)))
     app = App(lane, no_operations)
     server = HttpServer(app, lane)
     listener = socket.create_server(("127.0.0.1", 0))
@@ -234,6 +236,20 @@ async def test_the_log_line_and_the_figures_tell_what_happened(tmp_path: Path) -
         counted = front.figures.snapshot()["counters"]
         assert [["/predict", "m", "1", "200"], [1]] in [list(pair) for pair in counted["penstock_requests_total"]]
         assert [["m", "1", "a"], [1]] in [list(pair) for pair in counted["penstock_feature_out_of_range_total"]]
+
+
+@pytest.mark.parametrize(("trusted", "client"), [((), "127.0.0.1"), (("127.0.0.0/8",), "203.0.113.5")])
+async def test_the_log_names_the_client_or_whom_a_trusted_proxy_names(
+    tmp_path: Path, trusted: tuple[str, ...], client: str
+) -> None:
+    async with world(tmp_path, trusted) as front:
+        await front.send(post("/predict", ROW, b"x-forwarded-for: 6.6.6.6, 203.0.113.5"))
+        _, writer = await asyncio.open_connection("127.0.0.1", front.port)
+        writer.write(b"GET / HTTP/1.1\r\nx-forwarded-for: 203.0.113.5\r\nhost: x\r\nno header\r\n\r\n")
+        await until(lambda: len(lines(front.log)) == 2)
+        writer.close()
+        said = {line["event"]: line["client"] for line in lines(front.log)}
+        assert said == {"prediction": client, "request_refused": client}
 
 
 async def test_a_hostile_request_id_is_replaced(tmp_path: Path) -> None:

@@ -6,7 +6,8 @@ from typing import NamedTuple
 
 from penstock.errors import RequestError
 from penstock.inference.versions import ServedVersion
-from penstock.interface.call import Call, request_id
+from penstock.interface.call import Call, Scope, request_id
+from penstock.interface.client import Clients
 from penstock.interface.errors import ErrorResponse, code_of, error_response
 from penstock.observability import catalog
 from penstock.observability.logs import Log, PredictionLine
@@ -43,11 +44,12 @@ class Accounts:
     between one answer and the next: `settle` makes log and figures complete.
     """
 
-    def __init__(self, log: Log, figures: Figures, process: str, later: Later) -> None:
+    def __init__(self, log: Log, figures: Figures, process: str, later: Later, clients: Clients) -> None:
         self._later = later
         self._gathered: list[Account] = []
         self._bytes = 0
         self._log = log
+        self._clients = clients
         self._figures = figures
         self._in_flight = figures.gauge(catalog.IN_FLIGHT).child()
         self._predictions: dict[tuple[str, ServedVersion], PredictionMeter] = {}
@@ -88,7 +90,7 @@ class Accounts:
             meter.predicted(latency_s, result.queue_s, result.inference_s, call.decode_s, call.encode_s)
         if call.findings is not None and served is not None:
             self._found(self._prediction_meter(route, served), call, served)
-        self._log.write(_line(account))
+        self._log.write(_line(account, self._clients.of(call.scope)))
 
     def operation(self, call: Call, status: int) -> None:
         """A request to anything but a prediction was answered."""
@@ -101,11 +103,17 @@ class Accounts:
             code = code_of(call.error) if call.error is not None else str(status)
             meter.failed(status, call.elapsed(), code)
 
-    def refused(self, error: RequestError) -> ErrorResponse:
-        """The answer to a request that never reached the application."""
+    def refused(self, error: RequestError, scope: Scope) -> ErrorResponse:
+        """The answer to a request that never reached the application; `scope` is what is known of it."""
         response = error_response(error, request_id(None))
         self._request_meter(UNMATCHED).failed(response.status, 0.0, error.code)
-        self._log.warning("request_refused", status=response.status, code=error.code, detail=str(error))
+        self._log.warning(
+            "request_refused",
+            client=self._clients.of(scope),
+            status=response.status,
+            code=error.code,
+            detail=str(error),
+        )
         return response
 
     def bug(self, call: Call, trace: str) -> None:
@@ -147,12 +155,13 @@ class Accounts:
         return meter
 
 
-def _line(account: Account) -> PredictionLine:
+def _line(account: Account, client: str | None) -> PredictionLine:
     _, call, status, latency_s, stamp = account
     served, rows, result, error = call.served, call.rows, call.result, call.error
     line = PredictionLine(
         timestamp=stamp,
         request_id=call.request_id,
+        client=client,
         model=served.model if served else call.model,
         model_version=served.version if served else "",
         status=status,

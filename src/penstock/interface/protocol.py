@@ -324,7 +324,7 @@ class Protocol(HttpToolsProtocol):
         self._refused = True
         self._due = clock() + DISCARD_S
         if not self.busy:
-            self._answer(*self._lane.refused(error))
+            self._answer(*self._lane.refused(error, self.scope or {"client": self.client, "headers": ()}))
             return
         self.cycle.keep_alive = False
         self.cycle.transport = Ending(self.transport)
