@@ -13,7 +13,16 @@ from collections.abc import Callable, Iterable, Iterator
 import pytest
 from hypothesis import HealthCheck, settings
 
-DEBIAN_PACKAGES = {name: name for name in ("chromium", "curl", "faketime", "jq", "wrk")}  # of each program
+DEBIAN_PACKAGES = {  # of each program
+    "chromium": "chromium",
+    "curl": "curl",
+    "faketime": "faketime",
+    "jq": "jq",
+    "nginx": "nginx-light",
+    "systemd-analyze": "systemd",
+    "tini": "tini",
+    "wrk": "wrk",
+}
 IN_CI = os.environ.get("CI") == "true"
 
 settings.register_profile("here", deadline=None, max_examples=50)
