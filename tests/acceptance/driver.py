@@ -11,9 +11,10 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 PATIENCE_S = 60.0
+SERVE = (sys.executable, "-m", "penstock", "serve")
 
 
 class Reply(NamedTuple):
@@ -23,7 +24,7 @@ class Reply(NamedTuple):
 
 
 class Service:
-    """A running service on a free port of its own; its log lines go to `log`."""
+    """A running service on a free port of its own; its log lines go to `log`. `program` is what starts it."""
 
     def __init__(
         self,
@@ -31,23 +32,12 @@ class Service:
         cwd: Path,
         ready: bool = True,
         env: dict[str, str] | None = None,
-        prefix: Sequence[str] = (),
+        program: Sequence[str] = SERVE,
     ) -> None:
         self.log = cwd / "service.log"
         self.log.unlink(missing_ok=True)
         self.errors = cwd / "service.err"
-        command = [
-            *prefix,
-            sys.executable,
-            "-m",
-            "penstock",
-            "serve",
-            *map(str, arguments),
-            "--port",
-            "0",
-            "--log-file",
-            str(self.log),
-        ]
+        command = [*program, *map(str, arguments), "--port", "0", "--log-file", str(self.log)]
         with self.errors.open("wb") as errors:
             self.process = subprocess.Popen(
                 command,
@@ -184,19 +174,35 @@ def alive(pid: int) -> bool:
         return False
 
 
+class Target(Protocol):
+    """Whom to ask: a service, or what stands in front of one."""
+
+    port: int
+
+    def explain(self) -> str: ...
+
+
 class Load:
-    """Clients that ask without pause, each on a connection of its own, until told to stop.
+    """Clients that ask without pause until told to stop, each on a connection of its own, or a `fresh` one each time.
 
     A connection that the server closes after an answer (`connection: close`) is opened anew; everything else that goes
     wrong is a failure. `answers` are the statuses, `failures` what broke.
     """
 
-    def __init__(self, service: Service, clients: int = 8, features: Sequence[Any] = (5.1, 3.5, 1.4, 0.2)) -> None:
+    def __init__(
+        self,
+        service: Target,
+        clients: int = 8,
+        features: Sequence[Any] = (5.1, 3.5, 1.4, 0.2),
+        *,
+        fresh: bool = False,
+    ) -> None:
         self.answers: list[int] = []
         self.failures: list[str] = []
         self.refused = 0
         self._service = service
         self._body = json.dumps({"features": list(features)}).encode()
+        self._headers = {"content-type": "application/json"} | ({"connection": "close"} if fresh else {})
         self._stop = threading.Event()
         self._threads = [threading.Thread(target=self._run, daemon=True) for _ in range(clients)]
 
@@ -231,7 +237,7 @@ class Load:
     def _ask(self, connection: http.client.HTTPConnection) -> bool:
         """Asks once; false where the connection is not to be used again."""
         try:
-            connection.request("POST", "/predict", self._body, {"content-type": "application/json"})
+            connection.request("POST", "/predict", self._body, self._headers)
             with connection.getresponse() as answer:
                 answer.read()
         except (OSError, http.client.HTTPException) as error:

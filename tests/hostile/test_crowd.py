@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.acceptance.driver import Service, wait_until
+from tests.acceptance.driver import SERVE, Service, wait_until
 from tests.hostile.crowd import Crowd
 from tests.hostile.served import hostile_service, train
 from tests.hostile.wire import answers
@@ -76,7 +76,7 @@ def test_more_connections_than_descriptors_leave_health_and_those_who_are_there_
         "--limits-idle-s",
         "60",
     ]
-    service = Service(*arguments, cwd=tmp_path, prefix=WITH_FEW_DESCRIPTORS)
+    service = Service(*arguments, cwd=tmp_path, program=(*WITH_FEW_DESCRIPTORS, *SERVE))
     with ExitStack() as stack:
         stack.callback(service.close)
         (front,) = service.processes("front")

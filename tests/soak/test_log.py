@@ -14,7 +14,7 @@ from typing import Any
 
 import uvloop
 
-from tests.acceptance.driver import Service, children_of, serving, wait_until
+from tests.acceptance.driver import SERVE, Service, children_of, serving, wait_until
 from tests.soak.client import connect, request
 from tests.soak.models import wide
 
@@ -100,7 +100,7 @@ def test_a_full_disk_costs_lines_and_nothing_else(tmp_path: Path) -> None:
     model = wide(tmp_path / "wide.onnx")
     with (
         small_disk(tmp_path / "logs") as (folder, prefix, make_room),
-        serving(model, cwd=folder, prefix=prefix) as service,
+        serving(model, cwd=folder, program=(*prefix, *SERVE)) as service,
     ):
         flowing = best_p99(service.port, 2)
         stand(service, flowing)
