@@ -8,7 +8,8 @@ import asyncio
 import gc
 import os
 import socket
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
+from functools import partial
 from itertools import count
 from typing import Any
 
@@ -48,6 +49,7 @@ class Front:
         self._scrape_ids = count(1)
         self._tasks: set[asyncio.Task[None]] = set()
         self._leaving: asyncio.Task[None] | None = None
+        self._has_left = False
         self._figures = Figures()
         process = f"front-{configure.slot}"
         self._log = open_log(self.settings.logs, process)
@@ -91,9 +93,9 @@ class Front:
 
     def _hear(self) -> None:
         self._obey(self._channel.receive())
-        if self._channel.closed and not self._ended.done():
+        if self._channel.closed:
             self._loop.remove_reader(self._channel.socket)
-            self._ended.set_result(None)
+            self._finish()
 
     def _obey(self, messages: list[tuple[Any, list[int]]]) -> None:
         for message, descriptors in messages:
@@ -119,28 +121,39 @@ class Front:
                 self.draining = True
                 self._server.drain()
             case control.Retire():
-                self._leave(self._server.retire(message.linger_s, message.finish_s))
+                self._leave(partial(self._server.retire, message.linger_s, message.finish_s))
             case control.Stop():
                 self.draining = True
-                self._leave(self._server.stop(message.finish_s))
+                self._leave(partial(self._server.stop, message.finish_s))
 
     async def _listen(self, slot: int, listener: socket.socket) -> None:
-        await self._server.listen(slot, listener)
-        self._send(control.Listening(slot))
+        try:
+            await self._server.listen(slot, listener)
+        except OSError as problem:
+            self._log.error("cannot_listen", slot=slot, reason=problem.strerror)
+            self._finish()
+        else:
+            self._send(control.Listening(slot))
 
-    def _leave(self, ending: Coroutine[Any, Any, int]) -> None:
+    def _leave(self, ending: Callable[[], Coroutine[Any, Any, int]]) -> None:
         """Ends as `ending` does. The last word on how counts: a front that retires may be told to stop."""
+        if self._has_left:
+            return
         if self._leaving:
             self._leaving.cancel()
         self._leaving = self._begin(self._end(ending))
 
-    async def _end(self, ending: Coroutine[Any, Any, int]) -> None:
-        cut = await ending
+    async def _end(self, ending: Callable[[], Coroutine[Any, Any, int]]) -> None:
+        cut = await ending()
+        self._has_left = True
         self._send(control.Report(self._snapshot()))
         self._send(control.Drained(cut))
         while self._channel.pending and not self._channel.closed:
             await asyncio.sleep(0.01)
             self._channel.flush()
+        self._finish()
+
+    def _finish(self) -> None:
         if not self._ended.done():
             self._ended.set_result(None)
 

@@ -29,6 +29,7 @@ from penstock.supervisor.service import Service
 from tests.supervisor import children
 
 SOON_S = 10.0
+SILENT_S = 3.0
 
 Command = tuple[Settings, list[ModelSource], bool, tuple[str, ...]]
 
@@ -147,7 +148,7 @@ def main(command: str) -> int:
             host=children.HOST,
             front_backoff=lambda: Backoff(first=0.05, reset=0.5),
             host_backoff=lambda: Backoff(first=0.05, most=0.2),
-            silent_s=3.0,
+            silent_s=SILENT_S,
         )
         service = Service(equipment, settings, sources, open_listeners(settings.server), strict=strict)
         try:

@@ -2,11 +2,12 @@
 
 import os
 import signal
+import time
 from pathlib import Path
 
 import pytest
 
-from tests.supervisor.driver import Running, alive, eventually, source
+from tests.supervisor.driver import SILENT_S, Running, alive, eventually, source
 
 
 def test_a_model_is_ready_when_its_host_says_so_and_the_front_has_a_socket_to_it(tmp_path: Path) -> None:
@@ -159,7 +160,7 @@ def test_a_front_that_falls_silent_is_killed_and_replaced(tmp_path: Path) -> Non
     with Running(tmp_path, source(tmp_path / "iris", "")) as service:
         silent = service.ask("pid")
         service.ask("silent")
-        assert service.event("front_died")["reason"] == "it was silent for 3 s and was killed"
+        assert service.event("front_died")["reason"] == "it was killed: it was silent for 3 s"
         assert service.ask("pid") != silent
 
 
@@ -327,3 +328,61 @@ def test_a_front_that_cannot_start_at_all_ends_the_service(tmp_path: Path) -> No
     with Running(tmp_path, source(tmp_path / "iris", ""), front=("-c", "import sys; sys.exit(9)")) as service:
         assert service.complaint() == "the front cannot start: the process exited with status 9"
         assert len(service.events("front_died")) == 3
+
+
+def test_two_sighups_around_a_restart_leave_one_front_for_each_slot(tmp_path: Path) -> None:
+    """The restarted front is replaced before it listens: it and its successor are not to be forgotten."""
+    with Running(tmp_path, source(tmp_path / "iris", "")) as service:
+        service.event("front_ready")
+        os.kill(service.ask("pid"), signal.SIGKILL)
+        eventually(lambda: len(fronts_of(service)) == 1)
+        service.process.send_signal(signal.SIGHUP)
+        service.event("front_ready", 2)
+        service.process.send_signal(signal.SIGHUP)
+        service.event("fronts_rolled")
+        assert len(fronts_of(service)) == 1
+        assert service.stop() == 0
+        assert service.event("stopped")["cut"] == 0
+
+
+def test_a_lent_listener_is_lent_anew_when_its_borrower_is_replaced(tmp_path: Path) -> None:
+    with Running(tmp_path, source(tmp_path / "iris", ""), workers=2) as service:
+        service.event("front_ready", 2)
+        (tmp_path / "sulk-1").touch()
+        os.kill(next(pid for pid, slots in map(service.ask, ["who"] * 100) if slots == [1]), signal.SIGKILL)
+        service.event("listener_lent")
+        borrower = service.ask("pid")
+        service.process.send_signal(signal.SIGHUP)
+        eventually(lambda: service.ask("pid") != borrower)
+        assert service.event("listener_lent", 2)["slot"] == 1
+        assert all(service.ask("pid") for _ in range(20)), "nobody is left waiting"
+
+
+def test_a_service_that_stood_still_as_a_whole_blames_no_front(tmp_path: Path) -> None:
+    """As a paused container does: everything stops for longer than a front may be silent, and goes on."""
+    with Running(tmp_path, source(tmp_path / "iris", ""), workers=2) as service:
+        service.event("front_ready", 2)
+        everyone = [service.process.pid, *service.children()]
+        for pid in everyone:
+            os.kill(pid, signal.SIGSTOP)
+        time.sleep(SILENT_S + 1)  # there is nothing to see that one could wait for
+        for pid in everyone:
+            os.kill(pid, signal.SIGCONT)
+        before = len(service.events("front_ready"))
+        for _ in range(10):
+            service.ask("count 1")
+        assert (service.events("front_died"), before) == ([], 2)
+        assert service.stop() == 0
+
+
+def test_hanging_up_twice_ends_as_gently_as_once(tmp_path: Path) -> None:
+    """A shell passes the SIGHUP on, and the kernel sends another when the shell ends."""
+    master, slave = os.openpty()
+    with Running(tmp_path, source(tmp_path / "iris", ""), terminal=slave) as service:
+        os.close(slave)
+        service.event("model_ready")
+        os.close(master)
+        for _ in range(3):
+            service.process.send_signal(signal.SIGHUP)
+        assert service.process.wait(10) == 0
+        assert service.event("stopped")["forced"] is False

@@ -25,7 +25,8 @@ class BulkReader:
     def __init__(self, signature: Signature, most_rows: int) -> None:
         self._parser = simdjson.Parser()
         self._most_rows = most_rows
-        self._row = b"[" + b"," * (len(signature.inputs) - 1) + b"]"
+        self._width = len(signature.inputs)
+        self._row = b"[" + b"," * (self._width - 1) + b"]"
         self._next = b"," + self._row
         self._dtype = signature.inputs[0].dtype
 
@@ -54,6 +55,8 @@ class BulkReader:
             return None
         document: Any = self._parser.parse(body)
         values = np.frombuffer(document["batch"].as_buffer(of_type="d"))
+        if len(values) != count * self._width:  # a row of one number and an empty one look the same
+            return None
         if self._dtype == "float64":
             return Rows(count, [values.tobytes()])
         if np.maximum.reduce(values) >= BEYOND["float32"] or np.minimum.reduce(values) <= -BEYOND["float32"]:

@@ -1,7 +1,6 @@
 """The fronts: one process for each listener, kept alive, told of models and hosts, replaced and drained."""
 
 import socket
-from collections import deque
 from collections.abc import Sequence
 from typing import Any, Protocol
 
@@ -67,14 +66,15 @@ class Fronts:
         self._settings = settings
         self._owner = owner
         self._slots = [Slot(i, listener, equipment.front_backoff()) for i, listener in enumerate(listeners)]
-        self._to_roll: deque[Slot] = deque()
+        self._rolling = False
+        self._old = 0  # fronts with a lower number are to be replaced
         self._draining = False
         self._stillborn: int | None = 0  # None once a front has listened
 
     def start(self) -> None:
         for slot in self._slots:
             slot.front = self._start(slot)
-        self._loop.later(PULSE_S, self._feel_pulses)
+        self._feel_pulses(self._loop.now())
 
     def alive(self) -> list[Front]:
         """Every front that runs, also those that come and go."""
@@ -91,25 +91,20 @@ class Fronts:
     def roll(self) -> None:
         """Replaces each front in turn: a new one takes the place of the old, which then finishes what it holds.
 
-        Whatever is under way, in the end every front was started after this call.
+        Whatever is under way, in the end every front was started after this call. One that waits to be restarted is
+        started at once.
         """
         if self._draining:
             return
         self._log.info("fronts_rolling", fronts=len(self._slots))
-        untouched = list(self._to_roll)[1:]
-        rolling = bool(self._to_roll)
-        self._to_roll.extend(slot for slot in self._slots if slot not in untouched)
-        if not rolling:
-            self._roll_next()
+        self._rolling, self._old = True, next(self._equipment.numbers)
+        self._start_due()
+        self._roll_on()
 
     def drain(self) -> None:
         """From now on none is replaced, and all serve on, but say that they are not ready."""
         self._draining = True
-        self._to_roll.clear()
-        for slot in self._slots:
-            if slot.due:  # its connections wait: they are served as long as the others are
-                slot.due.cancel()
-                slot.front = self._start(slot)
+        self._start_due()  # connections wait there: they are served as long as the others are
         self.broadcast(Drain())
 
     def stop(self, finish_s: float) -> None:
@@ -119,6 +114,9 @@ class Fronts:
 
     def kill(self) -> None:
         self._draining = True
+        for slot in self._slots:
+            if slot.due:
+                slot.due.cancel()
         self._close_listeners()
         for front in self.alive():
             front.link.kill()
@@ -141,8 +139,24 @@ class Fronts:
         front.link.send(Configure(slot.number, self._settings))
         front.link.send(self._owner.models())
         self._owner.front_started(front)
-        front.link.send(Listen(slot.number), [slot.listener.dup()])  # last: the first request finds all of it there
+        self._give(slot, front)  # last: the first request finds all of it there
         return front
+
+    def _start_due(self) -> None:
+        """Starts at once what was to be started later."""
+        for slot in self._slots:
+            if slot.due:
+                slot.due.cancel()
+                slot.front = self._start(slot)
+
+    def _give(self, slot: Slot, front: Front) -> None:
+        """Has `front` accept the connections of `slot`."""
+        try:
+            listener = slot.listener.dup()
+        except OSError as problem:  # no descriptors
+            front.give_up(f"it could not be given its listener: {problem.strerror}")
+            return
+        front.link.send(Listen(slot.number), [listener])
 
     def _heard(self, slot: Slot, front: Front, message: Any) -> None:
         front.heard_at = self._loop.now()
@@ -156,7 +170,7 @@ class Fronts:
                 self._listens(slot, front)
             case Hung(host):
                 self._owner.host_hung(host)
-            case Drained(cut):
+            case Drained(cut) if not front.drained:
                 front.drained = True
                 if self._draining:
                     self.cut += cut
@@ -171,8 +185,7 @@ class Fronts:
             borrower.link.send(Yield(slot.number))
         if front is slot.successor and not self._draining:
             self._replaced(slot, front)
-        elif not slot.retiring:
-            self._rolled(slot)
+        self._roll_on()
         self._owner.front_listening(front)
 
     def _ended(self, slot: Slot, front: Front, how: Exit) -> None:
@@ -191,10 +204,10 @@ class Fronts:
         retired = front in slot.retiring
         slot.forget(front)
         if not front.drained:
-            self.cut += not retired  # nobody can say how many, but what it held is lost
+            held = front.listening_since is not None
+            self.cut += held and not retired  # nobody can say how many, but what it held is lost
             self._log.error("front_died", slot=slot.number, reason=reason, detail="while it drained: work was cut")
-        if retired:
-            self._rolled(slot)
+        self._roll_on()
 
     def _failed(self, slot: Slot, front: Front, reason: str) -> None:
         """A front has ended, or could not start, that ought to be there."""
@@ -203,9 +216,10 @@ class Fronts:
         if heir:  # which is on its way already
             self._log.error("front_died", slot=slot.number, reason=reason, restart_in_s=0.0)
             self._equipment.ledger.front_restarted()
+            self._loop.later(STRANDED_S, self._lend_stranded)
         elif slot.front:
             self._log.error("front_not_replaced", slot=slot.number, reason=reason, detail="the present fronts serve on")
-            self._to_roll.clear()
+            self._rolling = False
         elif not self._draining:
             self._replace(slot, front, reason)
 
@@ -223,15 +237,21 @@ class Fronts:
         self._loop.later(STRANDED_S, self._lend_stranded)
 
     def _restart(self, slot: Slot) -> None:
-        slot.front = self._start(slot)
+        if not self._draining:
+            slot.front = self._start(slot)
 
-    def _feel_pulses(self) -> None:
-        """Ends fronts that live and say nothing: what stops their reports stops their answers too."""
-        self._loop.later(PULSE_S, self._feel_pulses)
+    def _feel_pulses(self, due: float) -> None:
+        """Ends fronts that live and say nothing: what stops their reports stops their answers too.
+
+        Where this comes late itself, everything stood still (a container that was paused): nobody is to blame.
+        """
+        now = self._loop.now()
         for front in self.alive():
-            if fault := front.silence(self._loop.now(), self._equipment.silent_s):
-                front.fault = fault
-                front.link.kill()
+            if now > due + PULSE_S:
+                front.heard_at = now
+            elif fault := front.silence(now, self._equipment.silent_s):
+                front.give_up(fault)
+        self._loop.later(PULSE_S, lambda: self._feel_pulses(now + PULSE_S))
 
     def _lend_stranded(self) -> None:
         """Has another front accept the connections of each slot that is still without one of its own."""
@@ -240,15 +260,19 @@ class Fronts:
             if helpers and not slot.served and not self._draining and slot.borrower not in helpers:
                 slot.borrower = helpers[0]
                 self._log.warning("listener_lent", slot=slot.number, to=slot.borrower.slot)
-                slot.borrower.link.send(Listen(slot.number), [slot.listener.dup()])
+                self._give(slot, slot.borrower)
 
     # ------------------------------------------------------------------ one in the place of another
-    def _roll_next(self) -> None:
-        slot = self._to_roll[0]
-        if slot.front is None:  # it died, and the one that will be started is as new as can be
-            self._rolled(slot)
-        else:
-            slot.successor = self._start(slot)
+    def _roll_on(self) -> None:
+        """Takes the next step of a rolling restart, unless one is under way. A slot without a front gets a new one."""
+        if not self._rolling or self._draining or any(slot.successor or slot.retiring for slot in self._slots):
+            return
+        for slot in self._slots:
+            if slot.front and slot.front.number < self._old:
+                slot.successor = self._start(slot)
+                return
+        self._rolling = False
+        self._log.info("fronts_rolled", fronts=len(self._slots))
 
     def _replaced(self, slot: Slot, successor: Front) -> None:
         drain = self._settings.drain
@@ -258,16 +282,7 @@ class Fronts:
             retired.link.send(Retire(drain.linger_s, drain.finish_s))
             longest = drain.linger_s + drain.finish_s + OVERTIME_S
             retired.overdue = self._loop.later(longest, retired.link.kill)
-
-    def _rolled(self, slot: Slot) -> None:
-        """The old front of `slot` is gone: on to the next one."""
-        if not self._to_roll or self._to_roll[0] is not slot:
-            return
-        self._to_roll.popleft()
-        if self._to_roll:
-            self._roll_next()
-        else:
-            self._log.info("fronts_rolled", fronts=len(self._slots))
+        self._lend_stranded()  # it leaves what it was lent, too
 
     def _close_listeners(self) -> None:
         for slot in self._slots:

@@ -1,5 +1,6 @@
 """What SIGHUP means: to a service it is a word of its operator, to a program in a window that the window was closed."""
 
+import errno
 import os
 import signal
 
@@ -16,9 +17,9 @@ class Terminal:
 
 
 def _is_there() -> bool:
-    """Whether this process has a controlling terminal (tty(4)): one that was closed cannot be opened."""
+    """Whether this process has a controlling terminal (tty(4)): one that was closed, or never was, has no device."""
     try:
         os.close(os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC))
-    except OSError:
-        return False
+    except OSError as problem:
+        return problem.errno not in (errno.ENXIO, errno.EIO, errno.ENOENT)
     return True

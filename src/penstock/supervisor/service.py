@@ -158,11 +158,13 @@ class Service:
         self._advance()
 
     def _hung_up(self, terminal: Terminal) -> None:
-        """SIGHUP: somebody wants new fronts, unless it is the terminal that has gone."""
-        if terminal.is_gone():
-            self._signalled(0.0)
-        elif self._stage == "serving":
-            self._fronts.roll()
+        """SIGHUP: somebody wants new fronts, unless it is the terminal that has gone: then both its shell and the
+        kernel may say so, and neither means to force."""
+        if self._stage == "serving":
+            if terminal.is_gone():
+                self._signalled(0.0)
+            else:
+                self._fronts.roll()
 
     def _finish(self) -> None:
         if self._stage == "draining":
@@ -210,6 +212,10 @@ def _model(name: str, versions: Sequence[Replicas]) -> ModelState:
 
 def _connect(front: Front, host: Host) -> None:
     """A socket pair of their own; from here on batches do not pass through this process."""
-    of_front, of_host = socket.socketpair()
+    try:
+        of_front, of_host = socket.socketpair()
+    except OSError as problem:  # no descriptors
+        front.give_up(f"it could not be connected to a model: {problem.strerror}")
+        return
     host.link.send(Attach(front.number), [of_host])
     front.link.send(HostOf(host.number, host.model, host.version), [of_front])

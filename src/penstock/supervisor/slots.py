@@ -16,16 +16,22 @@ class Front:
         self.number = number
         self.slot = slot
         self.listening_since: float | None = None
-        self.heard_at = now
+        self.started_at = self.heard_at = now
         self.drained = False
         self.fault: str | None = None
         self.overdue: Timer | None = None
         self.link: Link
 
     def silence(self, now: float, most_s: float) -> str | None:
-        """What is wrong with it if nothing was heard of it for more than `most_s`, or more than a start takes."""
-        most = STARTING_S if self.listening_since is None else most_s
-        return f"it was silent for {most:g} s and was killed" if now - self.heard_at > most else None
+        """What is wrong with it if nothing was heard of it for more than `most_s`, or it does not get to listening."""
+        if self.listening_since is None:
+            return f"it did not listen after {STARTING_S:g} s" if now - self.started_at > STARTING_S else None
+        return f"it was silent for {most_s:g} s" if now - self.heard_at > most_s else None
+
+    def give_up(self, fault: str) -> None:
+        """Kills it, for this reason."""
+        self.fault = f"it was killed: {fault}"
+        self.link.kill()
 
 
 class Slot:
