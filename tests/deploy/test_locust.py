@@ -1,50 +1,61 @@
 """The locustfile: a real Locust asks a real service for single rows and batches, and all of them are answered."""
 
 import json
+import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.acceptance.driver import Service, serving
+from tests.acceptance.driver import Service, serving, wait_until
 from tests.deploy.driver import EXAMPLES
 
+SINGLE = {"/predict", "/models/{name}/predict"}
+BATCH = {"/predict-batch", "/models/{name}/predict-batch"}
+COUNTED = re.compile(r'penstock_requests_total\{.*?route="(.*?)".*?status="(\d+)"')
 
-@pytest.fixture(scope="module")
-def service(site: Path, tmp_path_factory: pytest.TempPathFactory) -> Any:
-    with serving(site / "penstock.yaml", "--limits-rows", "100", cwd=tmp_path_factory.mktemp("locust")) as started:
+
+@pytest.fixture
+def service(site: Path, tmp_path: Path) -> Iterator[Service]:
+    with serving(site / "penstock.yaml", "--limits-rows", "100", cwd=tmp_path) as started:
         yield started
 
 
-def locust(service: Service, *arguments: str) -> tuple[int, dict[str, dict[str, Any]]]:
-    """Its exit status, and its figures for each path."""
-    command: list[str | Path] = [
-        sys.executable,
-        "-m",
-        "locust",
-        "--locustfile",
-        EXAMPLES / "locustfile.py",
-        "--headless",
-        "--json",
-    ]
+def locust(service: Service, *arguments: str, until: set[tuple[str, str]]) -> tuple[int, dict[str, dict[str, Any]]]:
+    """Its exit status and its figures for each path, when the service has given each route the status in `until`."""
+    command: list[str | Path] = [sys.executable, "-m", "locust", "--locustfile", EXAMPLES / "locustfile.py"]
     command += ["--host", f"http://127.0.0.1:{service.port}", "--users", "20", "--spawn-rate", "20"]
-    done = subprocess.run([*command, *arguments], capture_output=True, text=True, timeout=60, check=False)
-    assert done.stdout, done.stderr
-    return done.returncode, {each["name"]: each for each in json.loads(done.stdout)}
+    command += ["--headless", "--json", "--stop-timeout", "10", *arguments]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as running:
+        try:
+            wait_until(lambda: until <= counted(service), f"{until}", service.explain)
+            running.terminate()
+            printed, errors = running.communicate(timeout=30)
+        finally:
+            running.kill()
+    assert printed, errors
+    return running.returncode, {each["name"]: each for each in json.loads(printed)}
+
+
+def counted(service: Service) -> set[tuple[str, str]]:
+    """The routes that were asked, and the statuses of their answers."""
+    return set(COUNTED.findall(service.get("/metrics").body.decode()))
 
 
 def test_every_path_of_the_service_is_asked_and_answers(service: Service) -> None:
-    status, figures = locust(service, "--run-time", "2s")
+    status, figures = locust(service, until={(route, "200") for route in SINGLE | BATCH})
     assert (status, sum(each["num_failures"] for each in figures.values())) == (0, 0)
     assert set(figures) == {"/predict", "/models/iris/predict", "/predict-batch", "/models/iris/predict-batch"}
-    batches = [line for line in service.lines("prediction") if line["rows"] == 32]
-    assert len(batches) == sum(each["num_requests"] for path, each in figures.items() if path.endswith("batch"))
+    batches = sum(each["num_requests"] for path, each in figures.items() if path.endswith("batch"))
+    wait_until(lambda: sum(line["rows"] == 32 for line in service.lines("prediction")) == batches, f"{batches} batches")
 
 
 def test_what_fails_is_told(service: Service) -> None:
-    status, figures = locust(service, "--run-time", "1s", "--batch-rows", "101")
+    refused = {(route, "422") for route in BATCH}
+    status, figures = locust(service, "--batch-rows", "101", until=refused | {("/predict", "200")})
     assert status == 1
     assert figures["/predict-batch"]["num_failures"] == figures["/predict-batch"]["num_requests"] > 0
     assert figures["/predict"]["num_failures"] == 0
