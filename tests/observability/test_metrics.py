@@ -81,7 +81,7 @@ def test_what_is_measured_anew_forgets_what_is_gone() -> None:
     assert figures.snapshot()["gauges"][HELD.name] == []
 
 
-@given(st.lists(st.floats(), max_size=200))
+@given(st.lists(st.floats(-1e100, 1e100) | st.sampled_from([math.nan, math.inf, -math.inf]), max_size=200))
 def test_every_observation_is_in_its_bucket(values: list[float]) -> None:
     alone, together = Histogram(EDGES), Histogram(EDGES)
     for value in values:
@@ -93,7 +93,10 @@ def test_every_observation_is_in_its_bucket(values: list[float]) -> None:
     for value in finite:
         expected[bisect_left(EDGES, value)] += 1
     assert alone.numbers()[1:] == together.numbers()[1:] == expected
-    assert together.numbers()[0] == pytest.approx(sum(finite), abs=1e-6, nan_ok=True)
+    rounding = 1e-6 + 1e-9 * sum(
+        map(abs, finite)
+    )  # which depends on the order, and on who adds: Python 3.12 compensates
+    assert together.numbers()[0] == pytest.approx(sum(finite), abs=rounding, nan_ok=True)
 
 
 def test_many_observations_do_not_pile_up() -> None:
