@@ -21,7 +21,8 @@ class Target(NamedTuple):
     ceiling: bool = False
 
     def environment(self, subject: Subject, log: Path) -> Mapping[str, str]:
-        return os.environ | ONE_THREAD | {"MODEL": str(subject.pickle), "LOG_FILE": str(log), "PYTHONPATH": str(HERE)}
+        path = os.pathsep.join([str(HERE), *filter(None, [os.environ.get("PYTHONPATH")])])
+        return os.environ | ONE_THREAD | {"MODEL": str(subject.pickle), "LOG_FILE": str(log), "PYTHONPATH": path}
 
 
 def naive(_: Subject, port: int, __: Path) -> list[str]:
