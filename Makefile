@@ -45,7 +45,7 @@ fronts: $(VENV)/installed-$(EXTRAS)
 	$(BIN)/python benchmarks/fronts.py $(if $(QUICK),--quick) $(ARGS)
 
 soak: $(VENV)/installed-$(EXTRAS)
-	$(BIN)/pytest --soak -m soak $(ARGS)
+	$(BIN)/pytest --soak -m soak -o faulthandler_timeout=600 $(ARGS)
 
 fuzz: $(VENV)/installed-$(EXTRAS)
 	$(BIN)/python -m tests.hostile.fuzz --count $(or $(N),1000000) $(if $(SEED),--seed $(SEED)) $(ARGS)

@@ -31,6 +31,6 @@ def echo(path: Path) -> Path:
 
 def wide(path: Path, width: int = 180) -> Path:
     """Answers each row with `width` numbers, so that a few thousand log lines fill whatever holds them."""
-    weights = np.full((FEATURES, width), 0.1, dtype=np.float32)
+    weights = np.full((FEATURES, width), 0.12345, dtype=np.float32)
     node = helper.make_node("MatMul", ["x", "weights"], ["y"])
     return save(path, [node], [("x", FLOAT, ["n", FEATURES])], [("y", FLOAT, ["n", width])], weights=weights)

@@ -13,7 +13,7 @@ from tests.soak.timeline import events
 
 ACTS = ("kill front", "kill front", "kill host", "kill host", "stop host", "hang up", "hang up")  # in shuffled rounds
 STOP_FRONT = "stop front"  # it is found out after ten seconds: one in time is enough
-SPARED = 0.75  # how often the last host is
+RECKLESS_S = 15.0  # after that the last host is spared: back-offs grow, and without hosts little is asked of anybody
 STOPS_S = 25.0  # between two of them
 
 
@@ -34,12 +34,12 @@ class Storm:
             self._acts = self._acts or self._draw.sample(ACTS, len(ACTS))
             if past - stopped >= STOPS_S:
                 stopped = past
-                self._do(STOP_FRONT)
+                self._do(STOP_FRONT, past)
             else:
-                self._do(self._acts.pop())
+                self._do(self._acts.pop(), past)
             await asyncio.sleep(self._draw.uniform(0.5, 1.5) * self._pause_s)
 
-    def _do(self, act: str) -> None:
+    def _do(self, act: str, past: float) -> None:
         if act == "hang up":
             self.done[act] += 1
             self._service.process.send_signal(signal.SIGHUP)
@@ -49,8 +49,8 @@ class Storm:
         if act == STOP_FRONT:  # one that never listened is given a minute
             listened = {line["pid"] for line in events(self._service.log) if line["event"] == "front_ready"}
             pids = [pid for pid in pids if pid in listened]
-        if kind == "host" and len(pids) < 2 and self._draw.random() < SPARED:
-            return  # back-offs grow: with every host gone for a minute little would be asked of anybody
+        if kind == "host" and len(pids) < 2 and past > RECKLESS_S:
+            return
         if pids:
             with suppress(ProcessLookupError):
                 os.kill(self._draw.choice(pids), signal.SIGKILL if what == "kill" else signal.SIGSTOP)

@@ -38,7 +38,7 @@ def test_every_answer_is_right_and_every_failure_has_its_reason(
     echo(tmp_path / "echo.onnx")
     (tmp_path / "penstock.yaml").write_text(CONFIGURATION)
     with serving("--config", "penstock.yaml", cwd=tmp_path) as service:
-        crowd, storm = run(service, seconds=scale(8, 180), pause_s=scale(1, 2))
+        crowd, storm = run(service, seconds=scale(8, 150), pause_s=scale(1, 2))
         timeline = Timeline(service.log)
         print(storm.done, crowd.record.right, Counter((o.status, o.code) for o in crowd.record.failed))
         assert crowd.record.wrong == []
