@@ -6,6 +6,7 @@ afterwards all is as it was before.
 
 import asyncio
 import contextlib
+import http.client
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -18,7 +19,7 @@ from tests.acceptance.driver import Service, alive, children_of, serving
 from tests.soak.clients import Crowd
 from tests.soak.models import echo
 from tests.soak.storm import Storm
-from tests.soak.timeline import Timeline
+from tests.soak.timeline import Timeline, events
 from tests.soak.verdict import PREDICT_TIMEOUT_S, SLOW_S, unexplained
 
 CONFIGURATION = f"""
@@ -28,6 +29,7 @@ drain: {{linger_s: 1, finish_s: 5}}
 models:
   echo: {{path: echo.onnx, replicas: 2, predict_timeout_s: {PREDICT_TIMEOUT_S}, start_timeout_s: 10}}
 """
+ROLLS = ("fronts_rolling", "fronts_rolled", "front_not_replaced")  # the last two end what the first begins
 BACK_S = 90.0  # the longest back-off is a minute
 
 
@@ -71,7 +73,7 @@ def run(service: Service, seconds: float, pause_s: float) -> tuple[Crowd, Storm]
 
 
 async def until_whole(service: Service) -> None:
-    """Two fronts, both of them new enough to be alive, and two replicas."""
+    """Two fronts that none is about to replace, and two replicas."""
     until = time.monotonic() + BACK_S
     while not await asyncio.to_thread(is_whole, service):
         assert time.monotonic() < until, f"not everything came back\n{service.explain()}"
@@ -82,7 +84,12 @@ def is_whole(service: Service) -> bool:
     fronts, hosts = service.processes("front"), service.processes("host")
     if len(fronts) != 2 or len(hosts) != 2 or any(map(stopped, [*fronts, *hosts])):
         return False
-    return [version["live"] for version in service.get("/models/echo").body["versions"]] == [2]
+    rolls = [line["event"] for line in events(service.log) if line["event"] in ROLLS]
+    if rolls[-1:] == ["fronts_rolling"]:
+        return False
+    with contextlib.suppress(OSError, http.client.HTTPException):
+        return [version["live"] for version in service.get("/models/echo").body["versions"]] == [2]
+    return False
 
 
 def stopped(pid: int) -> bool:
