@@ -5,13 +5,16 @@ import os
 import signal
 
 PR_SET_PDEATHSIG = 1
+FOR_THE_PARENT = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+"""Children are born with these blocked: a signal to all processes at once must not find one that is not deaf yet."""
 
 
 def be_a_child() -> None:
     """Ends this process with its parent, however that ends, and leaves Ctrl-C, SIGTERM and SIGHUP to the parent."""
     die_with_parent()
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+    for number in FOR_THE_PARENT:
         signal.signal(number, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, FOR_THE_PARENT)
 
 
 def die_with_parent() -> None:

@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 
 from penstock.errors import PenstockError
 from penstock.model.control import CHANNEL_FD, BadMessage, Channel, FromFront, FromHost
+from penstock.model.leash import FOR_THE_PARENT
 
 FRONT = ("-m", "penstock.front")
 HOST = ("-m", "penstock.host")
@@ -162,7 +163,9 @@ def _spawn(program: tuple[str, ...], environment: Mapping[str, str], placed: Map
             copies.callback(os.close, copy)
             actions.append((os.POSIX_SPAWN_DUP2, copy, target))
         command = [sys.executable, "-P", *program]
-        return os.posix_spawn(sys.executable, command, environment, file_actions=actions, setsid=True, setsigmask=())
+        return os.posix_spawn(
+            sys.executable, command, environment, file_actions=actions, setsid=True, setsigmask=FOR_THE_PARENT
+        )
 
 
 def _inheritable() -> list[int]:
