@@ -60,11 +60,11 @@ class Crowd:
         await self._drip(client, b" " * 100_000)
 
     async def unread(self, client: socket.socket) -> None:
-        """A large page, several times, one after the other."""
-        await self._ignore(client, b"GET /openapi.json HTTP/1.1\r\nhost: x\r\n\r\n" * 200)
+        """More than the kernel and the server hold of a page."""
+        await self._ignore(client, b"GET /openapi.json HTTP/1.1\r\nhost: x\r\n\r\n" * 30)
 
     async def unread_pipeline(self, client: socket.socket) -> None:
-        await self._ignore(client, UNREAD * 2000)
+        await self._ignore(client, UNREAD * 300)
 
     async def _drip(self, client: socket.socket, data: bytes) -> None:
         loop = asyncio.get_running_loop()
