@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 from onnx import helper
 
-from tests.host.nets import FLOAT, INT64, save
+from tests.host.nets import DOUBLE, FLOAT, INT64, save
 
 FEATURES = 4
 
@@ -23,10 +23,10 @@ def largest(path: Path) -> Path:
 
 
 def echo(path: Path) -> Path:
-    """Answers each row with its first feature, which is exact up to 2²⁴."""
-    first = np.eye(FEATURES, 1, dtype=np.float32)
+    """Answers each row with its first feature, exact up to 2⁵³."""
+    first = np.eye(FEATURES, 1)
     node = helper.make_node("MatMul", ["x", "first"], ["y"])
-    return save(path, [node], [("x", FLOAT, ["n", FEATURES])], [("y", FLOAT, ["n", 1])], first=first)
+    return save(path, [node], [("x", DOUBLE, ["n", FEATURES])], [("y", DOUBLE, ["n", 1])], first=first)
 
 
 def wide(path: Path, width: int = 180) -> Path:
