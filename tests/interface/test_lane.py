@@ -21,7 +21,7 @@ from penstock.interface.app import App
 from penstock.interface.call import Call
 from penstock.interface.client import Clients
 from penstock.interface.lane import Exchange, Lane
-from penstock.interface.native import Native
+from penstock.interface.native import Native, Reply
 from penstock.interface.protocol import Protocol
 from penstock.interface.server import HttpServer
 from penstock.model.control import Loaded, ModelState, VersionState
@@ -45,9 +45,10 @@ SETTINGS = Settings(limits=Limits(body=2000, rows=5), models={"m": Model(path="x
 class World:
     """A front without its process: the lane, the server, and a host that says yes where the first feature is odd."""
 
-    def __init__(self, port: int, log: Path, served: ServedVersion, app: App, figures: Figures) -> None:
+    def __init__(self, port: int, log: Path, served: ServedVersion, lane: Lane, app: App, figures: Figures) -> None:
         self.port = port
         self.log = log
+        self.lane = lane
         self.app = app
         self.figures = figures
         self.batcher = served.batcher
@@ -118,7 +119,7 @@ async def world(tmp_path: Path, trusted_proxies: tuple[str, ...] = ()) -> AsyncI
     server = HttpServer(app, lane)
     listener = socket.create_server(("127.0.0.1", 0))
     await server.listen(0, listener)
-    made = World(listener.getsockname()[1], tmp_path / "log", versions.find(None, None), app, figures)
+    made = World(listener.getsockname()[1], tmp_path / "log", versions.find(None, None), lane, app, figures)
     made.working = asyncio.create_task(made.work())
     try:
         yield made
@@ -199,6 +200,43 @@ async def test_whoever_goes_away_while_sending_is_logged_as_499_and_counted_out(
         writer.close()
         await until(lambda: [line["status"] for line in lines(front.log)] == [499])
         assert in_flight(front) == 0
+
+
+async def test_what_is_wrong_behind_pipelined_requests_costs_none_of_them_its_answer_or_its_account(
+    tmp_path: Path,
+) -> None:
+    async with world(tmp_path) as front:
+        assert front.working is not None
+        front.working.cancel()
+        reader, writer = await asyncio.open_connection("127.0.0.1", front.port)
+        writer.write(post("/predict", ROW) * 3 + b"GET / HTTP/1.1\r\nhost: x\r\nno header\r\n\r\n")
+        await until(lambda: bool(front.host.flights))
+        front.working = asyncio.create_task(front.work())
+        answers = await asyncio.wait_for(reader.read(), 5)
+        writer.close()
+        assert answers.count(b"HTTP/1.1 200 ") == 3
+        await until(lambda: [line["status"] for line in lines(front.log)] == [200] * 3)
+        assert in_flight(front) == 0
+
+
+async def test_a_request_whose_answer_cannot_be_written_is_accounted_for_whichever_way_it_came(tmp_path: Path) -> None:
+    class Broken:
+        def respond(self, exchange: Exchange, reply: Reply) -> None:
+            raise OSError("no way out")
+
+    async def broken(message: Any) -> None:
+        raise OSError("no way out")
+
+    never: Any = None  # the body: without a content type it is not asked for
+    async with world(tmp_path) as front:
+        scope = {"type": "http", "method": "POST", "path": "/predict", "query_string": b"", "headers": []}
+        with pytest.raises(OSError, match="no way out"):
+            await front.app(dict(scope), never, broken)
+        endpoint = front.lane.endpoint("/predict")
+        assert endpoint is not None
+        Exchange(front.lane, endpoint, dict(scope), [], Broken()).begin()
+        assert in_flight(front) == 0
+        await until(lambda: [line["status"] for line in lines(front.log) if "status" in line] == [415, 415])
 
 
 async def test_a_body_in_crumbs_is_put_together_in_good_time(tmp_path: Path) -> None:

@@ -35,11 +35,16 @@ class App:
             reply = await self._reply(endpoint, call, receive)
         except Exception as error:  # noqa: BLE001 # the last line of defence: no request may go unanswered
             reply = self._lane.failure(call, error)
-        if not isinstance(call.error, ClientGone):
-            headers = [*reply.headers, (b"x-request-id", call.request_id.encode("ascii"))]
-            await send({"type": "http.response.start", "status": reply.status, "headers": headers})
-            await send({"type": "http.response.body", "body": reply.body})
-        self._lane.closed(endpoint, call, reply.status)
+        try:
+            if not isinstance(call.error, ClientGone):
+                await self._answer(call, reply, send)
+        finally:
+            self._lane.closed(endpoint, call, reply.status)
+
+    async def _answer(self, call: Call, reply: Reply, send: Send) -> None:
+        headers = [*reply.headers, (b"x-request-id", call.request_id.encode("ascii"))]
+        await send({"type": "http.response.start", "status": reply.status, "headers": headers})
+        await send({"type": "http.response.body", "body": reply.body})
 
     async def _reply(self, endpoint: Endpoint, call: Call, receive: Receive) -> Reply:
         endpoint.admit(call)

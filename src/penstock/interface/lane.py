@@ -128,7 +128,9 @@ class Exchange:
         self._body = b""
         reply.headers.append((b"x-request-id", self._call.request_id.encode("ascii")))
         try:
-            self._connection.respond(self, reply)
-            self._lane.closed(self._endpoint, self._call, reply.status)
+            try:
+                self._connection.respond(self, reply)
+            finally:
+                self._lane.closed(self._endpoint, self._call, reply.status)
         except Exception:  # noqa: BLE001 # whoever settles tickets goes on to the next, whatever happened to this one
             self._lane.accounts.bug(self._call, traceback.format_exc())

@@ -287,7 +287,7 @@ class Protocol(HttpToolsProtocol):
         elif not exchange.keep_alive:
             lines.append(b"connection: close\r\n")
         self.transport.write(b"".join([*lines, b"\r\n", reply.body]))
-        if self._refused:
+        if self._refused and not self.pipeline:
             self.transport.write_eof()  # the client is still sending: it shall read the answer, not a reset
         elif not exchange.keep_alive:
             self.transport.close()
