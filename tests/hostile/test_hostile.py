@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 import pytest
 import uvloop
 
-from tests.acceptance.driver import Service
+from tests.acceptance.driver import Service, wait_until
 from tests.hostile import judge
 from tests.hostile.fuzz import Outcome, fuzz
 from tests.hostile.served import Model, hostile_service
@@ -24,6 +24,8 @@ World = tuple[Service, tuple[Model, ...]]
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     with hostile_service(tmp_path_factory.mktemp("hostile")) as made:
+        service, models = made
+        wait_until(lambda: len(service.lines("model_ready")) == len(models), "the log of the start", service.explain)
         yield made
 
 
