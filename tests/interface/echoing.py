@@ -16,6 +16,7 @@ from penstock.interface.server import HttpServer
 
 LIMITS = Limits(body=1000, headers=2000, header_s=0.5, body_s=0.5, idle_s=0.6)
 LARGE = 8_000_000  # more than the kernel buffers
+PART = 100_000
 GET = b"GET / HTTP/1.1\r\nhost: x\r\n\r\n"
 
 
@@ -38,7 +39,8 @@ class NoLane:
 class Service:
     """A server on a port of its own with an application that reads the body and answers with its length.
 
-    The answer to `/large` is LARGE bytes long. `hold` keeps all answers back while it is cleared.
+    The answers to `/large` and `/parts` are LARGE bytes long, and the second is sent in parts. `hold` keeps all answers
+    back while it is cleared.
     """
 
     def __init__(self, listener: socket.socket, limits: Limits) -> None:
@@ -59,13 +61,16 @@ class Service:
             call.require_length(self.lane.limits)
             body = await call.body(receive, self.lane.limits)
             await self.hold.wait()
-            answer = bytes(LARGE) if scope["path"] == "/large" else b"%04d" % len(body)
+            answer = bytes(LARGE) if scope["path"] in ("/large", "/parts") else b"%04d" % len(body)
             status, headers = 200, [(b"content-length", b"%d" % len(answer))]
         except ClientGone:
             return
         except RequestError as error:
             status, headers, answer = error_response(error, call.request_id)
         await send({"type": "http.response.start", "status": status, "headers": headers})
+        while scope["path"] == "/parts" and len(answer) > PART:
+            await send({"type": "http.response.body", "body": answer[:PART], "more_body": True})
+            answer = answer[PART:]
         await send({"type": "http.response.body", "body": answer})
 
     async def talk(self, *parts: bytes, pause: float = 0.0) -> bytes:

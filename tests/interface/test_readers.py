@@ -68,6 +68,23 @@ async def test_whoever_takes_large_answers_one_after_the_other_is_served_for_lon
         writer.close()
 
 
+async def test_a_connection_older_than_the_limit_is_given_all_of_it_for_an_answer_in_parts() -> None:
+    """The time counts from the first bytes that wait, not from the end of the answer before."""
+    async with serving(Limits(send_s=1.5, idle_s=30)) as (service, _):
+        loop = asyncio.get_running_loop()
+        with await connect(service, 2**16) as client:
+            await loop.sock_sendall(client, GET)
+            assert statuses(await loop.sock_recv(client, 1000)) == [200]
+            await asyncio.sleep(1.7)
+            await loop.sock_sendall(client, GET.replace(b"GET /", b"GET /parts"))
+            await asyncio.sleep(0.4)  # a sweep finds some of it waiting
+            taken = 0
+            while taken < LARGE:
+                part = await loop.sock_recv(client, 2**20)
+                assert part, "it was cut short"
+                taken += len(part)
+
+
 async def test_what_is_pipelined_is_not_read_ahead_of_the_answers() -> None:
     """A connection holds the requests of one read, however many more are sent behind them."""
     async with serving(LIMITS) as (service, server):

@@ -47,7 +47,7 @@ class Protocol(HttpToolsProtocol):
         super().__init__(*args, **kwargs)
         self._lane = lane
         self._limits = lane.limits
-        self._answered_at = now = clock()  # the last answer; at first there is none to wait for
+        self._untaken_since = now = clock()  # when something of the last answer began to wait for the client
         self._due: float | None = now + self._limits.header_s
         self._silent = True
         self._whole = True
@@ -128,7 +128,9 @@ class Protocol(HttpToolsProtocol):
 
     def sweep(self, now: float) -> None:
         """Ends the connection if it is overdue: with a 408 where a request had begun."""
-        if now - self._answered_at > self._limits.send_s and self.transport.get_write_buffer_size():
+        if not self.transport.get_write_buffer_size():
+            self._untaken_since = now
+        elif now - self._untaken_since > self._limits.send_s:
             self._reset()  # the client does not take its answer
             return
         if self._due is None or now < self._due or self.pipeline:
@@ -198,7 +200,7 @@ class Protocol(HttpToolsProtocol):
     def on_response_complete(self) -> None:
         """As uvicorn's, but without a timer for each answer: the sweep sees to idle connections."""
         self.server_state.total_requests += 1
-        self._answered_at = now = clock()
+        self._untaken_since = now = clock()
         if self.transport.is_closing():
             return
         if self.pipeline:
