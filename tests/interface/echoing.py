@@ -100,7 +100,8 @@ async def serving(limits: Limits = LIMITS) -> AsyncIterator[tuple[Service, HttpS
 
 
 async def flood(writer: asyncio.StreamWriter, part: bytes = b"x" * 100_000) -> None:
-    for _ in range(1000):
+    """Sends without end."""
+    while True:
         writer.write(part)
         await writer.drain()
         await asyncio.sleep(0)

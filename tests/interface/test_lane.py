@@ -2,8 +2,10 @@
 
 import asyncio
 import gc
+import http.client
 import json
 import socket
+import tracemalloc
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -247,6 +249,32 @@ async def test_a_body_in_crumbs_is_put_together_in_good_time(tmp_path: Path) -> 
             b"POST /predict HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\n\r\n"
         )
         assert b"200 OK" in await front.send(head + crumbs)
+
+
+@pytest.mark.parametrize("headers", [{}, {"Connection": "close"}], ids=["kept alive", "to be closed"])
+async def test_a_client_that_sends_all_of_a_body_far_too_large_reads_its_413(
+    tmp_path: Path, headers: dict[str, str]
+) -> None:
+    """Most clients look for an answer only then. What they send is not kept."""
+
+    def ask(port: int) -> tuple[int, Any]:
+        client = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+        try:
+            client.request("POST", "/predict", bytes(40 * 2**20), headers | {"content-type": "application/json"})
+            answer = client.getresponse()
+            return answer.status, json.loads(answer.read())["code"]
+        finally:
+            client.close()
+
+    async with world(tmp_path) as front:
+        tracemalloc.start()
+        try:
+            sending = asyncio.create_task(asyncio.to_thread(ask, front.port))
+            assert await sending == (413, "body_too_large")
+            most = tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+        assert most < 60 * 2**20, "the client's own 40 MiB, and next to nothing here"
 
 
 async def test_head_gets_no_body(tmp_path: Path) -> None:

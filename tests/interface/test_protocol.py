@@ -33,7 +33,7 @@ async def test_many_small_headers_are_too_large_together() -> None:
 
 async def test_a_refused_client_that_sends_on_reads_the_answer_and_not_a_reset() -> None:
     async with serving() as (service, _):
-        answer = await service.talk(b"GET / HTTP/1.1\r\na: ", *[b"b" * 50_000] * 20)
+        answer = await service.talk(b"GET / HTTP/1.1\r\na: ", *[b"b" * 50_000] * 100)
         assert statuses(answer) == [431]
 
 
@@ -89,7 +89,7 @@ async def test_an_endless_body_is_refused_and_cut_off() -> None:
         writer.write(head)
         answer = await reader.readuntil(b"}")
         with pytest.raises(ConnectionError):
-            await flood(writer)
+            await asyncio.wait_for(flood(writer), 10)
         assert statuses(answer) == [413]
 
 
@@ -98,7 +98,7 @@ async def test_trailers_without_end_are_cut_off() -> None:
         _, writer = await asyncio.open_connection("127.0.0.1", service.port)
         writer.write(b"POST / HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n0\r\n")
         with pytest.raises(ConnectionError):
-            await flood(writer, b"x-more: " + b"y" * 50_000 + b"\r\n")
+            await asyncio.wait_for(flood(writer, b"x-more: " + b"y" * 50_000 + b"\r\n"), 10)
 
 
 async def test_many_pipelined_requests_are_all_answered() -> None:

@@ -23,8 +23,7 @@ from penstock.interface.native import Reply
 from penstock.interface.scope import ARRIVED, FIELDS, GONE, REFUSED, clock
 
 SWEEP_S = 0.25  # how often `sweep` is called
-DISCARD_BYTES = 4 * 2**20
-DISCARD_S = 2.0
+DISCARD_S = 2.0  # silence after which nobody waits for a refused client any longer
 QUIET_S = 0.5  # silence after which a draining connection is taken to have no request under way
 
 RESET = struct.pack("ii", 1, 0)  # linger, for no time
@@ -61,7 +60,7 @@ class Protocol(HttpToolsProtocol):
         self._unclaimed = 0  # and those of earlier reads
         self._refused = False
         self._draining = False
-        self._discarded = 0
+        self._discard_until = now  # the latest that a refused client is waited for
 
     # ---------------------------------------------------------------- connection
     @property
@@ -84,7 +83,7 @@ class Protocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         if self._refused:
-            self._discard(len(data))
+            self._discard(clock())
             return
         try:
             self._feed(data)
@@ -157,7 +156,7 @@ class Protocol(HttpToolsProtocol):
         self._due = now + self._limits.header_s
         self._silent = self._whole = False
         self._in_head = True
-        self._unclaimed = self._discarded = 0
+        self._unclaimed = 0
 
     def on_header(self, name: bytes, value: bytes) -> None:
         if self._in_head:
@@ -177,8 +176,8 @@ class Protocol(HttpToolsProtocol):
             return
         self._unclaimed = self._fresh = 0
         if self.cycle.response_complete:
-            self._discard(len(body))
-        elif isinstance(self.cycle, Exchange):
+            return  # the client sends on what nobody reads; it has until `_due`
+        if isinstance(self.cycle, Exchange):
             self.cycle.take(body)
         else:
             super().on_body(body)
@@ -209,10 +208,12 @@ class Protocol(HttpToolsProtocol):
             if not self._whole:
                 self._due = now + self._limits.body_s
         elif self._refused:
-            self._due = now + DISCARD_S
+            self._linger(now)
         elif self._whole:
             self._silent = True
             self._due = now + (QUIET_S if self._draining else self._limits.idle_s)
+        else:
+            self._due = now + self._limits.body_s  # the client may not look for its answer before all is sent
         self.flow.resume_reading()
 
     # ---------------------------------------------------------------- the head
@@ -289,6 +290,8 @@ class Protocol(HttpToolsProtocol):
         elif not exchange.keep_alive:
             lines.append(b"connection: close\r\n")
         self.transport.write(b"".join([*lines, b"\r\n", reply.body]))
+        if exchange.more_body and not exchange.keep_alive:
+            self._refused = True  # so the rest of its body is read for nothing
         if self._refused and not self.pipeline:
             self.transport.write_eof()  # the client is still sending: it shall read the answer, not a reset
         elif not exchange.keep_alive:
@@ -324,7 +327,7 @@ class Protocol(HttpToolsProtocol):
     def _turn_away(self, error: RequestError) -> None:
         """Answers in the application's stead and ends the connection; an answer under way is left to finish."""
         self._refused = True
-        self._due = clock() + DISCARD_S
+        self._linger(clock())
         if not self.busy:
             self._answer(*self._lane.refused(error, self.scope or {"client": self.client, "headers": ()}))
             return
@@ -346,7 +349,12 @@ class Protocol(HttpToolsProtocol):
         self.transport.write(b"".join([STATUS_LINE[status], *lines, b"\r\n", body]))
         self.transport.write_eof()
 
-    def _discard(self, size: int) -> None:
-        self._discarded += size
-        if self._discarded > DISCARD_BYTES:
-            self.transport.close()
+    def _linger(self, now: float) -> None:
+        """Begins to wait for a refused client to end: what it still sends, and its side of the connection."""
+        self._discard_until = now + self._limits.body_s
+        self._due = now + DISCARD_S
+
+    def _discard(self, now: float) -> None:
+        """Waits on for who sends on, and keeps nothing of it. Where an answer is still being made, nothing is due."""
+        if self._due is not None:
+            self._due = min(now + DISCARD_S, self._discard_until)
