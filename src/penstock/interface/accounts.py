@@ -105,10 +105,12 @@ class Accounts:
 
     def refused(self, error: RequestError, scope: Scope) -> ErrorResponse:
         """The answer to a request that never reached the application; `scope` is what is known of it."""
-        response = error_response(error, request_id(None))
+        number = request_id(None)
+        response = error_response(error, number)
         self._request_meter(UNMATCHED).failed(response.status, 0.0, error.code)
         self._log.warning(
             "request_refused",
+            request_id=number,
             client=self._clients.of(scope),
             status=response.status,
             code=error.code,

@@ -69,6 +69,7 @@ class Fronts:
         self._rolling = False
         self._old = 0  # fronts with a lower number are to be replaced
         self._draining = False
+        self._killed = False
         self._stillborn: int | None = 0  # None once a front has listened
 
     def start(self) -> None:
@@ -113,7 +114,7 @@ class Fronts:
         self.broadcast(Stop(finish_s))
 
     def kill(self) -> None:
-        self._draining = True
+        self._draining = self._killed = True
         for slot in self._slots:
             if slot.due:
                 slot.due.cancel()
@@ -203,7 +204,7 @@ class Fronts:
         """A front has ended that was told to."""
         retired = front in slot.retiring
         slot.forget(front)
-        if not front.drained:
+        if not front.drained and not self._killed:
             held = front.listening_since is not None
             self.cut += held and not retired  # nobody can say how many, but what it held is lost
             self._log.error("front_died", slot=slot.number, reason=reason, detail="while it drained: work was cut")
