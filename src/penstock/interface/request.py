@@ -30,7 +30,9 @@ from penstock.interface.errors import MOST_PROBLEMS
 from penstock.interface.values import NOUNS, Loc, Shape, all_fit, problems_of, settled, where
 from penstock.model.signature import Field, Signature
 
-_TO_NEXT_LIST = re.compile(rb'(?:[^"\[{]++|"[^"\\]*+(?:\\.[^"\\]*+)*+"?)*+(?:[\[{]|\Z)', re.DOTALL)
+_PART = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"?|[\[{]', re.DOTALL)
+_TO_NEXT_COLON = re.compile(rb'(?:[^":]++|"[^"\\]*+(?:\\.[^"\\]*+)*+"?)*+(?::|\Z)', re.DOTALL)
+SLACK = 20_000  # so many parts more than it may hold are decoded in no time, and get a precise answer
 _NOT_A_NUMBER = re.compile(rb"-?(NaN|nan|Infinity|inf)")
 _BYTE = re.compile(r"\(byte (\d+)\)")
 
@@ -54,17 +56,23 @@ class Form(NamedTuple):
         return all(f.dtype == first.dtype and not f.shape and f.unknown == "warn" for f in self.fields)
 
     @property
-    def most_lists(self) -> int | None:
-        """How many lists and objects a body in order may hold; None where lengths may vary."""
-        lists = 0
+    def most_keys(self) -> int:
+        """How many keys a body in order may hold."""
+        return 1 + self.rows * len(self.fields)
+
+    @property
+    def most_parts(self) -> int | None:
+        """How many lists, objects and strings, keys among them, a body in order may hold; None where lengths vary."""
+        parts = 0
         for field in self.fields:
             width = 1
             for length in field.shape:
                 if length is None:
                     return None
-                lists += width
+                parts += width
                 width *= length
-        return 2 + self.rows * (1 + lists)
+            parts += 1 + width  # its name, and its values where they are strings
+        return 3 + self.rows * (1 + parts)
 
 
 def form_of(signature: Signature, *, batch: bool, limits: Limits) -> Form:
@@ -119,11 +127,16 @@ def _decode(body: bytes, form: Form) -> Any:
 
 
 def _is_swollen(body: bytes, form: Form) -> bool:
-    """Whether decoding would make many more lists than any body in order has: 16 MiB of `[],` take seconds."""
-    most = form.most_lists
-    if most is None or body.count(b"[") + body.count(b"{") <= most:
-        return False
-    return any(islice(_TO_NEXT_LIST.finditer(body), most + 2, None))  # the end of the body counts as up to two
+    """Whether decoding would make many more things than any body in order has: 16 MiB of `[],` take seconds."""
+    parts, keys = form.most_parts, form.most_keys
+    marks = body.count(b"[") + body.count(b"{") + body.count(b'"')
+    if parts is not None and marks > parts + SLACK and _has_more(_PART, body, parts + SLACK):
+        return True
+    return body.count(b":") > keys + SLACK and _has_more(_TO_NEXT_COLON, body, keys + SLACK)
+
+
+def _has_more(pattern: re.Pattern[bytes], body: bytes, most: int) -> bool:
+    return any(islice(pattern.finditer(body), most + 2, None))  # the end of the body counts as up to two colons
 
 
 def _malformed(body: bytes, reason: str) -> MalformedRequest:
@@ -131,7 +144,10 @@ def _malformed(body: bytes, reason: str) -> MalformedRequest:
     if byte is None:
         return MalformedRequest("The body is not valid JSON: it ends too early.")
     at = int(byte[1])
-    if any(at - 2 <= token.end() and token.start() <= at for token in _NOT_A_NUMBER.finditer(body, max(0, at - 10))):
+    if any(
+        at - 2 <= token.end() and token.start() <= at
+        for token in _NOT_A_NUMBER.finditer(body, max(0, at - 10), at + 10)
+    ):
         return NotFinite("NaN and infinity are not JSON; send finite numbers, or null where the field takes it.")
     return MalformedRequest(f"The body is not valid JSON: look at byte {at}.")
 
