@@ -25,6 +25,7 @@ from penstock.interface.scope import ARRIVED, FIELDS, GONE, REFUSED, clock
 SWEEP_S = 0.25  # how often `sweep` is called
 DISCARD_S = 2.0  # silence after which nobody waits for a refused client any longer
 QUIET_S = 0.5  # silence after which a draining connection is taken to have no request under way
+NEW_S = 2.0  # the same on one that has just been made: there is a reason that it was
 
 RESET = struct.pack("ii", 1, 0)  # linger, for no time
 NO_HOST = b"\0"  # none that a client could send
@@ -121,7 +122,7 @@ class Protocol(HttpToolsProtocol):
         """Ends the connection after its answer. An idle one waits for a moment, as a request may be on its way."""
         self._draining = True
         if self._silent and not self._refused:
-            self._due = clock() + QUIET_S
+            self._due = clock() + (NEW_S if self.scope is None else QUIET_S)
         elif self.busy:
             self.cycle.keep_alive = False
 
