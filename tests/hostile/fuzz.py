@@ -192,19 +192,26 @@ class Peer:
 
 
 async def fuzz(
-    port: int, models: Sequence[Model], seed: int, numbers: Sequence[int], connections: int = CONNECTIONS
+    port: int,
+    models: Sequence[Model],
+    seed: int,
+    numbers: Sequence[int],
+    connections: int = CONNECTIONS,
+    seconds: float = float("inf"),
 ) -> Outcome:
-    """Sends the inputs of these numbers, each once."""
+    """Sends the inputs of these numbers, each once, for at most `seconds`."""
     outcome = Outcome()
     left: Iterator[int] = iter(numbers)
+    began = time.monotonic()
 
     async def work() -> None:
         peer = Peer(port, seed, models, outcome)
         for number in left:
             await peer.send(number)
+            if time.monotonic() - began > seconds:
+                break
         peer.leave()
 
-    began = time.monotonic()
     await asyncio.gather(*(work() for _ in range(connections)))
     outcome.seconds = time.monotonic() - began
     return outcome
@@ -215,12 +222,15 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=random.randrange(2**32))
     parser.add_argument("--first", type=int, default=0)
     parser.add_argument("--count", type=int, default=1_000_000)
+    parser.add_argument("--seconds", type=float, default=float("inf"), help="after which no more are sent")
     parser.add_argument("--only", type=lambda text: [int(number) for number in text.split(",")])
     asked = parser.parse_args()
     print(f"seed {asked.seed}", flush=True)
     numbers = asked.only or range(asked.first, asked.first + asked.count)
     with tempfile.TemporaryDirectory() as folder, hostile_service(Path(folder)) as (service, models):
-        outcome = uvloop.run(fuzz(service.port, models, asked.seed, numbers, 1 if asked.only else CONNECTIONS))
+        outcome = uvloop.run(
+            fuzz(service.port, models, asked.seed, numbers, 1 if asked.only else CONNECTIONS, asked.seconds)
+        )
         print(outcome)
         for finding in outcome.findings[:20]:
             print(f"\n{finding.told(asked.seed)}")
