@@ -18,7 +18,7 @@ from tests.hostile.wire import answers
 
 pytestmark = pytest.mark.anyio
 
-SLACK_S = 6.0  # for a busy machine; the limits are 1 s, and 0.25 s between two looks
+SLACK_S = 20.0  # for a busy machine, on which the work before an answer counts too; the limits are 1 s
 FEW = 256
 LIMITED = (
     f"import os, resource as r, sys; r.setrlimit(r.RLIMIT_NOFILE, ({FEW}, {FEW})); os.execv(sys.argv[1], sys.argv[1:])"
@@ -55,7 +55,7 @@ async def test_five_hundred_slow_sockets_are_ended_in_time_and_disturb_nobody(tm
         stop, got = asyncio.Event(), list[float]()
         good = [asyncio.create_task(good_client(service.port, stop, got)) for _ in range(4)]
         crowd = Crowd(service.port, each=100)
-        await asyncio.wait_for(crowd.come_and_go(), 30)
+        await asyncio.wait_for(crowd.come_and_go(), 60)
         stop.set()
         await asyncio.gather(*good)
         assert {kind: len(lives) for kind, lives in crowd.lived.items()} == {kind.__name__: 100 for kind in crowd.kinds}
