@@ -28,6 +28,7 @@
         │   ├── NotReady              no version of the model is ready
         │   ├── QueueFull             the model's queue holds all that it may
         │   ├── TooManyConnections    the front holds all the connections that it may
+        │   ├── FiguresLate               the figures of the other processes did not come in time
         │   ├── HostLost              the model's process died with the request in it
         │   └── Draining              the service is shutting down
         ├── DeadlineExceeded          the request's own time ran out
@@ -175,6 +176,10 @@ class QueueFull(Unavailable):
 
 class TooManyConnections(Unavailable):
     """This server holds as many connections as it may."""
+
+
+class FiguresLate(Unavailable):
+    """The figures of all processes did not come in time."""
 
 
 class HostLost(Unavailable):

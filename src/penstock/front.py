@@ -16,6 +16,7 @@ from typing import Any
 import uvloop
 
 from penstock.config import Settings
+from penstock.errors import FiguresLate
 from penstock.inference.engine import Engine
 from penstock.inference.versions import Versions
 from penstock.interface.accounts import Accounts
@@ -34,6 +35,7 @@ from penstock.observability.metrics import Figures, Snapshot
 REPORT_S = 1.0
 GC_THRESHOLDS = (20_000, 20, 20)  # requests leave few cycles behind; looking for them after 700 objects costs a tenth
 SCRAPE_S = 2.0
+MERGED_S = 10.0  # how old figures may be where there are no newer ones
 
 
 class Front:
@@ -47,6 +49,8 @@ class Front:
         self._ended = self._loop.create_future()
         self._scrapes: dict[int, asyncio.Future[Snapshot]] = {}
         self._scrape_ids = count(1)
+        self._scrape: asyncio.Task[Snapshot] | None = None
+        self._merged: tuple[Snapshot, float] | None = None  # the last ones, and when they came
         self._tasks: set[asyncio.Task[None]] = set()
         self._leaving: asyncio.Task[None] | None = None
         self._has_left = False
@@ -67,16 +71,27 @@ class Front:
         return tuple(self._versions.models.values())
 
     async def figures(self) -> Snapshot:
-        """The figures of all processes; this front's own if the supervisor does not answer in time."""
+        """The figures of all processes. Whoever asks while they are being fetched waits for the same ones."""
+        if self._scrape is None or self._scrape.done():
+            self._scrape = self._loop.create_task(self._merged_figures())
+        return await asyncio.shield(self._scrape)
+
+    async def _merged_figures(self) -> Snapshot:
+        """The supervisor's; the last ones if it is late, since this front's alone would look like counters reset."""
         scrape = next(self._scrape_ids)
-        answer = self._scrapes[scrape] = self._loop.create_future()
+        answer: asyncio.Future[Snapshot] = self._loop.create_future()
+        self._scrapes[scrape] = answer
         self._send(control.Report(self._snapshot(), scrape))
         try:
-            return await asyncio.wait_for(answer, SCRAPE_S)
+            figures = await asyncio.wait_for(answer, SCRAPE_S)
         except TimeoutError:
-            return self._snapshot()
+            if self._merged is None or self._loop.time() - self._merged[1] > MERGED_S:
+                raise FiguresLate from None
+            return self._merged[0]
         finally:
             del self._scrapes[scrape]
+        self._merged = figures, self._loop.time()
+        return figures
 
     # ---------------------------------------------------------------- the supervisor's words
     async def run(self, messages: list[tuple[Any, list[int]]]) -> None:

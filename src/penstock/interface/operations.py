@@ -96,7 +96,7 @@ OPERATIONS: dict[str, Json] = {
         "Whether to send requests here",
         {"200": success("Do.", READY), "503": success("Do not: starting, draining, or no model lives.", READY)},
     ),
-    "/metrics": operation("metrics", "Figures for Prometheus", {"200": METRICS}),
+    "/metrics": operation("metrics", "Figures for Prometheus", {"200": METRICS} | errors(503)),
     "/models": operation("models", "The models and where they stand", {"200": success("All of them.", MODELS)}),
     "/models/{name}": operation(
         "model",
