@@ -231,17 +231,19 @@ class Load:
                 except ConnectionRefusedError:  # nobody listens any more: nothing was admitted, nothing is lost
                     self.refused += 1
                     return
-                while not self._stop.is_set() and self._ask(connection):
-                    pass
+                used = 0
+                while not self._stop.is_set() and self._ask(connection, used):
+                    used += 1
 
-    def _ask(self, connection: http.client.HTTPConnection) -> bool:
-        """Asks once; false where the connection is not to be used again."""
+    def _ask(self, connection: http.client.HTTPConnection, used: int) -> bool:
+        """Asks once on a connection that was `used` so often; false where it is not to be used again."""
+        began = time.monotonic()
         try:
             connection.request("POST", "/predict", self._body, self._headers)
             with connection.getresponse() as answer:
                 answer.read()
         except (OSError, http.client.HTTPException) as error:
-            self.failures.append(repr(error))
+            self.failures.append(f"{error!r} on a connection used {used} times, {time.monotonic() - began:.3f} s")
             return False
         self.answers.append(answer.status)
         return answer.headers.get("connection", "").lower() != "close"

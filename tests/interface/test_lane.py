@@ -338,7 +338,7 @@ async def test_what_a_request_leaves_behind_is_freed_without_the_collector(tmp_p
             leaving.transport.abort()
             await until(lambda: in_flight(front) == 0)
             front.host.sent.clear()
-            await until(lambda: not any(isinstance(thing, LEFT) for thing in gc.get_objects()))
+            await until(lambda: not any(issubclass(type(thing), LEFT) for thing in gc.get_objects()))
         finally:
             gc.enable()
 

@@ -24,7 +24,7 @@ from penstock.interface.scope import ARRIVED, FIELDS, GONE, REFUSED, clock
 
 SWEEP_S = 0.25  # how often `sweep` is called
 DISCARD_S = 2.0  # silence after which nobody waits for a refused client any longer
-QUIET_S = 0.5  # silence after which a draining connection is taken to have no request under way
+QUIET_S = 1.0  # silence after which a draining connection is taken to have no request under way
 NEW_S = 2.0  # the same on one that has just been made: there is a reason that it was
 
 RESET = struct.pack("ii", 1, 0)  # linger, for no time
