@@ -1,6 +1,8 @@
 """Listeners share one port among themselves, and with nobody else."""
 
+import errno
 import fcntl
+import select
 import socket
 import sys
 from collections import Counter
@@ -10,7 +12,7 @@ import pytest
 
 from penstock.config import Server
 from penstock.errors import ConfigurationError
-from penstock.supervisor.listeners import UNSENT, open_listeners, url_of
+from penstock.supervisor.listeners import UNSENT, open_listeners, shut_out_newcomers, url_of
 
 SIOCOUTQNSD = 0x894B  # of linux/sockios.h: bytes that are written and not sent
 
@@ -37,6 +39,27 @@ def test_a_port_of_another_penstock_is_refused_although_the_kernel_would_share_i
     port = held.getsockname()[1]
     with held, pytest.raises(ConfigurationError, match=f"port {port} is taken by another program; .*--port"):
         open_listeners(Server(port=port))
+
+
+def test_a_listener_can_be_closed_without_a_connection_in_its_queue_being_reset() -> None:
+    """A copy of it stands for the front's: the kernel's rule holds for all processes that have the listener."""
+    (listener,) = open_listeners(Server(port=0))
+    copy = listener.dup()
+    earlier = socket.create_connection(copy.getsockname())
+    shut_out_newcomers(listener)
+    listener.close()
+    later = socket.socket()
+    later.setblocking(False)
+    assert later.connect_ex(copy.getsockname()) == errno.EINPROGRESS
+    copy.accept()[0].close()
+    with pytest.raises(BlockingIOError):
+        copy.accept()
+    copy.close()
+    assert earlier.recv(1) == b"", "it was taken in and ended in order"
+    assert select.select([], [later], [], 10)[1] == [later], "who was not heard tries again and learns of it"
+    assert later.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) == errno.ECONNREFUSED
+    earlier.close()
+    later.close()
 
 
 def test_a_port_can_be_taken_again_at_once_after_connections_on_it() -> None:

@@ -21,6 +21,7 @@ from penstock.interface.protocol import CLOSE, SWEEP_S, Protocol
 from penstock.interface.scope import clock
 
 BACKLOG = 2048
+SETTLE_S = 0.1  # for connections whose handshake is under way when the listeners are about to close
 
 
 class HttpServer:
@@ -85,17 +86,26 @@ class HttpServer:
             self._set_headers()
 
     async def stop(self, finish_s: float) -> int:
-        """Takes no more connections and gives those there are `finish_s` seconds; returns how many were cut."""
+        """Takes no more connections and gives those there are `finish_s` seconds; returns how many were cut.
+
+        The supervisor has seen to it that the kernel begins no more connections with the listeners.
+        """
         self.drain()
+        self._shut_down()
+        if self._listeners:
+            await asyncio.sleep(SETTLE_S)
         for slot, (listener, _) in list(self._listeners.items()):
             await self._take_in(listener)
             self.leave(slot)
-        for connection in self._connections():
-            connection.shutdown()
+        self._shut_down()  # those that came since
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(finish_s):
                 await self._empty()
         return sum(connection.busy for connection in self._connections())
+
+    def _shut_down(self) -> None:
+        for connection in self._connections():
+            connection.shutdown()
 
     async def _empty(self) -> None:
         """Waits until nobody is connected; uvicorn has nothing that would say so."""

@@ -22,6 +22,7 @@ from penstock.model.control import (
 from penstock.observability.metrics import Snapshot
 from penstock.supervisor.equipment import Equipment
 from penstock.supervisor.link import Link
+from penstock.supervisor.listeners import shut_out_newcomers
 from penstock.supervisor.processes import Exit, start_front
 from penstock.supervisor.slots import Front, Slot
 
@@ -110,7 +111,9 @@ class Fronts:
 
     def stop(self, finish_s: float) -> None:
         """Lets them finish what they hold, within `finish_s`."""
-        self._close_listeners()  # first: as long as one copy is open the kernel takes connections for nobody
+        for slot in self._slots:
+            shut_out_newcomers(slot.listener)
+        self._close_listeners()  # the fronts close theirs once they have taken in who stands in the queue
         self.broadcast(Stop(finish_s))
 
     def kill(self) -> None:

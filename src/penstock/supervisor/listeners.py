@@ -1,13 +1,24 @@
 """The listening sockets: one for each front slot, on one port, held here so that they outlive the fronts."""
 
+import ctypes
 import errno
 import os
 import socket
+import struct
 from collections.abc import Sequence
 
 from penstock.config import Server
 from penstock.errors import ConfigurationError
 
+SO_ATTACH_FILTER = 26  # asm-generic/socket.h; Python has no name for it
+# Classic BPF over a TCP header (linux/filter.h: code, jump if true, jump if false, operand)
+NO_NEWCOMERS = (
+    (0x30, 0, 0, 13),  # load the byte with the flags
+    (0x54, 0, 0, 0x12),  # of these SYN and ACK
+    (0x15, 0, 1, 0x02),  # is it SYN alone, which begins a connection?
+    (0x06, 0, 0, 0),  # then drop the packet
+    (0x06, 0, 0, 0xFFFFFFFF),  # else take all of it
+)
 UNSENT = 2**17  # bytes of answers that the kernel takes for a client that reads none, instead of megabytes
 BACKLOG = 2048  # uvicorn's; the kernel lowers it to net.core.somaxconn
 
@@ -27,6 +38,23 @@ def open_listeners(server: Server) -> list[socket.socket]:
         _close(listeners)
         raise ConfigurationError(_remedy(problem, server)) from problem
     return listeners
+
+
+def shut_out_newcomers(listener: socket.socket) -> None:
+    """Has the kernel begin no more connections with `listener`, for whichever process holds it.
+
+    Closing a listener resets the connections in its queue, and between a last look there and the closing one more may
+    come. So the packet that would begin one is dropped: those begun before are taken in, then it is closed with its
+    queue empty, and who was not heard tries again a second later and is refused.
+    """
+    program = b"".join(struct.pack("HBBI", *instruction) for instruction in NO_NEWCOMERS)
+    held = ctypes.create_string_buffer(program)
+    try:
+        listener.setsockopt(
+            socket.SOL_SOCKET, SO_ATTACH_FILTER, struct.pack("HP", len(NO_NEWCOMERS), ctypes.addressof(held))
+        )
+    except OSError:  # a kernel without socket filters: what is left is the short moment before the closing
+        return
 
 
 def url_of(listener: socket.socket) -> str:
