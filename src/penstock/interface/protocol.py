@@ -171,6 +171,7 @@ class Protocol(HttpToolsProtocol):
         self._unclaimed = self._fresh = 0
         if (self._is_plain() or self._look_closely()) and not self._enter_lane() and self._has_target():
             super().on_headers_complete()
+            self.cycle.transport = Ending(self.transport, self._close)
 
     def on_body(self, body: bytes) -> None:
         if self._refused:
@@ -291,12 +292,8 @@ class Protocol(HttpToolsProtocol):
         elif not exchange.keep_alive:
             lines.append(b"connection: close\r\n")
         self.transport.write(b"".join([*lines, b"\r\n", reply.body]))
-        if exchange.more_body and not exchange.keep_alive:
-            self._refused = True  # so the rest of its body is read for nothing
-        if self._refused and not self.pipeline:
-            self.transport.write_eof()  # the client is still sending: it shall read the answer, not a reset
-        elif not exchange.keep_alive:
-            self.transport.close()
+        if not exchange.keep_alive:
+            self._close()
         self.on_response_complete()
 
     def pause_writing(self) -> None:
@@ -307,6 +304,18 @@ class Protocol(HttpToolsProtocol):
     def resume_writing(self) -> None:
         super().resume_writing()
         self.flow.resume_reading()
+
+    def _close(self) -> None:
+        """Ends the connection after an answer: one direction of it alone where the client is still sending.
+
+        A socket that is closed with something unread in it is reset, and the answer may be lost with it.
+        """
+        if self.pipeline or (self._whole and not self._refused):
+            self.transport.close()
+        else:
+            self._refused = True
+            self._linger(clock())
+            self.transport.write_eof()
 
     # ---------------------------------------------------------------- refusals
     def _count_unclaimed(self) -> None:
@@ -333,7 +342,6 @@ class Protocol(HttpToolsProtocol):
             self._answer(*self._lane.refused(error, self.scope or {"client": self.client, "headers": ()}))
             return
         self.cycle.keep_alive = False
-        self.cycle.transport = Ending(self.transport)
         if not self.cycle.more_body:
             self._due = None  # what came was whole, and its answer is on the way; only what followed it is wrong
         elif isinstance(self.cycle, Exchange):
