@@ -29,6 +29,7 @@ NEW_S = 2.0  # the same on one that has just been made: there is a reason that i
 
 RESET = struct.pack("ii", 1, 0)  # linger, for no time
 NO_HOST = b"\0"  # none that a client could send
+NO_LINE = b"\0"
 CLOSE = (b"connection", b"close")
 Headers = Iterable[tuple[bytes, bytes]]
 
@@ -54,10 +55,13 @@ class Protocol(HttpToolsProtocol):
         self._exchange: Exchange | None = None
         self._in_head = True
         self._keep_alive = True
-        self._host: bytes | None = None  # the last one that was looked at and found right
+        self._line = NO_LINE  # the last request line
+        self._host: bytes | None = None  # and host that were looked at and found right
         self._plain_head = b""  # of a request that asked for another protocol, without the asking
-        self._chunk = 0  # bytes of the read at hand,
-        self._fresh = 0  # those of them of which nothing came yet,
+        self._read = b""  # what is at hand,
+        self._begun = bytearray()  # and what came before it of a head that takes several reads
+        self._first = True  # whether the request is the first one in these
+        self._fresh = 0  # bytes of the read at hand of which nothing came yet,
         self._unclaimed = 0  # and those of earlier reads
         self._refused = False
         self._draining = False
@@ -92,7 +96,8 @@ class Protocol(HttpToolsProtocol):
             self._feed_without_upgrade(data[upgrade.args[0] :])
 
     def _feed(self, data: bytes) -> None:
-        self._chunk = self._fresh = len(data)
+        self._read = data
+        self._fresh = len(data)
         try:
             self.parser.feed_data(data)
         except httptools.HttpParserUpgrade:
@@ -102,6 +107,10 @@ class Protocol(HttpToolsProtocol):
                 self._turn_away(MalformedRequest("The request is not valid HTTP/1.1."))
         else:
             self._count_unclaimed()
+            if self._in_head and not self._whole:
+                self._begun += data
+        finally:
+            self._read = b""
 
     def _feed_without_upgrade(self, rest: bytes) -> None:
         """Reads a request that offers to change to another protocol as if it did not: that is the server's choice.
@@ -157,6 +166,8 @@ class Protocol(HttpToolsProtocol):
         self._due = now + self._limits.header_s
         self._silent = self._whole = False
         self._in_head = True
+        self._first = self._fresh == len(self._read)  # nothing has come of this read yet
+        self._begun.clear()
         self._unclaimed = 0
 
     def on_header(self, name: bytes, value: bytes) -> None:
@@ -164,7 +175,7 @@ class Protocol(HttpToolsProtocol):
             self.headers.append((name.lower(), value))  # else it is a trailer, which nobody asked for
 
     def on_headers_complete(self) -> None:
-        if self._refused or (self._unclaimed + self._chunk > self._limits.headers and self._head_too_large()):
+        if self._refused or (self._unclaimed + len(self._read) > self._limits.headers and self._head_too_large()):
             return
         self._due = clock() + self._limits.body_s
         self._in_head = False
@@ -226,6 +237,9 @@ class Protocol(HttpToolsProtocol):
         fields = self.scope[FIELDS] = dict(headers)
         return (
             self._keep_alive
+            and self._first
+            and not self._begun
+            and self._read.startswith(self._line)
             and fields.get(b"host", NO_HOST) == self._host
             and len(fields) == len(headers) <= self._limits.header_count
             and b"connection" not in fields
@@ -240,13 +254,20 @@ class Protocol(HttpToolsProtocol):
         self.expect_100_continue = fields.get(b"expect", b"").lower() == b"100-continue"
         if len(self.headers) > self._limits.header_count:
             self._turn_away(HeadersTooLarge())
+        elif not head.begins_with(line := self._request_line(), self._begun + self._read, first=self._first):
+            self._turn_away(MalformedRequest("The request line is not valid HTTP/1.1."))
         elif (error := head.problem(version, fields, self.headers)) is not None:
             self._turn_away(error)
         elif b"upgrade" in fields and self.parser.should_upgrade():
             self._plain_head = self._without_upgrade()
         elif version == "1.1":
-            self._host = fields[b"host"]
+            self._line, self._host = line, fields[b"host"]
         return not self._refused and not self._plain_head
+
+    def _request_line(self) -> bytes:
+        """As it should have come, of what the parser made of it."""
+        version = self.parser.get_http_version().encode("ascii")
+        return b"%b %b HTTP/%b\r\n" % (self.parser.get_method(), self.url, version)
 
     def _has_target(self) -> bool:
         error = head.problem_of_target(self.url, self.parser.get_method())
