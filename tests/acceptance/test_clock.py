@@ -6,6 +6,7 @@ import subprocess
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from threading import Thread
 from typing import Any
@@ -47,6 +48,10 @@ def off_by(service: Service) -> float:
     return (told - datetime.now(UTC)) / timedelta(hours=1)
 
 
+def is_off_by(service: Service, hours: float) -> bool:
+    return abs(off_by(service) - hours) < 0.1
+
+
 def spread(lines: list[dict[str, Any]]) -> timedelta:
     """What lies between the first and the last of these, by their stamps."""
     stamps = [datetime.fromisoformat(line["timestamp"]) for line in lines]
@@ -63,7 +68,7 @@ def test_only_stamps_follow_a_clock_that_jumps(behaving: Callable[[], Any], tmp_
             service.process.send_signal(signal.SIGHUP)  # new fronts start while it jumps
             with Under(service) as under_way:
                 clock.jump(hours)
-                wait_until(lambda h=hours: abs(off_by(service) - h) < 0.1, "a jump", service.explain)  # type: ignore[misc]
+                wait_until(partial(is_off_by, service, hours), "a jump", service.explain)
             under_way.check()
             began = time.monotonic()
             late = service.request("POST", "/predict", {"features": [SLEEP, 1]}, {"x-request-timeout-ms": "200"})
