@@ -98,6 +98,13 @@ class Model(Slice, frozen=True, kw_only=True):
     start_timeout_s: Annotated[
         float, Meta(gt=0, description="seconds in which the model must load, warm up and answer its examples")
     ] = 300.0
+    compile: Annotated[
+        Literal["auto", "off", "require"],
+        Meta(description="auto runs a scikit-learn model compiled where that is proven equal; require refuses it else"),
+    ] = "auto"
+    compile_timeout_s: Annotated[
+        float, Meta(gt=0, description="seconds that compiling may take, and at most half of start_timeout_s")
+    ] = 60.0
     inputs: Annotated[
         Word | None, Meta(description="what an artifact without shapes takes: 4, or 3x224x224, or name:dtype,…")
     ] = None

@@ -9,6 +9,7 @@
     │   ├── ChangedArtifact           the bytes are not the ones that were pinned or loaded before
     │   ├── MissingDependency         a package or a module that the artifact needs is not there
     │   ├── UnavailableDevice         the device asked for is not there
+    │   ├── NotCompiled               compiling was required, and there is no equal compiled form
     │   ├── FailedExample             an answer differs from the golden example's
     │   └── FailedStart               warm-up failed, timed out, or the process died
     └── RequestError                  one request cannot be answered
@@ -86,6 +87,10 @@ class MissingDependency(ArtifactError):
 
 class UnavailableDevice(ArtifactError):
     """The device asked for is not available."""
+
+
+class NotCompiled(ArtifactError):
+    """The model has no compiled form that is proven equal."""
 
 
 class FailedExample(ArtifactError):

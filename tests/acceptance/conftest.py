@@ -47,6 +47,6 @@ def behaving(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], tu
         path, record = tmp_path / "behaving.pkl", tmp_path / "record"
         path.write_bytes(pickle.dumps(module.Behaving(record)))
         del sys.modules["behaving"]
-        return path, [path, "--code-path", HERE / "behaving.py"], record
+        return path, [path, "--code-path", HERE / "behaving.py", "--compile", "off"], record
 
     return make

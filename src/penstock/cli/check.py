@@ -24,7 +24,16 @@ examples:
 
 Exit code 1, with the reason, where a model cannot be served.
 """
-OF_MODELS = ("device", "predict_timeout_s", "start_timeout_s", "inputs", "code_path", "trusted_types")
+OF_MODELS = (
+    "device",
+    "predict_timeout_s",
+    "start_timeout_s",
+    "compile",
+    "compile_timeout_s",
+    "inputs",
+    "code_path",
+    "trusted_types",
+)
 SETTINGS = ("lock", *(f"{EVERY_MODEL}{name}" for name in OF_MODELS))
 MOST_FIELDS = 40  # that a person is shown
 MOST_CLASSES = 10
@@ -109,6 +118,8 @@ def _facts(loaded: Loaded) -> Iterator[tuple[str, str]]:
     yield "libraries", _versions(loaded.libraries)
     if loaded.trained_with:
         yield "trained with", _versions(loaded.trained_with)
+    if loaded.certificate:
+        yield "compiled", loaded.certificate.summary
     yield "load", f"{loaded.load_s:.2f} s"
     yield "warm-up", f"{loaded.warmup_s:.2f} s"
     yield "examples", f"{loaded.examples} answered as they should" if loaded.examples else "none"

@@ -13,6 +13,7 @@ import msgspec
 from msgspec import Struct
 
 from penstock.config import Settings
+from penstock.model.certificate import Certificate, Compile
 from penstock.model.frames import LARGEST_FRAME, MAGIC, PREFIX, BrokenFrame
 from penstock.model.signature import Field, Signature
 
@@ -26,7 +27,7 @@ class Artifact(Struct, frozen=True, kw_only=True):
     `pinned`: the sha256 that the bytes must have (from the lock, or from the first load). `trusted`: loading may run
     the artifact's code. `root`: the directory that external data must not leave. `inputs` are declared fields.
     `beside`: the sha256 of further files that the first load read, by path. `memory`: bytes of data that the process
-    may hold.
+    may hold. `compile`: whether a compiled form is looked for, within `compile_timeout_s`.
     """
 
     path: str
@@ -43,6 +44,8 @@ class Artifact(Struct, frozen=True, kw_only=True):
     device: str = "auto"
     threads: int = 1
     memory: int | None = None
+    compile: Compile = "off"
+    compile_timeout_s: float = 60.0
 
 
 class Load(Struct, frozen=True, tag=True):
@@ -68,7 +71,7 @@ class Stop(Struct, frozen=True, tag=True):
 class Progress(Struct, frozen=True, tag=True):
     """Host to supervisor: where the loading stands. "loading" carries the sha256 of what is about to be loaded."""
 
-    stage: Literal["reading", "loading", "warming", "replaying"]
+    stage: Literal["reading", "loading", "compiling", "warming", "replaying"]
     sha256: str | None = None
 
 
@@ -76,6 +79,7 @@ class Loaded(Struct, frozen=True, tag=True, kw_only=True):
     """Host to supervisor: ready to answer. `libraries` and `trained_with` map packages to versions.
 
     `beside` has the sha256 of every file that was read besides the artifact, by path: external weights, examples.
+    `certificate` says whether it runs compiled; None where that was not asked.
     """
 
     signature: Signature
@@ -90,6 +94,7 @@ class Loaded(Struct, frozen=True, tag=True, kw_only=True):
     examples: int = 0
     load_s: float = 0.0
     warmup_s: float = 0.0
+    certificate: Certificate | None = None
 
 
 class Refused(Struct, frozen=True, tag=True):

@@ -17,7 +17,7 @@ from penstock.errors import (
     UntrustedArtifact,
 )
 from penstock.model.control import Artifact, Refused
-from penstock.model.formats import EXTENSIONS, RUNS_CODE, format_of, usual_dtype
+from penstock.model.formats import COMPILABLE, EXTENSIONS, RUNS_CODE, format_of, usual_dtype
 from penstock.model.layout import Place, artifacts, strangers
 from penstock.model.manifest import MANIFEST, Manifest, parse_inputs, read_manifest
 from penstock.model.trust import Lock, digest_of
@@ -145,6 +145,8 @@ def _from_file(path: Path, settings: Model) -> Artifact:
         code=_own_code(settings),
         device=settings.device,
         memory=settings.memory,
+        compile=settings.compile if kind in COMPILABLE else "off",
+        compile_timeout_s=min(settings.compile_timeout_s, settings.start_timeout_s / 2),
     )
 
 
@@ -168,6 +170,8 @@ def _from_directory(place: Place, settings: Model) -> Artifact:
         examples=_examples(directory, manifest, place.root),
         device=settings.device,
         memory=settings.memory,
+        compile=settings.compile if kind in COMPILABLE else "off",
+        compile_timeout_s=min(settings.compile_timeout_s, settings.start_timeout_s / 2),
     )
 
 

@@ -13,9 +13,12 @@ from penstock.host.estimators import everything, lineage, missing_as_none
 from penstock.host.inputs import settle
 from penstock.host.labels import Labels, chosen
 from penstock.host.model import Column, Outputs
+from penstock.host.one_pass import PROBES, is_one_pass
+from penstock.host.probes import probe_rows
+from penstock.host.rows import batch
 from penstock.host.runtimes.tables import arranger
 from penstock.model.control import Artifact
-from penstock.model.signature import DType, Output, OutputField
+from penstock.model.signature import DType, Output, OutputField, Signature
 
 KINDS: dict[str, DType] = {"f": "float64", "i": "int64", "u": "int64", "b": "bool"}
 
@@ -23,7 +26,7 @@ KINDS: dict[str, DType] = {"f": "float64", "i": "int64", "u": "int64", "b": "boo
 class Estimator:
     """A fitted estimator behind the host's port.
 
-    Its answer is the estimator's own `predict`, never the largest probability: the two differ for some.
+    Its answer is the estimator's own `predict`, and the largest probability only where the two were shown to be one.
     """
 
     runtime = "sklearn"
@@ -40,15 +43,16 @@ class Estimator:
         columns = describe(estimator)
         self.inputs, self.named = settle(artifact, columns.fields, columns.named)
         self.trained_with: dict[str, str] = {}
-        self._estimator = estimator
+        self.estimator = estimator
         self._predict: Callable[[Any], Any] = estimator.predict
         self._state: Callable[[Any], Any] | None = None
         self._labels: tuple[Labels, ...] = ()
+        self._one_pass = False
         self._arrange = arranger(self.inputs, columns.frame, None if missing_as_none(estimator) else np.nan)
 
     def typical(self) -> Sequence[float] | None:
         """The means that a scaler at the model's entrance learnt."""
-        for estimator in lineage(self._estimator):
+        for estimator in lineage(self.estimator):
             means: Any = getattr(estimator, "mean_", None)
             if np.shape(means) == (len(self.inputs),):
                 return [float(mean) for mean in np.asarray(means)]
@@ -59,17 +63,22 @@ class Estimator:
         answer = _dense(self._predict(table))
         if answer.ndim == 0 or len(answer) != rows:
             raise ModelFailed(f"predict answered an array of shape {answer.shape} for {rows} rows")
-        self._labels = _labels(getattr(self._estimator, "classes_", None), answer)
+        self._labels = _labels(getattr(self.estimator, "classes_", None), answer)
         if not self._labels:
             return Output(fields=(_value_field(answer),))
         if len(self._labels) == 1:
             self._state = self._probabilities(table)
+            self._one_pass = self._state is not None and self._shows_one_pass(self._state)
             return Output(fields=(_class_field("prediction", self._labels[0]),), probabilities=self._state is not None)
         fields = (_class_field(f"prediction_{i}", labels) for i, labels in enumerate(self._labels))
         return Output(fields=tuple(fields))
 
     def predict(self, tensors: Sequence[Column], rows: int, probabilities: bool) -> Outputs:
         table = self._arrange(tensors)
+        if self._state is not None and self._one_pass:
+            stated = self._stated(self._state, table, rows)
+            best = stated.argmax(axis=1).astype(np.int32)
+            return Outputs((best,), chosen(stated, best), stated if probabilities else None)
         answer = _dense(self._predict(table))
         if not self._labels:
             return Outputs((answer,))
@@ -81,15 +90,29 @@ class Estimator:
         indices = self._labels[0].indices(answer.reshape(rows))
         if self._state is None:
             return Outputs((indices,))
-        stated = np.asarray(self._state(table), dtype=np.float64)
+        stated = self._stated(self._state, table, rows)
+        return Outputs((indices,), chosen(stated, indices), stated if probabilities else None)
+
+    def _stated(self, state: Callable[[Any], Any], table: Any, rows: int) -> NDArray[np.float64]:
+        stated = np.asarray(state(table), dtype=np.float64)
         if stated.shape != (rows, len(self._labels[0])):
             raise ModelFailed(f"predict_proba answered an array of shape {stated.shape} for {rows} rows")
-        return Outputs((indices,), chosen(stated, indices), stated if probabilities else None)
+        return stated
+
+    def _shows_one_pass(self, state: Callable[[Any], Any]) -> bool:
+        layout = Signature(inputs=self.inputs, output=Output(fields=())).tensors()
+        try:
+            rows = probe_rows(self.estimator, self.inputs, self.typical(), [], PROBES)
+        except Exception:  # noqa: BLE001  # other people's estimators: what cannot be shown is not so
+            return False
+        return is_one_pass(
+            rows, lambda part: self._arrange(batch(layout, self.inputs, part)), self._predict, state, self._labels[0]
+        )
 
     def _probabilities(self, table: Any) -> Callable[[Any], Any] | None:
         """`predict_proba` where there is one that works: some have it and then refuse (a hard vote, say)."""
         try:
-            stated: Callable[[Any], Any] = self._estimator.predict_proba
+            stated: Callable[[Any], Any] = self.estimator.predict_proba
             shape = np.shape(stated(table))
         except Exception:  # noqa: BLE001  # whatever it is, the model's labels can still be served
             return None
