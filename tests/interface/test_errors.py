@@ -2,6 +2,7 @@
 
 import msgspec
 import pytest
+from fastapi.exceptions import RequestValidationError
 from hypothesis import given
 from hypothesis import strategies as st
 from starlette.exceptions import HTTPException
@@ -28,9 +29,11 @@ RULES = [
     (errors.NotReady(), 503, "not_ready"),
     (errors.QueueFull(), 503, "queue_full"),
     (errors.HostLost(), 503, "host_lost"),
-    (errors.Draining(), 503, "draining"),
+    (errors.TooManyConnections(), 503, "too_many_connections"),
+    (errors.FiguresLate(), 503, "figures_late"),
     (errors.DeadlineExceeded(), 504, "deadline_exceeded"),
     (errors.PredictTimeout(), 504, "predict_timeout"),
+    (RequestValidationError([]), 422, "invalid_request"),
     (HTTPException(404), 404, "not_found"),
     (HTTPException(405, headers={"Allow": "POST"}), 405, "method_not_allowed"),
 ]

@@ -85,6 +85,8 @@ def status_of(exc: BaseException) -> int:
 
 def code_of(exc: BaseException) -> str:
     """A stable slug for programs: the class's own, or the status's name for what the framework raises."""
+    if isinstance(exc, RequestValidationError):
+        return InvalidRequest.code
     return exc.code if isinstance(exc, PenstockError) and _mapped(exc) else slug(status_of(exc))
 
 
