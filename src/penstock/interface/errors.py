@@ -2,7 +2,8 @@
 
     {"detail": sentence, "code": slug, "request_id": id, "errors": [{"loc": [...], "msg": sentence}]}
 
-`errors` comes with 422 alone. A body never repeats what was sent and stays under 2 KB whatever the request held.
+`errors` comes with 422 alone. A body stays under 2 KB whatever the request held, and repeats nothing of it but the
+name of a key or a parameter that is unknown, if it is `repeatable`.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -60,6 +61,7 @@ SENTENCES = {
 
 LARGEST_BODY = 2000
 MOST_PROBLEMS = 10
+LONGEST_NAME = 40
 REQUEST_ID = "penstock.request_id"
 """Where the envelope leaves the request's id in the ASGI scope."""
 
@@ -116,6 +118,11 @@ def clip(text: str, most: int) -> str:
     """`text` with nothing unprintable in it, and at most `most` characters long."""
     clean = "".join([c if c.isprintable() else "?" for c in text[: most + 1]])
     return clean if len(clean) <= most else clean[: most - 1] + "…"
+
+
+def repeatable(name: str) -> bool:
+    """Whether an answer may call by its name what a client made up: a few printable characters, and not only blanks."""
+    return len(name) <= LONGEST_NAME and name.isprintable() and bool(name.strip())
 
 
 def install(app: FastAPI) -> None:

@@ -22,16 +22,20 @@ from penstock.errors import (
     MalformedRequest,
     NotFinite,
     Problem,
-    RaggedBatch,
     RequestError,
     WrongFeatureCount,
 )
-from penstock.interface.errors import MOST_PROBLEMS
+from penstock.interface.errors import MOST_PROBLEMS, repeatable
+from penstock.interface.ragged import refuse_ragged
 from penstock.interface.values import NOUNS, Loc, Shape, all_fit, problems_of, settled, where
 from penstock.model.signature import Field, Signature
 
 _PART = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"?|[\[{]', re.DOTALL)
 _TO_NEXT_COLON = re.compile(rb'(?:[^":]++|"[^"\\]*+(?:\\.[^"\\]*+)*+"?)*+(?::|\Z)', re.DOTALL)
+GUIDES = {
+    "features": "A single row goes to predict; send batch here.",
+    "batch": "A list of rows goes to predict-batch; send features here.",
+}
 SLACK = 20_000  # so many parts more than it may hold are decoded in no time, and get a precise answer
 _NOT_A_NUMBER = re.compile(rb"-?(NaN|nan|Infinity|inf)")
 _BYTE = re.compile(r"\(byte (\d+)\)")
@@ -157,8 +161,9 @@ def _body(body: Any, form: Form) -> Iterator[Problem]:
     if not isinstance(body, dict):
         yield Problem((), f'Send an object: {{"{form.key}": …}}.')
         return
-    others = (place for place, key in enumerate(body, 1) if key != form.key)
-    yield from (Problem((), f"Key {place} of the body means nothing here; send {form.key} alone.") for place in others)
+    for place, key in enumerate(body, 1):
+        if key != form.key:
+            yield _stranger(key, place, (), GUIDES.get(key, f"This key is unknown; send {form.key} alone."))
     if form.key not in body:
         yield Problem((form.key,), "This key is missing.")
     elif form.key == "batch":
@@ -173,19 +178,10 @@ def _batch(rows: Any, form: Form) -> Iterator[Problem]:
     elif not 1 <= len(rows) <= form.rows:
         yield Problem(("batch",), f"Send from 1 to {form.rows} rows; these are {len(rows)}.")
     else:
-        _refuse_ragged(rows, form)
+        refuse_ragged(rows, form.fields[0].shape[0] if form.is_tensor else len(form.fields))
         shapes = _shapes(rows[0], form)
         for i, row in enumerate(rows):
             yield from _row(row, form, ("batch", i), shapes)
-
-
-def _refuse_ragged(rows: list[Any], form: Form) -> None:
-    kinds = set(map(type, rows))
-    if {list, dict} <= kinds:
-        raise RaggedBatch("Send the rows of a batch all as lists or all as objects.")
-    if len({len(row) for row in rows if isinstance(row, list)}) > 1:
-        wanted = "" if form.is_tensor else f": {len(form.fields)} values each"
-        raise RaggedBatch(f"Send rows of one length{wanted}.")
 
 
 def _shapes(row: Any, form: Form) -> list[Shape]:
@@ -216,13 +212,19 @@ def _row(row: Any, form: Form, loc: Loc, shapes: list[Shape]) -> Iterator[Proble
 
 def _object(row: dict[str, Any], form: Form, loc: Loc, shapes: list[Shape]) -> Iterator[Problem]:
     names = {field.name for field in form.fields}
-    others = (place for place, key in enumerate(row, 1) if key not in names)
-    yield from (Problem(loc, f"Key {place} is no field of this model.") for place in others)
+    for place, key in enumerate(row, 1):
+        if key not in names:
+            yield _stranger(key, place, loc, "This is no field of the model.")
     for field, shape in zip(form.fields, shapes, strict=True):
         if field.name in row:
             yield from problems_of(field, row[field.name], (*loc, field.name), shape)
         else:
             yield Problem((*loc, field.name), "This field is missing.")
+
+
+def _stranger(key: str, place: int, loc: Loc, msg: str) -> Problem:
+    """What to say of a key that is unknown: at its name, or where that is nothing to repeat, by its place."""
+    return Problem((*loc, key), msg) if repeatable(key) else Problem(loc, f"Look at key {place}. {msg}")
 
 
 def _noun(value: Any) -> str:
