@@ -38,6 +38,8 @@ class Estimator:
             )
         limit_threads(estimator, artifact.threads)
         columns = describe(estimator)
+        if not columns.fields and not artifact.inputs:
+            _demand_fitted(estimator)
         self.inputs, self.named = settle(artifact, columns.fields, columns.named)
         self.trained_with: dict[str, str] = {}
         self._estimator = estimator
@@ -119,6 +121,15 @@ def _demand_predict(model: Any, artifact: Artifact) -> None:
     elif callable(getattr(model, "transform", None)):
         inside += ", which transforms and does not predict: save the pipeline that ends in the model"
     raise UnsupportedArtifact(f"{artifact.path} holds no model but {inside} (a model is an object with `predict`)")
+
+
+def _demand_fitted(model: Any) -> None:
+    """Raises NotFittedError for an estimator of scikit-learn's making that does not know its input for that reason."""
+    base = sys.modules.get("sklearn.base")
+    if base is not None and isinstance(model, base.BaseEstimator):
+        from sklearn.utils.validation import check_is_fitted
+
+        check_is_fitted(model)
 
 
 def _dense(answer: Any) -> NDArray[Any]:
