@@ -118,6 +118,7 @@ class Settings(Slice, frozen=True, kw_only=True):
         str | None, Meta(description="the model that /predict means; not needed where there is only one")
     ] = None
     lock: Annotated[
-        FilePath | None, Meta(description="file with the sha256 of every artifact that may be unpickled")
+        FilePath | None,
+        Meta(description="file with the sha256 of what may be unpickled; usually penstock.lock beside what is named"),
     ] = None
     models: dict[str, Model] = {}
