@@ -151,7 +151,7 @@ class HeadersTooLarge(RequestError):
 
 
 class UnsupportedMediaType(RequestError):
-    """Send the body as application/json."""
+    """Send the body as JSON, with the header Content-Type: application/json."""
 
 
 class SlowRequest(RequestError):

@@ -208,6 +208,20 @@ def test_the_first_row_that_is_out_of_line_is_named(sig: Signature, rows: str, s
     assert (error.code, str(error)) == ("ragged_batch", sentence)
 
 
+@pytest.mark.parametrize(
+    ("body", "sentence"),
+    [
+        ("[1,2]", 'Send an object: {"features": …}.'),
+        ('{"features":[1,2],"\\n":3}', "Look at key 2. This key is unknown; send features alone."),
+        ('{"features":[1,"x"]}', "At features[1]: Send a number, not a string."),
+        ("{'features':[1,2]}", "The body is not valid JSON: look at byte 1. Names and text stand in double quotes."),
+        ('{"features":[1,2,]}', "The body is not valid JSON: look at byte 17."),
+    ],
+)
+def test_the_sentence_says_what_to_send(body: str, sentence: str) -> None:
+    assert str(read(PAIR, body)) == sentence
+
+
 def test_malformed_goes_before_invalid() -> None:
     assert read(FLOAT32, '{"batch":[["x"],[1e39]]}').code == "not_finite"
 

@@ -55,7 +55,7 @@ STATUS: Mapping[type[PenstockError], int] = {
 
 SENTENCES = {
     404: "There is nothing at this path; /docs lists what there is.",
-    405: "This path does not take that method; the Allow header names those it takes.",
+    405: "This path does not take that method.",
     500: "The server failed on this request; its log has the reason under the request id.",
 }
 
@@ -145,7 +145,8 @@ async def _handle(request: Request, exc: Exception) -> Response:
 
 def _detail(exc: BaseException, status: int) -> str:
     if isinstance(exc, HTTPException):
-        return SENTENCES.get(status, exc.detail)
+        takes = f" It takes {_allowed(exc)}." if status == 405 else ""
+        return SENTENCES.get(status, exc.detail) + takes
     if isinstance(exc, RequestValidationError):
         return str(InvalidRequest())
     return str(exc) if _mapped(exc) else SENTENCES[500]
@@ -172,9 +173,13 @@ def _headers(exc: BaseException) -> Iterable[tuple[bytes, bytes]]:
     if isinstance(exc, Unavailable):
         yield b"retry-after", b"%d" % exc.retry_after
     if isinstance(exc, HTTPException) and exc.status_code == 405:
-        allowed = (exc.headers or {}).get("Allow", "")
-        methods = {method.strip() for method in allowed.split(",")} - {""}
-        yield b"allow", ", ".join(sorted(methods | ({"HEAD"} if "GET" in methods else set()))).encode("latin-1")
+        yield b"allow", _allowed(exc).encode("latin-1")
+
+
+def _allowed(exc: HTTPException) -> str:
+    """The methods that a path takes, as the Allow header lists them; HEAD is answered wherever GET is."""
+    methods = {method.strip() for method in (exc.headers or {}).get("Allow", "").split(",")} - {""}
+    return ", ".join(sorted(methods | ({"HEAD"} if "GET" in methods else set())))
 
 
 def _entity_headers(body: bytes) -> Headers:

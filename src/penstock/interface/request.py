@@ -107,7 +107,8 @@ def _check(body: Any, form: Form) -> RequestError | None:
 
 
 def _invalid(problems: list[Problem]) -> InvalidRequest:
-    first = f"At {where(problems[0].loc)}: {problems[0].msg}"
+    loc, msg = problems[0]
+    first = f"At {where(loc)}: {msg}" if loc else msg
     return InvalidRequest(first if len(problems) == 1 else f"{first} See `errors` for the rest.", problems)
 
 
@@ -153,7 +154,8 @@ def _malformed(body: bytes, reason: str) -> MalformedRequest:
         for token in _NOT_A_NUMBER.finditer(body, max(0, at - 10), at + 10)
     ):
         return NotFinite("NaN and infinity are not JSON; send finite numbers, or null where the field takes it.")
-    return MalformedRequest(f"The body is not valid JSON: look at byte {at}.")
+    quotes = " Names and text stand in double quotes." if body[at : at + 1] == b"'" else ""
+    return MalformedRequest(f"The body is not valid JSON: look at byte {at}.{quotes}")
 
 
 # ------------------------------------------------------------------ from decoded values
