@@ -54,7 +54,7 @@ def calls(module: str, name: str, argument: str = "") -> bytes:
         ("model.pkl", pickle.dumps({"a": 1}), "unsupported_artifact", "no model but a dict"),
         ("model.pkl", pickle.dumps(np.zeros(3)), "unsupported_artifact", "an array of numbers"),
         ("model.pkl", pickle.dumps(StandardScaler()), "unsupported_artifact", "save the pipeline that ends"),
-        ("model.pkl", pickle.dumps(LogisticRegression), "unsupported_artifact", "no model but"),
+        ("model.pkl", pickle.dumps(LogisticRegression), "unsupported_artifact", "save a fitted instance"),
         ("model.pkl", b"cxgboost\nXGBClassifier\n.", "missing_dependency", "pip install xgboost"),
         ("model.pkl", b"cimblearn.pipeline\nPipeline\n.", "missing_dependency", "pip install imbalanced-learn"),
         ("model.pkl", b"cfeatures\nRatio\n.", "missing_dependency", "--code-path features.py"),

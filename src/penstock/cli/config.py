@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
-from penstock.cli.arguments import Parser, add_settings, configuration_of
+from penstock.cli.arguments import YAML, Parser, add_settings, configuration_of
 from penstock.cli.complaint import complain
 from penstock.cli.table import table
 from penstock.configuration import Configuration, Effective
@@ -30,6 +30,8 @@ def run(words: Sequence[str]) -> int:
 
         print(reference(), end="")
         return 0
+    if namespace.file and not namespace.file.endswith(YAML):
+        parser.error(f"{namespace.file} is no penstock.yaml")
     configuration = configuration_of(namespace, namespace.file)
     for notice in configuration.notices:
         complain(notice)

@@ -94,7 +94,8 @@ def lock_path(configuration: Configuration, beside: Path) -> Path:
 def _places(named: Named) -> list[Place]:
     path = named.path
     if not path.exists():
-        raise ConfigurationError(f"{_spelt(named)}: no such file or directory{_near(path)}")
+        remedy = "; nothing is fetched: download it first" if "://" in named.said else _near(path)
+        raise ConfigurationError(f"{_spelt(named)}: no such file or directory{remedy}")
     if path.is_dir():
         _demand_outside(named.warrant.lock.path, path)
         return places(path, named.name, one_model=named.configured)

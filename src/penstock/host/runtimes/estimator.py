@@ -115,10 +115,12 @@ def _demand_predict(model: Any, artifact: Artifact) -> None:
     inside = "an array of numbers" if isinstance(model, np.ndarray) else f"a {kind.__module__}.{kind.__qualname__}"
     if kind.__module__ == "builtins":
         inside = f"a {kind.__name__}"
+    if isinstance(model, type):
+        inside = f"the class {model.__name__}: save a fitted instance of it"
     if isinstance(model, dict):
         held = [str(key) for key, value in model.items() if hasattr(value, "predict")]
         inside += f", and its {held[0]!r} is the model: save that by itself" if held else ""
-    elif callable(getattr(model, "transform", None)):
+    elif callable(getattr(model, "transform", None)) and not isinstance(model, type):
         inside += ", which transforms and does not predict: save the pipeline that ends in the model"
     raise UnsupportedArtifact(f"{artifact.path} holds no model but {inside} (a model is an object with `predict`)")
 
