@@ -107,6 +107,18 @@ def test_a_fitted_estimator_that_does_not_know_its_input_is_not_taken_for_an_unf
     assert "does not say what it takes" in refusal(pickled(model, tmp_path)).message
 
 
+def test_a_model_of_ones_own_that_does_not_show_what_it_learnt_is_not_taken_for_an_unfitted_one(tmp_path: Path) -> None:
+    (tmp_path / "own.py").write_text(
+        "from sklearn.base import BaseEstimator\n"
+        "class Sum(BaseEstimator):\n"
+        "    def fit(self, rows, labels): return self\n"
+        "    def predict(self, rows): return rows.sum(axis=1)\n"
+    )
+    (tmp_path / "model.pkl").write_bytes(b"cown\nSum\n)\x81.")
+    code = (str(tmp_path / "own.py"),)
+    assert "does not say what it takes" in refusal(artifact(tmp_path / "model.pkl", code=code)).message
+
+
 def test_what_is_no_regular_file_is_refused_at_once(tmp_path: Path) -> None:
     """Reading a pipe or a device could wait for ever."""
     os.mkfifo(tmp_path / "pipe.pkl")

@@ -126,9 +126,12 @@ def _demand_predict(model: Any, artifact: Artifact) -> None:
 
 
 def _demand_fitted(model: Any) -> None:
-    """Raises NotFittedError for an estimator of scikit-learn's making that does not know its input for that reason."""
-    base = sys.modules.get("sklearn.base")
-    if base is not None and isinstance(model, base.BaseEstimator):
+    """Raises NotFittedError where a model does not know its input for that reason.
+
+    Only scikit-learn's own estimators keep its rules on how that is told; others may learn and not show it.
+    """
+    estimators = list(everything(model))
+    if estimators and all(type(each).__module__.startswith("sklearn.") for each in estimators):
         from sklearn.utils.validation import check_is_fitted
 
         check_is_fitted(model)
