@@ -1,6 +1,8 @@
 """The reference pages: their tables list all that the declarations know, and nothing besides."""
 
+import ast
 import json
+import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
@@ -9,14 +11,17 @@ import msgspec
 import pytest
 from msgspec import Struct
 
+import penstock
 from penstock import errors
 from penstock.errors import PenstockError
 from penstock.host.examples import Example
 from penstock.interface.errors import SENTENCES, slug, status_of
 from penstock.model.manifest import Manifest
 from penstock.model.signature import DType, Field
+from penstock.observability.logs import PredictionLine
 
 DOCS = Path(__file__).parent.parent / "docs"
+SOURCE = Path(penstock.__file__).parent
 FAMILIES = {errors.RequestError, errors.Unavailable}
 """What stands for several errors and is never raised itself."""
 
@@ -85,6 +90,27 @@ def test_every_reason_for_which_a_model_is_not_served_is_on_the_page_of_errors()
     told = {code.strip("`") for code, *_ in rows("errors.md", "Reasons of a model")}
     ours = {kind.code for kind in below(errors.ArtifactError)} - {errors.ArtifactError.code}
     assert told == ours | {errors.ConfigurationError.code, errors.HostLost.code}
+
+
+EVENT = re.compile(r"[a-z_]+")
+METHODS = {"info": 0, "warning": 0, "error": 0, "_tell": 0, "_complain": 0, "_line": 1}
+"""What writes a line of the log, and which of its arguments is the event."""
+
+
+def events() -> Iterator[str]:
+    """The name of every event that is logged somewhere in the source."""
+    yield next(str(field.default) for field in msgspec.structs.fields(PredictionLine) if field.name == "event")
+    for file in SOURCE.rglob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text())):
+            match node:
+                case ast.Call(ast.Attribute(attr=method), arguments) if len(arguments) > METHODS.get(method, 99):
+                    name = arguments[METHODS[method]]
+                    if isinstance(name, ast.Constant) and EVENT.fullmatch(str(name.value)):
+                        yield str(name.value)
+
+
+def test_every_event_is_on_the_page_of_logs() -> None:
+    assert {event for row in rows("logs.md", "Events") for event in bare(row[0].split(", "))} == set(events())
 
 
 @pytest.mark.parametrize("section", ["Answers to a request", "Reasons of a model"])
