@@ -42,7 +42,8 @@ class Limits(Slice, frozen=True, kw_only=True):
     idle_s: Annotated[Seconds, Meta(description="seconds that a connection may stay silent between requests")] = 75.0
     send_s: Annotated[Seconds, Meta(description="seconds in which the client must take its answer")] = 30.0
     connections: Annotated[
-        Count, Meta(description="connections of one front, fewer where descriptors are; more get 503, but health")
+        Count,
+        Meta(description="connections of one front, fewer where descriptors are; others get 503, except for health"),
     ] = 10_000
 
 
@@ -125,6 +126,7 @@ class Settings(Slice, frozen=True, kw_only=True):
         str | None, Meta(description="the model that /predict means; not needed where there is only one")
     ] = None
     lock: Annotated[
-        FilePath | None, Meta(description="file with the sha256 of every artifact that may be unpickled")
+        FilePath | None,
+        Meta(description="file with the sha256 of what may be unpickled; usually penstock.lock beside what is named"),
     ] = None
     models: dict[str, Model] = {}

@@ -111,6 +111,8 @@ def _name(name: object, file: Path) -> str:
 
 def _model(name: object, layer: object, file: Path) -> Layer:
     where = f"models.{name}."
+    if isinstance(layer, str):
+        raise ConfigurationError(f"{file.name}: {where.rstrip('.')}: expected a mapping, {{path: {shown(layer)}}} say")
     settings = dict(_flattened(_mapping(layer, where, file), EVERY_MODEL, where, file))
     if "path" not in settings:
         raise ConfigurationError(f"{file.name}: {where}path: say where the model is")

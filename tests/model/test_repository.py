@@ -75,6 +75,7 @@ def test_a_file_with_an_equals_sign_in_its_name_is_a_file() -> None:
     [
         (["modle.pkl"], "modle.pkl: no such file or directory; did you mean 'model.pkl'?"),
         (["nowhere/x.pkl"], "nowhere/x.pkl: no such file or directory"),
+        (["https://a.b/c.pkl"], "https://a.b/c.pkl: no such file or directory; nothing is fetched: download it first"),
         (["a b=model.pkl"], "'a b' is no name for a model: use letters, digits, '_', '-' and '.', 64 at most"),
         (["iris="], "iris=: say where the model is: iris=PATH"),
         (

@@ -3,7 +3,7 @@
 import re
 import sys
 
-from penstock.errors import ArtifactError, FailedStart, MissingDependency, UnreadableArtifact
+from penstock.errors import ArtifactError, FailedStart, MissingDependency, UnreadableArtifact, UnsupportedArtifact
 from penstock.model.control import Artifact
 
 EXTRAS = {"sklearn": "sklearn", "joblib": "sklearn", "skops": "sklearn", "torch": "torch"} | dict.fromkeys(
@@ -81,6 +81,19 @@ def missing_module(name: str) -> MissingDependency:
     )
 
 
+def unfitted(error: BaseException) -> UnsupportedArtifact | None:
+    """The refusal for an estimator that says itself that it has learnt nothing; None for any other error.
+
+    The class is scikit-learn's, which is not imported here; other libraries derive their own from it.
+    """
+    if all(kind.__name__ != "NotFittedError" for kind in type(error).__mro__):
+        return None
+    told = detail(error).rstrip(".")
+    return UnsupportedArtifact(
+        f"the model was saved before it was fitted ({told}): call its `fit` with the training data, and save it then"
+    )
+
+
 def detail(error: BaseException) -> str:
     """The error's kind and message on one short line."""
     text = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
@@ -93,7 +106,7 @@ def _known(error: BaseException, artifact: Artifact) -> ArtifactError | None:
     while cause is not None:
         if isinstance(cause, ArtifactError):
             return cause
-        if refusal := _missing(cause, artifact) or _exhausted(cause, artifact):
+        if refusal := _missing(cause, artifact) or _exhausted(cause, artifact) or unfitted(cause):
             return refusal
         cause = cause.__cause__
     return None

@@ -41,6 +41,8 @@ class Estimator:
             )
         limit_threads(estimator, artifact.threads)
         columns = describe(estimator)
+        if not columns.fields and not artifact.inputs:
+            _demand_fitted(estimator)
         self.inputs, self.named = settle(artifact, columns.fields, columns.named)
         self.trained_with: dict[str, str] = {}
         self.estimator = estimator
@@ -136,12 +138,26 @@ def _demand_predict(model: Any, artifact: Artifact) -> None:
     inside = "an array of numbers" if isinstance(model, np.ndarray) else f"a {kind.__module__}.{kind.__qualname__}"
     if kind.__module__ == "builtins":
         inside = f"a {kind.__name__}"
+    if isinstance(model, type):
+        inside = f"the class {model.__name__}: save a fitted instance of it"
     if isinstance(model, dict):
         held = [str(key) for key, value in model.items() if hasattr(value, "predict")]
         inside += f", and its {held[0]!r} is the model: save that by itself" if held else ""
-    elif callable(getattr(model, "transform", None)):
+    elif callable(getattr(model, "transform", None)) and not isinstance(model, type):
         inside += ", which transforms and does not predict: save the pipeline that ends in the model"
     raise UnsupportedArtifact(f"{artifact.path} holds no model but {inside} (a model is an object with `predict`)")
+
+
+def _demand_fitted(model: Any) -> None:
+    """Raises NotFittedError where a model does not know its input for that reason.
+
+    Only scikit-learn's own estimators keep its rules on how that is told; others may learn and not show it.
+    """
+    estimators = list(everything(model))
+    if estimators and all(type(each).__module__.startswith("sklearn.") for each in estimators):
+        from sklearn.utils.validation import check_is_fitted
+
+        check_is_fitted(model)
 
 
 def _dense(answer: Any) -> NDArray[Any]:
