@@ -34,6 +34,7 @@ def test_a_manifest_declares_fields(tmp_path: Path) -> None:
         artifact: model.pkl
         code: [features.py]
         examples: golden.json
+        all_zero: refuse
         inputs:
           - {name: sepal length, dtype: float32, range: [4.3, 7.9], unit: cm}
           - {name: colour, dtype: string, categories: [red, green], unknown: refuse}
@@ -42,6 +43,7 @@ def test_a_manifest_declares_fields(tmp_path: Path) -> None:
         """,
     )
     assert (said.artifact, said.code, said.examples) == ("model.pkl", ("features.py",), "golden.json")
+    assert said.all_zero == "refuse"
     assert said.fields("float32") == (
         Field(name="sepal length", dtype="float32", range=(4.3, 7.9), unit="cm", origin="declared"),
         Field(name="colour", dtype="string", categories=("red", "green"), unknown="refuse", origin="declared"),
@@ -57,6 +59,7 @@ def test_a_manifest_declares_fields(tmp_path: Path) -> None:
         ("command: /bin/sh", "'command': unknown key"),
         ("transform: [scaler.pkl]", "transform: not supported yet"),
         ("output: {labels: [a]}", "output: not supported yet"),
+        ("all_zero: warn", "all_zero: expected one of refuse, serve, got 'warn'"),
         ("artifact: [model.pkl]", "artifact: expected text, got a list"),
         ("code: features.py", "code: expected a list of text, got 'features.py'"),
         ("inputs: []", "inputs: expected a list of fields, a count or a shape, got a list"),

@@ -7,6 +7,7 @@ from time import perf_counter
 
 from penstock.errors import UnreadableArtifact, UntrustedArtifact
 from penstock.host import examples, libraries, runtimes, source
+from penstock.host.inputs import refusing_zeros
 from penstock.host.model import Model
 from penstock.host.rehearsal import Rehearsal
 from penstock.host.source import Source
@@ -37,7 +38,7 @@ def start(artifact: Artifact, report: Report) -> tuple[Model, Loaded]:
         report(Progress("replaying"))
         examples.replay(artifact.examples, golden, rehearsal.answer)
     return model, Loaded(
-        signature=rehearsal.signature,
+        signature=refusing_zeros(rehearsal.signature, artifact),
         sha256=found.sha256,
         bytes=len(found.data),
         runtime=model.runtime,

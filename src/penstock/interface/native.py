@@ -15,6 +15,7 @@ from penstock.interface.answers import Labels, Prediction, Predictions, encode
 from penstock.interface.call import Call
 from penstock.interface.decoder import RowDecoder
 from penstock.interface.scope import clock
+from penstock.interface.zeros import refusing_zeros
 from penstock.observability.timestamps import timestamp
 
 JSON_TYPE = (b"content-type", b"application/json")
@@ -33,8 +34,8 @@ class Codec:
 
     def __init__(self, served: ServedVersion, limits: Limits) -> None:
         decoder = RowDecoder(served.signature, limits)
-        self.single = decoder.single
-        self.batch = decoder.batch
+        self.single = refusing_zeros(decoder.single, served.signature, "features")
+        self.batch = refusing_zeros(decoder.batch, served.signature, "batch")
         self.predictions = Labels(served.signature).of
 
 

@@ -53,19 +53,39 @@ def _by_name(signature: Signature) -> Schema:
         "properties": {field.name: input_field(field) for field in signature.inputs},
         "required": [field.name for field in signature.inputs],
         "additionalProperties": False,
+        **_not_all_zero(signature, {"properties": {field.name: _zero(field) for field in signature.inputs}}),
     }
 
 
 def _in_order(signature: Signature) -> Schema:
     fields = signature.inputs
     if len(fields) == 1 and fields[0].shape:
-        return input_field(fields[0]) | {"title": fields[0].name}
+        return input_field(fields[0]) | {"title": fields[0].name} | _not_all_zero(signature, _zero(fields[0]))
     schemas = [input_field(field) for field in fields]
-    length = {"minItems": len(fields), "maxItems": len(fields)}
+    length = {
+        "minItems": len(fields),
+        "maxItems": len(fields),
+        **_not_all_zero(signature, {"prefixItems": list(map(_zero, fields))}),
+    }
     if not signature.named and all(schema == schemas[0] for schema in schemas):
         return {"type": "array", "title": "in order", "items": schemas[0], **length}
     titled = [{"title": field.name, **schema} for field, schema in zip(fields, schemas, strict=True)]
     return {"type": "array", "title": "in order", "prefixItems": titled, "items": False, **length}
+
+
+def _not_all_zero(signature: Signature, zeros: Schema) -> Schema:
+    """What forbids a row whose numbers are all zero, which `zeros` describes, if the model is not to see those."""
+    if signature.all_zero == "serve":
+        return {}
+    return {"not": zeros, "description": "At least one number is not zero."}
+
+
+def _zero(field: Field) -> Schema:
+    """The schema of a field that is zero; anything will do where it is no number."""
+    schema: Schema = {"const": 0} if field.is_number else {}
+    for _ in field.shape:
+        schema = {"items": schema}
+    return schema
 
 
 def input_field(field: Field) -> Schema:

@@ -9,7 +9,7 @@ from typing import Any, get_args, get_type_hints
 from msgspec import Struct
 
 from penstock.errors import ConfigurationError
-from penstock.model.signature import DType, Field
+from penstock.model.signature import AllZero, DType, Field
 from penstock.values import Unfit, convert, did_you_mean, shown
 
 MANIFEST = "model.yaml"
@@ -35,6 +35,7 @@ class Manifest(Struct, frozen=True, kw_only=True):
     artifact: str | None = None
     code: tuple[str, ...] = ()
     inputs: Any = None
+    all_zero: AllZero = "serve"
     examples: str | None = None
 
     def fields(self, dtype: DType) -> tuple[Field, ...]:

@@ -22,6 +22,7 @@ DType = Literal[
 FLOATS = frozenset({"float64", "float32", "float16"})
 Origin = Literal["declared", "inferred"]
 Label = str | int | float | bool
+AllZero = Literal["serve", "refuse"]
 
 
 class Field(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -40,6 +41,10 @@ class Field(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     unknown: Literal["warn", "refuse"] = "warn"
     unit: str | None = None
     origin: Origin = "inferred"
+
+    @property
+    def is_number(self) -> bool:
+        return self.dtype not in ("string", "bool")
 
     @property
     def wire(self) -> DType:
@@ -79,11 +84,13 @@ class Signature(Struct, frozen=True, kw_only=True):
     """The inputs of a model, in order, and its output.
 
     `named` is false where the model never said what its columns are called, and the names were made up (f0, f1, …).
+    `all_zero` says what becomes of a row whose numbers are all zero.
     """
 
     inputs: tuple[Field, ...]
     output: Output
     named: bool = True
+    all_zero: AllZero = "serve"
 
     def tensors(self) -> tuple[Tensor, ...]:
         """How rows are laid out on the wire.

@@ -165,6 +165,7 @@ def _from_directory(place: Place, settings: Model) -> Artifact:
         inputs=parse_inputs(settings.inputs, dtype) if settings.inputs else manifest.fields(dtype),
         trusted_types=settings.trusted_types,
         code=(*code, *_own_code(settings)),
+        all_zero=manifest.all_zero,
         examples=_examples(directory, manifest, place.root),
         device=settings.device,
         memory=settings.memory,
