@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from msgspec import structs
 
-from penstock.errors import FailedStart, ModelFailed, PenstockError
+from penstock.errors import ArtifactError, FailedStart, ModelFailed, PenstockError
 from penstock.host.model import Column, Model
 from penstock.host.outputs import Packer
 from penstock.host.refusals import detail
@@ -50,6 +50,8 @@ class Rehearsal:
                 for size in SIZES:
                     self._ask([rows[i % len(rows)] for i in range(size)], Packer(output), finite=False)
                 return output, rows[0]
+            except ArtifactError:  # what is declared contradicts the model: no other row would help
+                raise
             except Exception as error:  # noqa: BLE001  # the model's own; told below if no row fares better
                 failure = failure or error
         traceback.print_exception(failure)

@@ -14,6 +14,7 @@ from msgspec import Struct
 
 from penstock.config import Settings
 from penstock.model.frames import LARGEST_FRAME, MAGIC, PREFIX, BrokenFrame
+from penstock.model.shaping import Shaping
 from penstock.model.signature import AllZero, Field, Signature
 
 CHANNEL_FD = 3
@@ -24,8 +25,8 @@ class Artifact(Struct, frozen=True, kw_only=True):
     """What a host is to load. Paths are absolute and resolved.
 
     `pinned`: the sha256 that the bytes must have (from the lock, or from the first load). `trusted`: loading may run
-    the artifact's code. `root`: the directory that external data must not leave. `inputs` are declared fields, and
-    `all_zero` what becomes of a row of nothing but zeros.
+    the artifact's code. `root`: the directory that external data must not leave. `inputs` are declared fields,
+    `all_zero` what becomes of a row of nothing but zeros, and `output` what is made of the answers.
     `beside`: the sha256 of further files that the first load read, by path. `memory`: bytes of data that the process
     may hold.
     """
@@ -40,6 +41,7 @@ class Artifact(Struct, frozen=True, kw_only=True):
     code_pins: dict[str, str] = {}
     inputs: tuple[Field, ...] = ()
     all_zero: AllZero = "serve"
+    output: Shaping = Shaping()
     examples: str | None = None
     beside: dict[str, str] = {}
     device: str = "auto"

@@ -55,20 +55,30 @@ class Field(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 class OutputField(Struct, frozen=True, kw_only=True):
     """One thing that a model answers for a row.
 
-    With `classes` the wire carries indices into them (int32); else values of `dtype` and per-row `shape`.
+    With `classes` the wire carries indices into them (int32); else values of `dtype` and per-row `shape`, rounded to
+    `round` digits and within `clip`, of which either end may be open.
     """
 
     name: str
     dtype: DType = "float64"
     shape: tuple[int | None, ...] = ()
     classes: tuple[Label, ...] | None = None
+    unit: str | None = None
+    round: int | None = None
+    clip: tuple[float | None, float | None] | None = None
 
 
 class Output(Struct, frozen=True, kw_only=True):
-    """What a model answers: its fields, and whether it states a probability for each class of its only field."""
+    """What a model answers: its fields, and whether it states a probability for each class of its only field.
+
+    With a `threshold` that field is a decision between two classes: the second from there on. With `top_k` only so
+    many classes, the likeliest, are told with their probabilities.
+    """
 
     fields: tuple[OutputField, ...]
     probabilities: bool = False
+    threshold: float | None = None
+    top_k: int | None = None
 
 
 class Tensor(NamedTuple):

@@ -166,6 +166,7 @@ def _from_directory(place: Place, settings: Model) -> Artifact:
         trusted_types=settings.trusted_types,
         code=(*code, *_own_code(settings)),
         all_zero=manifest.all_zero,
+        output=manifest.output,
         examples=_examples(directory, manifest, place.root),
         device=settings.device,
         memory=settings.memory,

@@ -4,6 +4,7 @@ from importlib import import_module
 from typing import Protocol, cast
 
 from penstock.host.model import Model
+from penstock.host.shaping import shaped
 from penstock.host.source import Source
 from penstock.model.control import Artifact
 
@@ -22,6 +23,9 @@ class Loader(Protocol):
 
 
 def load(source: Source, artifact: Artifact) -> Model:
-    """Loads `source` with the runtime of the artifact's format. Raises as a Loader does, ImportError where it lacks."""
+    """Loads `source` with the runtime of the artifact's format, and gives its answers the shape that is declared.
+
+    Raises as a Loader does, and ImportError where the runtime is not installed.
+    """
     module, _, name = RUNTIMES[artifact.format].partition(":")
-    return cast(Loader, getattr(import_module(module), name))(source, artifact)
+    return shaped(cast(Loader, getattr(import_module(module), name))(source, artifact), artifact)
