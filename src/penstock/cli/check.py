@@ -10,6 +10,7 @@ from penstock.cli.probe import Finding, Latency, probe
 from penstock.cli.table import table
 from penstock.errors import ConfigurationError
 from penstock.model.control import Loaded
+from penstock.model.formats import RUNS_CODE
 from penstock.model.repository import resolve
 from penstock.model.signature import Field, OutputField, Signature
 from penstock.model.source import ModelSource
@@ -65,7 +66,7 @@ def _progress(stage: str) -> None:
 def trust(source: ModelSource) -> str:
     """Why this may be loaded."""
     artifact = source.artifact
-    if artifact.pinned:
+    if artifact.pinned or any(each.format in RUNS_CODE for each in artifact.transforms):
         return "pinned in the lock"
     return "named on the command line: loading it runs its code" if artifact.trusted else "loading it runs no code"
 
@@ -108,6 +109,8 @@ def _text(source: ModelSource, finding: Finding) -> Iterator[str]:
 def _facts(loaded: Loaded) -> Iterator[tuple[str, str]]:
     yield "sha256", loaded.sha256
     yield "size", f"{loaded.bytes:,} bytes"
+    if loaded.transforms:
+        yield "transforms", f"{', then '.join(loaded.transforms)}, before the model"
     yield "runtime", f"{loaded.runtime} on {loaded.device}"
     yield "libraries", _versions(loaded.libraries)
     if loaded.trained_with:

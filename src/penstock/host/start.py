@@ -3,6 +3,7 @@
 import resource
 import warnings
 from collections.abc import Callable
+from pathlib import PurePath
 from time import perf_counter
 
 from penstock.errors import UnreadableArtifact, UntrustedArtifact
@@ -43,6 +44,7 @@ def start(artifact: Artifact, report: Report) -> tuple[Model, Loaded]:
         bytes=len(found.data),
         runtime=model.runtime,
         device=model.device,
+        transforms=tuple(PurePath(each.path).name for each in artifact.transforms),
         beside=beside,
         libraries=libraries.present(),
         trained_with=model.trained_with or libraries.trained_with(caught),

@@ -62,9 +62,9 @@ FIELD = _object({
 _OF_LOADED = {
     "inputs": _list(FIELD), "named": FLAG, "outputs": _list(FIELD), "classes": {"type": ["array", "null"]},
     "probabilities": FLAG, "threshold": {"type": ["number", "null"]}, "top_k": {"type": ["integer", "null"]},
-    "all_zero": _either("serve", "refuse"), "sha256": TEXT, "bytes": INTEGER, "runtime": TEXT, "device": TEXT,
-    "libraries": _map(TEXT), "trained_with": _map(TEXT), "warnings": _list(TEXT), "examples": INTEGER,
-    "load_s": NUMBER, "warmup_s": NUMBER,
+    "all_zero": _either("serve", "refuse"), "transforms": _list(TEXT), "sha256": TEXT, "bytes": INTEGER,
+    "runtime": TEXT, "device": TEXT, "libraries": _map(TEXT), "trained_with": _map(TEXT), "warnings": _list(TEXT),
+    "examples": INTEGER, "load_s": NUMBER, "warmup_s": NUMBER,
 }  # fmt: skip
 MODEL = _object({
     "name": TEXT, "ready": FLAG, "route": _map(TEXT), "limits": _map(NUMBER),

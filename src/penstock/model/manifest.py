@@ -14,7 +14,7 @@ from penstock.model.signature import AllZero, DType, Field
 from penstock.values import Unfit, convert, did_you_mean, shown
 
 MANIFEST = "model.yaml"
-LATER = frozenset({"transform", "reference"})
+LATER = frozenset({"reference"})
 MOST_FIELDS = 100_000
 MOST_ELEMENTS = 2**28
 
@@ -35,6 +35,7 @@ class Manifest(Struct, frozen=True, kw_only=True):
     """
 
     artifact: str | None = None
+    transform: tuple[str, ...] = ()
     code: tuple[str, ...] = ()
     inputs: Any = None
     all_zero: AllZero = "serve"

@@ -1,5 +1,6 @@
 """The runtimes: one module a format, imported when a model of that format is loaded."""
 
+from functools import partial
 from importlib import import_module
 from typing import Protocol, cast
 
@@ -16,6 +17,9 @@ RUNTIMES = {
 }
 
 
+CHAINED = ("pickle", "skops")  # formats whose loaders make one pipeline of the transforms and the model
+
+
 class Loader(Protocol):
     """Makes a model of the bytes of `source`. Raises ArtifactError, or whatever the artifact's own code raises."""
 
@@ -28,4 +32,11 @@ def load(source: Source, artifact: Artifact) -> Model:
     Raises as a Loader does, and ImportError where the runtime is not installed.
     """
     module, _, name = RUNTIMES[artifact.format].partition(":")
-    return shaped(cast(Loader, getattr(import_module(module), name))(source, artifact), artifact)
+    loader = cast(Loader, getattr(import_module(module), name))
+    if artifact.transforms and artifact.format not in CHAINED:
+        from penstock.host.runtimes.transformed import load_behind
+
+        model = load_behind(partial(loader, source), artifact)
+    else:
+        model = loader(source, artifact)
+    return shaped(model, artifact)
