@@ -109,15 +109,15 @@ def test_what_was_used_last_is_kept(cache: Cache, directory: Path, monkeypatch: 
 def test_everything_that_has_a_say_is_in_the_key(monkeypatch: pytest.MonkeyPatch) -> None:
     artifact = Artifact(path="/m/model.pkl", format="pickle", root="/m")
     keys = [
-        key_of(artifact, "1", None),
-        key_of(artifact, "2", None),
-        key_of(artifact, "1", "examples"),
-        key_of(msgspec.structs.replace(artifact, inputs=(Field(name="x"),)), "1", None),
-        key_of(msgspec.structs.replace(artifact, code_pins={"/m/own.py": "3"}), "1", None),
+        key_of(artifact, "1", []),
+        key_of(artifact, "2", []),
+        key_of(artifact, "1", ["examples"]),
+        key_of(msgspec.structs.replace(artifact, inputs=(Field(name="x"),)), "1", []),
+        key_of(msgspec.structs.replace(artifact, code_pins={"/m/own.py": "3"}), "1", []),
     ]
-    assert key_of(msgspec.structs.replace(artifact, path="/n/model.pkl", root="/n"), "1", None) == keys[0]
+    assert key_of(msgspec.structs.replace(artifact, path="/n/model.pkl", root="/n"), "1", []) == keys[0]
     monkeypatch.setattr(module, "versions", lambda: {"scikit-learn": "another"})
-    keys.append(key_of(artifact, "1", None))
+    keys.append(key_of(artifact, "1", []))
     assert len(set(keys)) == len(keys)
 
 

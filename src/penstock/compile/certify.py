@@ -21,9 +21,11 @@ from penstock.host.refusals import detail
 from penstock.host.rehearsal import Rehearsal
 from penstock.host.rows import Row, batch, row_of
 from penstock.host.runtimes.compiled import Compiled
+from penstock.host.shaping import shaped
 from penstock.host.start import start
 from penstock.model.certificate import Certificate
 from penstock.model.control import Artifact, Loaded
+from penstock.model.shaping import Shaping
 
 REPETITIONS = 30
 BUDGET_S = 0.5  # for the repetitions of one measurement
@@ -34,7 +36,8 @@ LONGEST_REASON = 600
 def certify(artifact: Artifact) -> Entry:
     """What may run in the artifact's place, or why nothing may. Raises whatever its loading raises."""
     began = perf_counter()
-    model, loaded = start(structs.replace(artifact, compile="off"), lambda progress: None)
+    plain = structs.replace(artifact, compile="off", output=Shaping(), examples=None)  # what is compiled is the model
+    model, loaded = start(plain, lambda progress: None)
     golden = examples.read(artifact.examples)[0] if artifact.examples else []
     trial = Trial(artifact, model, loaded, golden)
     certificate, graph = trial.verdict()
@@ -101,7 +104,8 @@ class Trial:
         found = self._reference(estimator)
         worst = largest_difference(found, compiled, self._batch, self._signature.output)
         if self._artifact.examples:
-            examples.replay(self._artifact.examples, self._golden, Rehearsal(compiled, []).answer)
+            rehearsal = Rehearsal(shaped(compiled, self._artifact), [])
+            examples.replay(self._artifact.examples, self._golden, rehearsal.answer)
         original_us, compiled_us = self._demand_faster(compiled, found)
         certificate = Certificate(
             verdict="compiled",

@@ -10,7 +10,7 @@ import platform
 import re
 import stat
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from importlib import metadata
 from pathlib import Path
 
@@ -44,10 +44,14 @@ class Entry(Struct, frozen=True, kw_only=True):
     graph: bytes = b""
 
 
-def key_of(artifact: Artifact, sha256: str, examples: str | None) -> str:
-    """What an entry is found by: everything that has a say in it. `examples` is the sha256 of the golden ones."""
-    declared = (artifact.format, artifact.inputs, artifact.trusted_types, sorted(artifact.code_pins.items()))
-    content = msgspec.msgpack.encode((sha256, examples, declared, versions(), platform.machine()))
+def key_of(artifact: Artifact, sha256: str, beside: Iterable[str]) -> str:
+    """What an entry is found by: everything that has a say in it.
+
+    `beside` has the sha256 of the transforms and the golden examples, in order.
+    """
+    code = sorted(artifact.code_pins.items())
+    declared = (artifact.format, artifact.inputs, artifact.output, artifact.trusted_types, code)
+    content = msgspec.msgpack.encode((sha256, list(beside), declared, versions(), platform.machine()))
     return hashlib.sha256(content).hexdigest()
 
 

@@ -34,8 +34,8 @@ class Columns(NamedTuple):
 
 def describe(model: Any) -> Columns:
     """The columns of a fitted estimator; none where it does not say."""
-    names = _remembered(model, "feature_names_in_")
-    count = _remembered(model, "n_features_in_")
+    names = remembered(model, "feature_names_in_")
+    count = remembered(model, "n_features_in_")
     if names is None and count is None:
         chain = steps(model)
         if any(map(takes_text, chain)):
@@ -68,7 +68,8 @@ def positions(columns: Any, count: int, names: list[str] | None) -> Iterator[int
         yield names.index(each) if isinstance(each, str) and names else int(each) % count
 
 
-def _remembered(model: Any, attribute: str) -> Any:
+def remembered(model: Any, attribute: str) -> Any:
+    """An attribute of the first estimator inside the model that has it, or None."""
     for estimator in lineage(model):
         try:
             value = getattr(estimator, attribute, None)

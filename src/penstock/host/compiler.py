@@ -4,7 +4,7 @@ import contextlib
 import importlib.util
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import msgspec
 
@@ -19,10 +19,20 @@ NEEDED = ("skl2onnx", "onnxruntime")
 
 
 class Compilation:
-    """What became of compiling an artifact. `entry` is None where that could not even be tried."""
+    """What became of compiling an artifact. `entry` is None where that could not even be tried.
 
-    def __init__(self, certificate: Certificate, entry: Entry | None = None, warning: str | None = None) -> None:
+    `beside` has the sha256 of the transforms that are part of the graph, by path.
+    """
+
+    def __init__(
+        self,
+        certificate: Certificate,
+        entry: Entry | None = None,
+        warning: str | None = None,
+        beside: Mapping[str, str] | None = None,
+    ) -> None:
         self.certificate = certificate
+        self.beside = beside or {}
         self.graph = entry.graph if entry else b""
         self.entry = entry
         self.warnings = (*(entry.warnings if entry else ()), *([warning] if warning else []))
@@ -31,7 +41,8 @@ class Compilation:
 def compiled(artifact: Artifact, sha256: str, before: Callable[[], None]) -> Compilation:
     """Looks for the compiled form of an artifact of these bytes; calls `before` where it has to be made.
 
-    Raises NotCompiled where it is required and there is none, ArtifactError for examples that cannot be read.
+    Raises NotCompiled where it is required and there is none, ArtifactError for examples or transforms that
+    cannot be read or are not the pinned ones.
     """
     found = _found(artifact, sha256, before)
     if artifact.compile == "require" and not found.graph:
@@ -47,17 +58,18 @@ def _found(artifact: Artifact, sha256: str, before: Callable[[], None]) -> Compi
         return _original(f'{lacking[0]} is not installed: pip install "penstock[compile]"')
     if artifact.device.startswith("cuda"):
         return _original("it is to run on the CPU only")
-    examples = source.read(artifact.examples, artifact.beside.get(artifact.examples)) if artifact.examples else None
-    key = key_of(artifact, sha256, examples.sha256 if examples else None)
+    files = [*(each.path for each in artifact.transforms), *([artifact.examples] if artifact.examples else [])]
+    beside = {path: source.read(path, artifact.beside.get(path)).sha256 for path in files}
+    key = key_of(artifact, sha256, beside.values())
     directory = place(os.environ)
     cache = Cache(directory) if directory else None
     if cache and (entry := cache.get(key)):
-        return Compilation(entry.certificate, entry)
+        return Compilation(entry.certificate, entry, beside=beside)
     before()
     outcome = _made(artifact)
     if isinstance(outcome, str):
         return _original(outcome)
-    return Compilation(outcome.certificate, outcome, _kept(cache, key, outcome))
+    return Compilation(outcome.certificate, outcome, _kept(cache, key, outcome), beside)
 
 
 def _original(reason: str) -> Compilation:

@@ -7,7 +7,7 @@ from msgspec import structs
 from penstock.errors import UnsupportedArtifact
 from penstock.model.control import Artifact
 from penstock.model.formats import usual_dtype
-from penstock.model.signature import Field
+from penstock.model.signature import Field, Signature
 
 ANONYMOUS = "input"  # what `--inputs 3x224x224` calls its only field
 
@@ -36,6 +36,15 @@ def settle(artifact: Artifact, inferred: Sequence[Field], named: bool) -> tuple[
     if not named or _anonymous(declared):
         return _by_position(artifact, inferred), named or not _anonymous(declared)
     return _by_name(artifact, inferred), True
+
+
+def refusing_zeros(signature: Signature, artifact: Artifact) -> Signature:
+    """The signature with what is declared of rows whose numbers are all zero. Raises UnsupportedArtifact."""
+    if artifact.all_zero == "refuse" and not any(field.is_number for field in signature.inputs):
+        raise UnsupportedArtifact(
+            f"{artifact.path} takes no numbers, of which `all_zero: refuse` speaks: remove it from model.yaml"
+        )
+    return structs.replace(signature, all_zero=artifact.all_zero)
 
 
 def _anonymous(fields: Sequence[Field]) -> bool:

@@ -51,6 +51,8 @@ class Rehearsal:
                 for size in SIZES:
                     self._ask([rows[i % len(rows)] for i in range(size)], Packer(output), finite=False)
                 return output, rows[0]
+            except ArtifactError:  # what is declared contradicts the model: no other row would help
+                raise
             except Exception as error:  # noqa: BLE001  # the model's own; told below if no row fares better
                 failure = failure or error
         raise _hopeless(failure or ModelFailed())

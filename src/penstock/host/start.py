@@ -3,13 +3,16 @@
 import resource
 import warnings
 from collections.abc import Callable
+from pathlib import PurePath
 from time import perf_counter
 from typing import TYPE_CHECKING
 
 from penstock.errors import UnreadableArtifact, UntrustedArtifact
 from penstock.host import examples, libraries, runtimes, source
+from penstock.host.inputs import refusing_zeros
 from penstock.host.model import Model
 from penstock.host.rehearsal import Rehearsal
+from penstock.host.shaping import shaped
 from penstock.host.source import Source
 from penstock.model.control import Artifact, Loaded, Progress
 from penstock.model.formats import RUNS_CODE
@@ -40,11 +43,12 @@ def start(artifact: Artifact, report: Report) -> tuple[Model, Loaded]:
         report(Progress("replaying"))
         examples.replay(artifact.examples, golden, rehearsal.answer)
     return model, Loaded(
-        signature=rehearsal.signature,
+        signature=refusing_zeros(rehearsal.signature, artifact),
         sha256=found.sha256,
         bytes=len(found.data),
         runtime=model.runtime,
         device=model.device,
+        transforms=tuple(PurePath(each.path).name for each in artifact.transforms),
         beside=beside,
         libraries=libraries.present(),
         trained_with=model.trained_with or libraries.trained_with(caught),
@@ -90,8 +94,9 @@ def _model(
         if compilation.entry and compilation.graph:
             from penstock.host.runtimes.compiled import Compiled
 
-            entry = compilation.entry
-            return Compiled(entry.graph, entry.signature, artifact, entry.trained_with), [], compilation
+            entry, beside = compilation.entry, compilation.beside
+            compiled_model = Compiled(entry.graph, entry.signature, artifact, entry.trained_with, beside)
+            return shaped(compiled_model, artifact), [], compilation
     report(loading)
     model, caught = _load(found, artifact)
     return model, caught, compilation

@@ -77,7 +77,8 @@ PARAMETERS: dict[str, Schema] = {
     "Probabilities": {
         "name": "probabilities",
         "in": "query",
-        "description": "Whether to answer the probability of each of `classes` in GET /models/{name} as well.",
+        "description": "Whether to answer the probability of each of `classes` in GET /models/{name} as well, "
+        "or of the likeliest `top_k` where the model has that.",
         "schema": {"type": "boolean", "default": False},
     },
     "RequestId": {

@@ -1,6 +1,6 @@
 """A compiled estimator behind the host's port: its graph answers as the estimator did."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -23,8 +23,16 @@ class Compiled:
     runtime = "onnxruntime"
     device = "cpu"
 
-    def __init__(self, graph: bytes, signature: Signature, artifact: Artifact, trained_with: dict[str, str]) -> None:
+    def __init__(
+        self,
+        graph: bytes,
+        signature: Signature,
+        artifact: Artifact,
+        trained_with: dict[str, str],
+        beside: Mapping[str, str] | None = None,
+    ) -> None:
         self.inputs, self.named = signature.inputs, signature.named
+        self.beside = beside or {}
         self.trained_with = trained_with
         session = open_session(graph, {}, artifact)
         self._feed = feeder(session.get_inputs(), signature.inputs)

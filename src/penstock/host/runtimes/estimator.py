@@ -1,7 +1,7 @@
 """scikit-learn estimators, and whatever else has `predict`: how they are called and what they answer."""
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from penstock.errors import ModelFailed, UnavailableDevice, UnsupportedArtifact
 from penstock.host.columns import describe
-from penstock.host.estimators import everything, lineage, missing_as_none
+from penstock.host.estimators import everything, means, missing_as_none
 from penstock.host.inputs import settle
 from penstock.host.labels import Labels, chosen
 from penstock.host.model import Column, Outputs
@@ -33,7 +33,7 @@ class Estimator:
     device = "cpu"
 
     def __init__(self, estimator: Any, artifact: Artifact) -> None:
-        _demand_predict(estimator, artifact)
+        demand_predict(estimator, artifact)
         if artifact.device.startswith("cuda"):
             raise UnavailableDevice(
                 f"{artifact.path} runs on the CPU only: `device: {artifact.device}` is for ONNX and TorchScript; "
@@ -45,6 +45,7 @@ class Estimator:
             _demand_fitted(estimator)
         self.inputs, self.named = settle(artifact, columns.fields, columns.named)
         self.trained_with: dict[str, str] = {}
+        self.beside: Mapping[str, str] = {}
         self.estimator = estimator
         self._predict: Callable[[Any], Any] = estimator.predict
         self._state: Callable[[Any], Any] | None = None
@@ -54,11 +55,7 @@ class Estimator:
 
     def typical(self) -> Sequence[float] | None:
         """The means that a scaler at the model's entrance learnt."""
-        for estimator in lineage(self.estimator):
-            means: Any = getattr(estimator, "mean_", None)
-            if np.shape(means) == (len(self.inputs),):
-                return [float(mean) for mean in np.asarray(means)]
-        return None
+        return means(self.estimator, len(self.inputs))
 
     def probe(self, tensors: Sequence[Column], rows: int) -> Output:
         table = self._arrange(tensors)
@@ -131,7 +128,8 @@ def limit_threads(model: Any, threads: int) -> None:
         threadpools.threadpool_limits(limits=threads)
 
 
-def _demand_predict(model: Any, artifact: Artifact) -> None:
+def demand_predict(model: Any, artifact: Artifact) -> None:
+    """Raises UnsupportedArtifact where `model` is none, and says what it is."""
     if callable(getattr(model, "predict", None)) and not isinstance(model, type):
         return
     kind = type(model)
