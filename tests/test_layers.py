@@ -36,6 +36,7 @@ MAY_IMPORT = {
     "interface": ("inference", *OBSERVABILITY),
     "front": ("interface", "inference", *OBSERVABILITY),
     "host": ("model", "errors"),
+    "compile": ("host", "model", "errors"),
     "testing": ("inference", *OBSERVABILITY),  # the doubles; nothing imports them but tests
 }
 FILES_OF_CONFIG = ("configuration", "document", "option", "values")
