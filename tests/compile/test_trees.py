@@ -298,6 +298,20 @@ def test_truth_is_a_class_like_any_other() -> None:
     np.testing.assert_array_equal(probabilities, model.predict_proba(IRIS[0]))
 
 
+def test_a_sum_of_nought_is_the_second_class_or_the_first_as_the_original_has_it() -> None:
+    rows, labels = np.zeros((20, 1)), np.arange(20) % 2
+    for model, label in (GradientBoostingClassifier(init="zero"), 1), (HistGradientBoostingClassifier(), 0):
+        assert model.fit(rows, labels).decision_function(rows[:1]) == [0]
+        assert answers(model, rows[:1])[0] == model.predict(rows[:1]) == [label]
+
+
+def test_the_row_that_an_isolation_forest_draws_its_line_at_is_inside() -> None:
+    rows = CANCER[0][:101]
+    model = IsolationForest(contamination=0.1, n_estimators=20, random_state=0).fit(rows)
+    assert 0 in model.decision_function(rows)
+    np.testing.assert_array_equal(answers(model, rows)[0].ravel(), model.predict(rows))
+
+
 def test_threads_change_no_bit() -> None:
     """A forest as large as those that ONNX Runtime divides among threads."""
     model = RandomForestRegressor(120, max_depth=3, random_state=0).fit(*DIABETES)
