@@ -8,10 +8,14 @@ from typing import Any, NamedTuple
 import skl2onnx
 from skl2onnx.common import data_types
 
+from penstock.compile import trees
 from penstock.host.estimators import everything, steps, takes_text
 from penstock.model.signature import DType, Signature, Tensor
 
 ROWS = "rows"  # the only input of a graph that takes a matrix
+
+
+trees.register()
 
 
 class Form(NamedTuple):
