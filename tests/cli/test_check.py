@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from penstock.cli import main
 from penstock.cli.probe import made_up
 from penstock.model.signature import Field, Output, OutputField, Signature
+from tests.host.nets import linear
 
 OUTPUT = Output(fields=(OutputField(name="prediction"),))
 
@@ -40,12 +41,12 @@ def test_a_model_is_shown_to_a_person(iris: bytes, capsys: pytest.CaptureFixture
     assert told["100"].startswith("rows ")
 
 
-def test_a_program_gets_all_of_it(iris: bytes, capsys: pytest.CaptureFixture[str]) -> None:
-    Path("iris.pkl").write_bytes(iris)
-    code, document, err = checked("flowers=iris.pkl", capsys=capsys)
+def test_a_program_gets_all_of_it(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    linear(here / "iris.onnx")
+    code, document, err = checked("flowers=iris.onnx", capsys=capsys)
     assert (code, err) == (0, "")
     assert (document["model"], document["version"], document["servable"]) == ("flowers", "1", True)
-    assert document["loaded"]["bytes"] == len(iris)
+    assert document["loaded"]["bytes"] == Path("iris.onnx").stat().st_size
     assert [each["rows"] for each in document["latency"]] == [1, 100]
     for each in document["latency"]:
         assert 0 < each["model_ms"] < each["total_ms"]
@@ -78,12 +79,10 @@ def test_a_model_that_is_refused_says_why_and_exits_with_1(iris: bytes, capsys: 
     assert err.startswith("penstock: cannot serve broken: ")
 
 
-def test_every_model_of_a_repository_is_checked(iris: bytes, capsys: pytest.CaptureFixture[str]) -> None:
+def test_every_model_of_a_repository_is_checked(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for name in ("a", "b"):
-        Path("models", name).mkdir(parents=True)
-        Path("models", name, "m.pkl").write_bytes(iris)
-    main(["lock", "models"])
-    capsys.readouterr()
+        (here / "models" / name).mkdir(parents=True)
+        linear(here / "models" / name / "m.onnx")
     assert main(["check", "models", "--json"]) == 0
     assert [json.loads(line)["model"] for line in capsys.readouterr().out.splitlines()] == ["a", "b"]
 
@@ -119,10 +118,10 @@ def train(source: str) -> None:
     subprocess.run([sys.executable, "-c", program], check=True)
 
 
-def test_progress_is_shown_where_a_person_waits(iris: bytes) -> None:
-    Path("iris.pkl").write_bytes(iris)
+def test_progress_is_shown_where_a_person_waits(here: Path) -> None:
+    linear(here / "iris.onnx")
     terminal, theirs = pty.openpty()
-    command = [sys.executable, "-P", "-m", "penstock", "check", "iris.pkl"]
+    command = [sys.executable, "-P", "-m", "penstock", "check", "iris.onnx"]
     subprocess.run(command, stdout=subprocess.DEVNULL, stderr=theirs, check=True)
     os.close(theirs)
     shown = os.read(terminal, 2**16).decode()
