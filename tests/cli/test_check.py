@@ -53,10 +53,21 @@ def test_a_program_gets_all_of_it(here: Path, capsys: pytest.CaptureFixture[str]
         assert each["batches"] > 0
 
 
-def test_golden_examples_are_replayed_and_counted(iris: bytes, capsys: pytest.CaptureFixture[str]) -> None:
+FIRST = """
+class Model:
+  n_features_in_ = 4
+  def predict(self, rows):
+    return rows[:, 0]
+"""
+
+
+def test_golden_examples_are_replayed_and_counted(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     Path("m").mkdir()
-    Path("m/iris.pkl").write_bytes(iris)
-    Path("m/examples.json").write_text(json.dumps([{"features": [5.1, 3.5, 1.4, 0.2], "prediction": 0}]))
+    train(FIRST)
+    for name in ("own.py", "m.pkl"):
+        Path(name).rename(here / "m" / name)
+    Path("m/model.yaml").write_text("code: [own.py]\n")
+    Path("m/examples.json").write_text(json.dumps([{"features": [5.1, 3.5, 1.4, 0.2], "prediction": 5.1}]))
     main(["lock", "m"])
     capsys.readouterr()
     code, document, _ = checked("m", capsys=capsys)
@@ -70,7 +81,7 @@ def test_golden_examples_are_replayed_and_counted(iris: bytes, capsys: pytest.Ca
 def test_a_model_that_is_refused_says_why_and_exits_with_1(iris: bytes, capsys: pytest.CaptureFixture[str]) -> None:
     Path("m").mkdir()
     Path("m/iris.pkl").write_bytes(iris)
-    Path("broken.pkl").write_bytes(iris[: len(iris) // 2])
+    Path("broken.pkl").write_bytes(iris[:20])
     assert main(["check", "m"]) == 1
     assert capsys.readouterr().err.endswith("if you trust it, run: penstock lock m\n")
     code, document, err = checked("broken.pkl", capsys=capsys)
@@ -89,7 +100,7 @@ def test_every_model_of_a_repository_is_checked(here: Path, capsys: pytest.Captu
 
 def test_a_model_that_dies_while_it_is_measured_is_not_called_servable(capsys: pytest.CaptureFixture[str]) -> None:
     train("""
-class Deadly:
+class Model:
   calls = 0
   def predict(self, rows):
     self.calls += 1
@@ -101,7 +112,7 @@ class Deadly:
 
 def test_a_model_that_does_not_get_ready_is_given_up(capsys: pytest.CaptureFixture[str]) -> None:
     train("""
-class Deadly:
+class Model:
   def predict(self, rows):
     time.sleep(60)
 """)
@@ -112,9 +123,9 @@ class Deadly:
 
 
 def train(source: str) -> None:
-    """Writes own.py, and m.pkl with a Deadly of it."""
+    """Writes own.py, and m.pkl with a Model of it."""
     Path("own.py").write_text(f"import os, time{source}")
-    program = "import own, pickle; pickle.dump(own.Deadly(), open('m.pkl', 'wb'))"
+    program = "import own, pickle; pickle.dump(own.Model(), open('m.pkl', 'wb'))"
     subprocess.run([sys.executable, "-c", program], check=True)
 
 
