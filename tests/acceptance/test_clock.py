@@ -15,7 +15,7 @@ import pytest
 from tests.acceptance.behaving import SLEEP
 from tests.acceptance.driver import Reply, Service, serving, wait_until
 
-HEADER_S = 1.0
+HEADER_S = 0.5
 ANSWER = 0
 
 
@@ -57,7 +57,7 @@ def spread(lines: list[dict[str, Any]]) -> timedelta:
 def test_only_stamps_follow_a_clock_that_jumps(behaving: Callable[[], Any], tmp_path: Path) -> None:
     _, arguments, _ = behaving()
     clock = WallClock(tmp_path / "clock")
-    options = ["--workers", "2", "--drain-linger-s", "1", "--limits-header-s", str(HEADER_S)]
+    options = ["--workers", "2", "--drain-linger-s", "0.2", "--limits-header-s", str(HEADER_S)]
     with serving(*arguments, *options, env=clock.environment, cwd=tmp_path) as service:
         for hours in (6, -6):
             service.process.send_signal(signal.SIGHUP)  # new fronts start while it jumps

@@ -29,7 +29,9 @@ def live(service: Service, first: int, more: int) -> Looks:
 @pytest.mark.soak
 def test_memory_descriptors_threads_and_processes_stay_as_they_are(tmp_path: Path, scale: Scale) -> None:
     bound = scale(30, 10) / 1000
-    with serving(largest(tmp_path / "largest.onnx"), "--workers", "2", cwd=tmp_path) as service:
+    with serving(
+        largest(tmp_path / "largest.onnx"), "--workers", "2", "--drain-linger-s", "0", cwd=tmp_path
+    ) as service:
         (_, young), (_, old) = looks = live(service, scale(5_000, 100_000), scale(15_000, 900_000))
         print(table(*looks))
         assert list(growth(young, old, bound)) == []
