@@ -160,6 +160,17 @@ def test_a_model_that_wants_more_memory_than_it_may_have_fails_alone(tmp_path: P
         assert service.processes("host") == [before]
 
 
+@pytest.mark.parametrize("kind", ["iris", "iris_onnx"])
+def test_a_limit_on_memory_in_which_nothing_loads_is_named(
+    kind: str, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    """Libraries that cannot be mapped into so little are not missing, nor is the file damaged."""
+    done = penstock("serve", request.getfixturevalue(kind), "--memory", "32MiB", "--port", "0", cwd=tmp_path)
+    assert done.returncode == 1
+    (complaint,) = [line for line in done.stderr.splitlines() if line.startswith("penstock: cannot serve")]
+    assert "ran out of memory: `memory` allows its process 32 MiB, which is probably too little: raise it" in complaint
+
+
 GREEDY = """
 class Greedy:
     def predict(self, rows):

@@ -1,5 +1,6 @@
 """Every artifact that cannot be served is refused in one sentence that says what to do."""
 
+import errno
 import io
 import os
 import pickle
@@ -15,7 +16,7 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from penstock.errors import MissingDependency
+from penstock.errors import MissingDependency, UnreadableArtifact
 from penstock.host import runtimes
 from penstock.host.refusals import explain
 from penstock.host.source import Source
@@ -136,6 +137,23 @@ def test_a_pickle_that_needs_more_memory_than_there_is_is_refused(tmp_path: Path
     refused = refusal(artifact(tmp_path / "model.pkl"))
     assert refused.code == "failed_start"
     assert "memory" in refused.message
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError(),
+        ImportError("libblas.so: failed to map segment from shared object"),
+        ImportError("_sfc64.so: cannot map zero-fill pages"),
+        UnreadableArtifact("model.onnx is no well-formed ONNX model (std::bad_alloc): the file may be damaged"),
+        OSError(errno.ENOMEM, os.strerror(errno.ENOMEM)),
+        RuntimeError("can't start new thread"),
+    ],
+)
+def test_a_lack_of_memory_is_told_from_what_it_looks_like_where_there_is_a_limit(error: Exception) -> None:
+    limited = explain(error, artifact(Path("model.onnx"), memory=2**20))
+    assert "`memory` allows its process 1 MiB" in str(limited)
+    assert "`memory`" not in str(explain(error, artifact(Path("model.onnx"))))
 
 
 def test_a_pickle_that_ends_the_process_takes_only_its_host_along(tmp_path: Path) -> None:

@@ -282,6 +282,17 @@ def test_where_no_host_comes_back_waiting_ends() -> None:
         world.submit(2)
 
 
+def test_a_deadline_that_passes_while_no_host_is_there_is_not_the_models_fault(world: World) -> None:
+    """The client may come again: that is 503, and not the 504 of a model that is too slow for it."""
+    world.host().die()
+    (hurried, patient) = [*world.submit(1, deadline_s=0.5), *world.submit(2, deadline_s=30)]
+    world.timer.advance(0.6)
+    assert outcome(hurried) is NotReady
+    echo(world.host())
+    world.settle()
+    assert answer(patient).outputs
+
+
 def test_a_window_holds_a_batch_back_until_it_is_full_or_over() -> None:
     world = World(max_rows=3, wait_ms=10)
     host = world.host()

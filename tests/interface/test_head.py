@@ -40,6 +40,14 @@ HEADS: list[tuple[bytes, list[bytes], int]] = [
     (b"GET other:80 HTTP/1.1", [b"host: x"], 400),
     (b"CONNECT other:80 HTTP/1.1", [b"host: x"], 400),
     (b"CONNECT / HTTP/1.1", [b"host: x"], 400),
+    (b"GET  / HTTP/1.1", [b"host: x"], 400),
+    (b"GET /  HTTP/1.1", [b"host: x"], 400),
+    (b"POST   /   HTTP/1.1", [b"host: x", b"content-length: 0"], 400),
+    (b"GET  / HTTP/1.0", [], 400),
+    (b"GET http://other/  HTTP/1.1", [b"host: x"], 400),
+    (b"SOURCE / ICE/1.0", [b"host: x"], 400),
+    (b"OPTIONS / RTSP/1.0", [b"host: x"], 400),
+    (b"DESCRIBE / RTSP/1.0", [b"host: x"], 400),
     (b"GET / HTTP/1.1", [b"host: x", b"content-type: a", b"content-type: b"], 400),
     (b"GET / HTTP/1.1", [b"host: x", b"content-encoding: gzip", b"Content-Encoding: identity"], 400),
     (b"GET / HTTP/1.1", [b"host: x", b"x-request-timeout-ms: 1", b"x-request-timeout-ms: 9000"], 400),
@@ -142,6 +150,20 @@ async def test_what_is_framed_wrongly_is_refused_and_nothing_behind_it_is_answer
     for (request, status), answer in zip(FRAMES, answers, strict=True):
         assert statuses(answer)[:1] == [status], request
         assert b" 200 " not in answer or status == 200, request
+
+
+async def test_a_request_line_is_looked_at_however_it_comes() -> None:
+    good, wide = b"GET / HTTP/1.1\r\nhost: x\r\n\r\n", b"GET  / HTTP/1.1\r\nhost: x\r\n\r\n"
+    async with serving(LIMITS) as (service, _):
+        answers = await asyncio.gather(
+            service.talk(good, wide, pause=0.05),
+            service.talk(good + b"\r\n" + good, b"\r\n" + good, pause=0.05),
+            service.talk(*[bytes([byte]) for byte in good], pause=0.002),
+            service.talk(*[bytes([byte]) for byte in wide], pause=0.002),
+            service.talk(good + good[:9], good[9:] + good[:3], good[3:], pause=0.05),
+            service.talk(good, wide.replace(b"\n", b"\nx: ", 1)[:20], good, pause=0.05),
+        )
+    assert [*map(statuses, answers)] == [[200, 400], [200] * 3, [200], [400], [200] * 3, [200, 400]]
 
 
 async def test_a_host_is_looked_at_again_when_it_changes() -> None:

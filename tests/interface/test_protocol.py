@@ -89,6 +89,24 @@ async def test_a_body_that_is_too_large_is_413_and_the_connection_goes_on(length
         assert statuses(answer) == [413, 200]
 
 
+ENDING = b"POST / HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: 5000000\r\n\r\n"
+LONG = ENDING.replace(b"connection: close\r\n", b"")
+
+
+async def test_whoever_is_to_be_closed_and_sends_on_reads_the_answer_and_not_a_reset() -> None:
+    async with serving() as (service, _):
+        answer = await service.talk(ENDING, *[b"b" * 50_000] * 100)
+        assert (statuses(answer), service.refused) == ([413], [])
+
+
+async def test_so_does_whoever_is_to_be_closed_because_the_server_drains() -> None:
+    async with serving() as (service, server):
+        server.drain()
+        answer = await service.talk(LONG, *[b"b" * 50_000] * 100)
+        assert statuses(answer) == [413]
+        assert b"connection: close" in answer
+
+
 async def test_an_endless_body_is_refused_and_cut_off() -> None:
     async with serving() as (service, _):
         head = b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 99999999999\r\n\r\n"

@@ -42,7 +42,9 @@ def source(path: Path, words: str, **settings: Any) -> ModelSource:
         name=path.stem,
         version="1",
         path=str(path),
-        artifact=Artifact(path=str(path), format="pickle", root=str(path.parent), trusted=True),
+        artifact=Artifact(
+            path=str(path), format="pickle", root=str(path.parent), trusted=True, memory=settings.get("memory")
+        ),
         settings=Model(path=str(path), **settings),
         operator_named=True,
     )

@@ -64,6 +64,13 @@ def test_the_one_model_that_cannot_be_loaded_ends_the_service_with_one_line(
         assert service.event("model_refused")["reason"].startswith(reason)
 
 
+@pytest.mark.parametrize("words", ["die SIGABRT", "exit 3", "sleep 60"])
+def test_a_process_that_fails_under_a_limit_on_memory_names_the_setting(tmp_path: Path, words: str) -> None:
+    limited = source(tmp_path / "iris", words, start_timeout_s=2, memory=64 * 2**20)
+    with Running(tmp_path, limited, strict=True) as service:
+        assert "; `memory` allows its process 64 MiB, which is probably too little: raise it" in service.complaint()
+
+
 def test_of_several_models_a_broken_one_is_shown_and_the_others_are_served(tmp_path: Path) -> None:
     sources = [source(tmp_path / "broken", "die SIGABRT"), source(tmp_path / "iris", "")]
     with Running(tmp_path, *sources) as service:

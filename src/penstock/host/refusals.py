@@ -5,6 +5,7 @@ import sys
 
 from penstock.errors import ArtifactError, FailedStart, MissingDependency, UnreadableArtifact, UnsupportedArtifact
 from penstock.model.control import Artifact
+from penstock.model.memory import too_little
 
 EXTRAS = {"sklearn": "sklearn", "joblib": "sklearn", "skops": "sklearn", "torch": "torch"} | dict.fromkeys(
     ("onnx", "onnxruntime"), "onnx"
@@ -34,6 +35,11 @@ PACKAGES = frozenset({
 """Modules that models often need and that pip knows by their own name."""
 
 LONGEST_DETAIL = 200
+_OUT_OF_MEMORY = re.compile(
+    "failed to map segment|cannot map zero-fill pages|cannot allocate|bad_alloc|can't start new thread"
+    "|(?:out of|insufficient|enough) memory",
+    re.IGNORECASE,
+)
 _MISSING_ATTRIBUTE = (
     re.compile(r"Can't get attribute '(?P<name>[\w.]+)' on <module '(?P<module>[\w.]+)'"),
     re.compile(r"module '(?P<module>[\w.]+)' has no attribute '(?P<name>[\w.]+)'"),
@@ -49,7 +55,13 @@ _CONTENTS = {
 
 
 def explain(error: BaseException, artifact: Artifact) -> ArtifactError:
-    """The refusal that stands for whatever loading raised; errors that explain themselves pass unchanged."""
+    """The refusal that stands for whatever loading raised; errors that explain themselves pass unchanged.
+
+    Where there is a limit on memory, what runs into it hardly ever says so: a library that cannot be mapped looks like
+    one that is missing, and a model that cannot be copied like one that is damaged.
+    """
+    if artifact.memory is not None and _ran_out(error):
+        return FailedStart(f"{artifact.path} ran out of memory: {too_little(artifact.memory)}")
     return _known(error, artifact) or UnreadableArtifact(
         f"{artifact.path} cannot be loaded ({detail(error)}): export the model again"
     )
@@ -149,6 +161,15 @@ def _other_version(name: str) -> ArtifactError:
         f"the model needs {name}, which {package} {version} does not have: install the version of {package} "
         "that trained the model, or train it again with this one"
     )
+
+
+def _ran_out(error: BaseException | None) -> bool:
+    """Whether a lack of memory is at the bottom of `error`."""
+    while error is not None:
+        if isinstance(error, MemoryError) or _OUT_OF_MEMORY.search(str(error)):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
 
 
 def _exhausted(error: BaseException, artifact: Artifact) -> ArtifactError | None:

@@ -219,9 +219,10 @@ class Batcher:
     def _expire(self, now: float) -> float | None:
         """Fails what is overdue, wherever it is; the model is never called for what was still queued."""
         sent = [ticket for host in self._hosts for flight in host.flights for ticket in flight.tickets]
-        waiting = [*self._waiting(), *sent]
-        self._fail([ticket for ticket in waiting if ticket.deadline <= now], DeadlineExceeded)
-        return min((ticket.deadline for ticket in waiting if not ticket.done), default=None)
+        unanswered = [*self._waiting(), *sent]
+        overdue = [ticket for ticket in unanswered if ticket.deadline <= now]
+        self._fail(overdue, DeadlineExceeded if self._hosts else _not_back)
+        return min((ticket.deadline for ticket in unanswered if not ticket.done), default=None)
 
     def _check_hosts(self, now: float) -> float | None:
         """Gives up on hosts that overran, and on waiting where no host comes back."""
@@ -247,8 +248,13 @@ class Batcher:
         """A host that has just gone is restarted at once: requests may wait for it for a while."""
         return self._hostless_since is not None and now < self._hostless_since + self._patience
 
-    def _fail(self, tickets: Sequence[Ticket], error: type[RequestError]) -> None:
+    def _fail(self, tickets: Sequence[Ticket], error: Callable[[], RequestError]) -> None:
         for ticket in tickets:
             ticket.fail(error())
             if ticket.queued:
                 self._queue.remove(ticket)
+
+
+def _not_back() -> NotReady:
+    """Not that the model took too long: there was none to ask."""
+    return NotReady("The model's process is being restarted, and was not back before the request's deadline.")

@@ -94,15 +94,16 @@ class Accounts:
             self._found(self._prediction_meter(route, served), call, served)
         self._log.write(_line(account, self._clients.of(call.scope)))
 
-    def operation(self, call: Call, status: int) -> None:
-        """A request to anything but a prediction was answered."""
+    def operation(self, call: Call, status: int, code: str | None) -> None:
+        """A request to anything but a prediction was answered; `code` is that of the error, if it ended in one.
+
+        Not ready is no error of the question whether to send requests: that is 503 and has no code.
+        """
         self._in_flight.value -= 1
-        route = getattr(call.scope.get("route"), "path", UNMATCHED)
-        meter = self._request_meter(route)
-        if status < 400:
+        meter = self._request_meter(getattr(call.scope.get("route"), "path", UNMATCHED))
+        if code is None:
             meter.answered(status, call.elapsed())
         else:
-            code = code_of(call.error) if call.error is not None else str(status)
             meter.failed(status, call.elapsed(), code)
 
     def refused(self, error: RequestError, scope: Scope) -> ErrorResponse:

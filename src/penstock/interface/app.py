@@ -10,7 +10,7 @@ from penstock.interface.call import Call, Message, Receive, Scope, Send
 from penstock.interface.errors import REQUEST_ID
 from penstock.interface.lane import Lane
 from penstock.interface.native import Endpoint, Reply
-from penstock.interface.scope import GONE
+from penstock.interface.scope import CODES, GONE
 
 
 class App:
@@ -61,6 +61,8 @@ class App:
 
     async def _operate(self, call: Call, receive: Receive, send: Send) -> None:
         status = 500
+        codes: list[str] = []
+        call.scope[CODES] = codes
 
         async def identified(message: Message) -> None:
             nonlocal status
@@ -72,4 +74,4 @@ class App:
         try:
             await self._operations(call.scope, receive, identified)
         finally:
-            self._lane.accounts.operation(call, status)
+            self._lane.accounts.operation(call, status, codes[-1] if codes else None)

@@ -15,8 +15,9 @@ from msgspec import Struct, defstruct
 from penstock.config import Limits
 from penstock.inference.rows import Rows
 from penstock.interface.bulk import BulkReader
+from penstock.interface.measure import LARGE, measure_of
 from penstock.interface.packing import Pack, Row, Unpackable, packer
-from penstock.interface.request import explain
+from penstock.interface.request import explain, explain_excess
 from penstock.model.signature import Field, Signature, Tensor
 
 UNWRITABLE = re.compile(r'["\\\x00-\x1f]')
@@ -38,12 +39,16 @@ class RowDecoder:
         self._packers = _packers(self._tensors, signature)
         self._numbers = self._packers[0][0] is None and self._tensors[0].dtype != "string"
         self._bulk = BulkReader(signature, limits.rows) if BulkReader.suits(signature) else None
+        self._measure = measure_of(signature.inputs, limits.rows)
+        self._measure_of_row = measure_of(signature.inputs, 1)
         row: Any = Union[_list_type(signature, self._bare), _object_type(signature)]  # noqa: UP007 # made at run time
         self._single = msgspec.json.Decoder(_body("features", row)).decode
         self._batch = msgspec.json.Decoder(_body("batch", list[row])).decode
 
     def single(self, body: bytes) -> Rows:
         """The one row of `{"features": …}`. Raises RequestErrors of status 400 and 422."""
+        if len(body) > LARGE and self._measure_of_row.exceeded_by(body):
+            raise explain_excess(body, self._signature, batch=False, limits=self._limits)
         try:
             return self._pack([self._values(self._single(body).features)])
         except (msgspec.MsgspecError, Unpackable, UnicodeError, RecursionError):
@@ -53,6 +58,8 @@ class RowDecoder:
         """The rows of `{"batch": […]}`, at most the limit. Raises RequestErrors of status 400 and 422."""
         if self._bulk is not None and (read := self._bulk.read(body)) is not None:
             return read
+        if len(body) > LARGE and self._measure.exceeded_by(body):
+            raise explain_excess(body, self._signature, batch=True, limits=self._limits)
         try:
             rows = self._batch(body).batch
             if not 0 < len(rows) <= self._limits.rows:

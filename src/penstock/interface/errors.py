@@ -35,6 +35,7 @@ from penstock.errors import (
     UnknownVersion,
     UnsupportedMediaType,
 )
+from penstock.interface.scope import CODES
 
 STATUS: Mapping[type[PenstockError], int] = {
     MalformedRequest: 400,
@@ -137,6 +138,7 @@ def request_id(scope: Scope) -> str:
 
 
 async def _handle(request: Request, exc: Exception) -> Response:
+    request.scope.get(CODES, []).append(code_of(exc))
     status, headers, body = error_response(exc, request_id(request.scope))
     response = Response(body, status)
     response.raw_headers = headers

@@ -1,7 +1,7 @@
-"""The flow of a connection: when it is read from, and how it ends while the client is still sending."""
+"""The flow of a connection: when it is read from, and who closes it."""
 
 import asyncio
-from collections.abc import Sized
+from collections.abc import Callable, Sized
 
 from uvicorn.protocols.http.flow_control import FlowControl
 
@@ -23,12 +23,9 @@ class Flow(FlowControl):
 
 
 class Ending:
-    """Stands for the transport in uvicorn's cycle where the client is still sending: it closes one direction alone.
+    """Stands for the transport in uvicorn's cycle, which closes what it has answered: `close` decides how."""
 
-    A socket that is closed with something unread in it is reset, and the answer may be lost with it.
-    """
-
-    def __init__(self, transport: asyncio.Transport) -> None:
+    def __init__(self, transport: asyncio.Transport, close: Callable[[], None]) -> None:
         self.write = transport.write
         self.is_closing = transport.is_closing
-        self.close = transport.write_eof
+        self.close = close

@@ -37,6 +37,14 @@ def problem(version: str, fields: Fields, headers: list[tuple[bytes, bytes]]) ->
     return problem_of_host(fields.get(b"host"), version)
 
 
+def begins_with(line: bytes, raw: bytes | bytearray, *, first: bool) -> bool:
+    """Whether `raw` begins with this request line to the letter, or if its request is not the `first`, holds it.
+
+    The parser takes several blanks for one, and the protocols ICE and RTSP for HTTP.
+    """
+    return raw.lstrip(b"\r\n").startswith(line) if first else line in raw
+
+
 def problem_of_host(host: bytes | None, version: str) -> RequestError | None:
     """What is wrong with the Host header, which HTTP/1.0 may leave out."""
     if host is None:

@@ -7,6 +7,7 @@ guests are let in for one request each: whoever asks for health or figures gets 
 
 import resource
 from collections.abc import Collection
+from math import inf
 from typing import Any
 
 from penstock.errors import TooManyConnections
@@ -25,7 +26,7 @@ class Places:
     """Counts connections by `connections`, which holds all of them; `most` of them are no guests."""
 
     def __init__(self, lane: Lane, connections: Collection[object]) -> None:
-        self.most = capacity(lane.limits.connections, raise_descriptor_limit(lane.limits.connections + GUESTS + OWN))
+        self.most = capacity(lane.limits.connections, descriptor_limit())
         self._connections = connections
         self._guests: dict[Guest, None] = {}  # in the order in which they came
 
@@ -77,16 +78,12 @@ class Guest(Protocol):
             self.cycle.keep_alive = False
 
 
-def capacity(wanted: int, descriptors: int) -> int:
+def capacity(wanted: int, descriptors: float) -> int:
     """How many of the `wanted` connections `descriptors` allow for."""
-    return min(wanted, max(FEWEST, descriptors - GUESTS - OWN))
+    return int(min(wanted, max(FEWEST, descriptors - GUESTS - OWN)))
 
 
-def raise_descriptor_limit(wanted: int) -> int:
-    """The limit on this process's descriptors, raised to `wanted` as far as it may be."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft == resource.RLIM_INFINITY or soft >= wanted:
-        return wanted if soft == resource.RLIM_INFINITY else soft
-    soft = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-    return soft
+def descriptor_limit() -> float:
+    """How many descriptors this process may have; the supervisor has raised it as far as it may."""
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return inf if soft == resource.RLIM_INFINITY else soft

@@ -26,17 +26,16 @@ from penstock.errors import (
     WrongFeatureCount,
 )
 from penstock.interface.errors import MOST_PROBLEMS, repeatable
+from penstock.interface.measure import MOST_LISTS
 from penstock.interface.ragged import refuse_ragged
-from penstock.interface.values import NOUNS, Loc, Shape, all_fit, problems_of, settled, where
+from penstock.interface.values import NOUNS, Loc, Shape, all_fit, problems_of, settled, where, written
 from penstock.model.signature import Field, Signature
 
-_PART = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"?|[\[{]', re.DOTALL)
-_TO_NEXT_COLON = re.compile(rb'(?:[^":]++|"[^"\\]*+(?:\\.[^"\\]*+)*+"?)*+(?::|\Z)', re.DOTALL)
+_LONG_ROW = re.compile(rb'\s*\{\s*"features"\s*:\s*\[')
 GUIDES = {
     "features": "A single row goes to predict; send batch here.",
     "batch": "A list of rows goes to predict-batch; send features here.",
 }
-SLACK = 20_000  # so many parts more than it may hold are decoded in no time, and get a precise answer
 _NOT_A_NUMBER = re.compile(rb"-?(NaN|nan|Infinity|inf)")
 _BYTE = re.compile(r"\(byte (\d+)\)")
 
@@ -54,29 +53,20 @@ class Form(NamedTuple):
         return len(self.fields) == 1 and bool(self.fields[0].shape)
 
     @property
+    def is_variable(self) -> bool:
+        """Whether a row may hold any number of values."""
+        return any(None in field.shape for field in self.fields)
+
+    @property
+    def row(self) -> str:
+        """What a row holds, in words."""
+        return f"shape {written(self.fields[0].shape)}" if self.is_tensor else f"{len(self.fields)} values"
+
+    @property
     def is_uniform(self) -> bool:
         """Whether one field stands for all of them, so that a row can be looked at as a whole."""
         first = self.fields[0]
         return all(f.dtype == first.dtype and not f.shape and f.unknown == "warn" for f in self.fields)
-
-    @property
-    def most_keys(self) -> int:
-        """How many keys a body in order may hold."""
-        return 1 + self.rows * len(self.fields)
-
-    @property
-    def most_parts(self) -> int | None:
-        """How many lists, objects and strings, keys among them, a body in order may hold; None where lengths vary."""
-        parts = 0
-        for field in self.fields:
-            width = 1
-            for length in field.shape:
-                if length is None:
-                    return None
-                parts += width
-                width *= length
-            parts += 1 + width  # its name, and its values where they are strings
-        return 3 + self.rows * (1 + parts)
 
 
 def form_of(signature: Signature, *, batch: bool, limits: Limits) -> Form:
@@ -91,6 +81,20 @@ def explain(body: bytes, signature: Signature, *, batch: bool, limits: Limits) -
     except RequestError as exc:
         return exc
     return error or _invalid([Problem((form.key,), "A key of the body is given twice; send each of them once.")])
+
+
+def explain_excess(body: bytes, signature: Signature, *, batch: bool, limits: Limits) -> RequestError:
+    """The error that the sender of `body`, which holds more than its measure, is to read: made without decoding it."""
+    form = form_of(signature, batch=batch, limits=limits)
+    try:
+        _decode(body, form, msgspec.Raw)  # which keeps nothing
+    except RequestError as exc:
+        return exc
+    if not form.is_variable and _LONG_ROW.match(body):
+        return WrongFeatureCount(f"Send {form.row} at features; these are many more values.")
+    lists = f", and no more than {MOST_LISTS} lists" if form.is_variable else ""
+    rows = "one row" if form.rows == 1 else f"no more than {form.rows} rows"
+    return _invalid([Problem((form.key,), f"Send {rows} of {form.row}{lists}.")])
 
 
 def check(body: Any, signature: Signature, *, batch: bool, limits: Limits) -> RequestError | None:
@@ -113,14 +117,11 @@ def _invalid(problems: list[Problem]) -> InvalidRequest:
 
 
 # ------------------------------------------------------------------ from bytes
-def _decode(body: bytes, form: Form) -> Any:
+def _decode(body: bytes, form: Form, kind: Any = Any) -> Any:
     if not body.strip():
         raise MalformedRequest(f'The body is empty; send {{"{form.key}": …}}.')
     try:
-        if _is_swollen(body, form):
-            msgspec.json.decode(body, type=msgspec.Raw)  # reads, and keeps nothing
-            raise _invalid([Problem((form.key,), f"Send no more than {form.rows} rows of {len(form.fields)} values.")])
-        return msgspec.json.decode(body)
+        return msgspec.json.decode(body, type=kind)
     except RecursionError:
         raise MalformedRequest("The body is nested too deeply.") from None
     except UnicodeDecodeError:
@@ -129,19 +130,6 @@ def _decode(body: bytes, form: Form) -> Any:
         raise NotFinite("A number in the body is too large.") from None
     except msgspec.DecodeError as error:
         raise _malformed(body, str(error)) from None
-
-
-def _is_swollen(body: bytes, form: Form) -> bool:
-    """Whether decoding would make many more things than any body in order has: 16 MiB of `[],` take seconds."""
-    parts, keys = form.most_parts, form.most_keys
-    marks = body.count(b"[") + body.count(b"{") + body.count(b'"')
-    if parts is not None and marks > parts + SLACK and _has_more(_PART, body, parts + SLACK):
-        return True
-    return body.count(b":") > keys + SLACK and _has_more(_TO_NEXT_COLON, body, keys + SLACK)
-
-
-def _has_more(pattern: re.Pattern[bytes], body: bytes, most: int) -> bool:
-    return any(islice(pattern.finditer(body), most + 2, None))  # the end of the body counts as up to two colons
 
 
 def _malformed(body: bytes, reason: str) -> MalformedRequest:

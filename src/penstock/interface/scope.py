@@ -4,6 +4,8 @@ import time
 
 ARRIVED = "penstock.arrived"
 """When the first byte of the request came, in seconds of `clock`."""
+CODES = "penstock.codes"
+"""Where the application notes the code of an error that it answers with, and the rest of the envelope finds it."""
 FIELDS = "penstock.fields"
 """The headers by name, the last of each, where the protocol has put them together already."""
 GONE = "penstock.gone"

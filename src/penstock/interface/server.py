@@ -15,9 +15,10 @@ from typing import Any
 import uvicorn
 from uvicorn.server import ServerState
 
+from penstock.interface.connection import CLOSE, SWEEP_S
 from penstock.interface.lane import Lane
 from penstock.interface.places import Guest, Places
-from penstock.interface.protocol import CLOSE, SWEEP_S, Protocol
+from penstock.interface.protocol import Protocol
 from penstock.interface.scope import clock
 
 BACKLOG = 2048

@@ -7,6 +7,7 @@ from typing import Any
 
 from penstock.errors import FailedStart, HostLost
 from penstock.model.control import Load, Loaded, Progress, Refused, Stop
+from penstock.model.memory import too_little
 from penstock.observability.logs import Log
 from penstock.supervisor.link import Link
 from penstock.supervisor.loop import Loop
@@ -49,6 +50,7 @@ class Host:
         self.model = load.model
         self.version = load.version
         self.ready = False
+        self._memory = load.artifact.memory
         self._stage: str | None = None
         self._verdict: tuple[Refused, str] | None = None
         self._started_at = loop.now()
@@ -110,7 +112,7 @@ class Host:
     def _is_late(self) -> None:
         message = (
             f"the model was not ready after {self._start_timeout_s:g} s, while {DOING[self._stage]}; "
-            "start_timeout_s allows it more"
+            f"start_timeout_s allows it more{self._hint()}"
         )
         self._give_up(Refused(FailedStart.code, message), "slow_start")
 
@@ -128,6 +130,13 @@ class Host:
 
     def _obituary(self, how: Exit, was_ready: bool) -> Refused:
         when = "" if was_ready else f" while {DOING[self._stage]}"
-        hint = "; the kernel does that when memory runs out" if how.code == -signal.SIGKILL else ""
-        message = f"the process was killed{when}: {self.link.fault}" if self.link.fault else f"{how}{when}{hint}"
+        message = f"the process was killed{when}: {self.link.fault}" if self.link.fault else f"{how}{when}"
+        if how.code == -signal.SIGKILL and not self.link.fault:
+            message += "; the kernel does that when memory runs out"
+        elif not was_ready:
+            message += self._hint()
         return Refused(HostLost.code if was_ready else FailedStart.code, message)
+
+    def _hint(self) -> str:
+        """Libraries that get no memory may also hang, or end the process."""
+        return "" if self._memory is None else f"; {too_little(self._memory)}"

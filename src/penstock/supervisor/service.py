@@ -13,6 +13,7 @@ from penstock.model.control import Attach, HostOf, Models, ModelState
 from penstock.model.source import ModelSource
 from penstock.observability.logs import open_log
 from penstock.observability.metrics import Snapshot
+from penstock.supervisor.descriptors import raise_limit
 from penstock.supervisor.equipment import Equipment
 from penstock.supervisor.fronts import Fronts
 from penstock.supervisor.hangup import Terminal
@@ -36,6 +37,7 @@ def serve(settings: Settings, sources: Sequence[ModelSource], *, strict: bool) -
     """
     listeners = open_listeners(settings.server)
     log = open_log(settings.logs, process="supervisor")
+    raise_limit(settings.limits.connections, log)
     with Loop() as loop:
         service = Service(Equipment(loop, log, Ledger(log)), settings, sources, listeners, strict=strict)
         try:
