@@ -24,6 +24,7 @@ def test_everything_that_may_run_code_is_pinned_in_every_version() -> None:
     write("models/e/model.yaml", text="code: [code]")
     write("models/f/m.onnx", "models/f/scaler.pkl", "models/f/pca.skops")
     write("models/f/model.yaml", text="transform: [scaler.pkl, pca.skops]")
+    write("models/g/predictor.py", "models/g/weights.pt", "models/g/notes.py")
     assert main(["lock", "models"]) == 0
     assert pinned() == [
         "models/a/1/m.pkl",
@@ -31,6 +32,7 @@ def test_everything_that_may_run_code_is_pinned_in_every_version() -> None:
         "models/b/m.pt",
         "models/e/code/a.py",
         "models/f/scaler.pkl",
+        "models/g/predictor.py",
     ]
 
 

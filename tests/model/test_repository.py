@@ -343,6 +343,26 @@ def test_a_transform_is_no_model() -> None:
     assert (source.refusal, Path(source.artifact.path).name) == (None, "model.pkl")
 
 
+def test_a_predictor_is_the_model_and_what_lies_beside_it_is_its_own(world: Path) -> None:
+    write("models/net/predictor.py", "models/net/weights.pt", "models/net/model.pkl", "models/net/helper.py")
+    code, message = reason(only("models"))
+    assert code == "untrusted_artifact"
+    assert message.startswith(f"{world}/models/net/predictor.py is a Python program, and loading it runs whatever")
+    pin("models/net/predictor.py")
+    artifact = only("models").artifact
+    assert (artifact.format, artifact.trusted, artifact.root) == ("predictor", True, f"{world}/models/net")
+    assert only("models/net/helper.py").artifact.format == "predictor", "named by the operator"
+
+
+def test_a_predictor_may_have_another_name_or_be_mere_code() -> None:
+    write("m/serve.py", "m/predictor.py", "m/model.onnx")
+    write("m/model.yaml", text="artifact: serve.py")
+    pin("m/serve.py", "m/predictor.py")
+    assert Path(only("m").artifact.path).name == "serve.py"
+    write("m/model.yaml", text="code: [predictor.py]")
+    assert Path(only("m").artifact.path).name == "model.onnx"
+
+
 def test_code_on_the_command_line_is_the_operators_word_and_pinned_as_it_is(world: Path) -> None:
     write("m.pkl", "lib/features.py")
     artifact = only("m.pkl", flags={"models.*.code_path": ["lib"]}).artifact

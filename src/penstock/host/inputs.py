@@ -32,9 +32,9 @@ def settle(artifact: Artifact, inferred: Sequence[Field], named: bool) -> tuple[
     if not declared:
         return tuple(inferred), named
     if not inferred:
-        return declared, not _anonymous(declared)
-    if not named or _anonymous(declared):
-        return _by_position(artifact, inferred), named or not _anonymous(declared)
+        return declared, not anonymous(declared)
+    if not named or anonymous(declared):
+        return _by_position(artifact, inferred), named or not anonymous(declared)
     return _by_name(artifact, inferred), True
 
 
@@ -47,7 +47,8 @@ def refusing_zeros(signature: Signature, artifact: Artifact) -> Signature:
     return structs.replace(signature, all_zero=artifact.all_zero)
 
 
-def _anonymous(fields: Sequence[Field]) -> bool:
+def anonymous(fields: Sequence[Field]) -> bool:
+    """Whether the names of the fields are made up."""
     return [f.name for f in fields] in ([ANONYMOUS], [made_up(i) for i in range(len(fields))])
 
 
@@ -58,9 +59,9 @@ def _by_position(artifact: Artifact, inferred: Sequence[Field]) -> tuple[Field, 
             f"{artifact.path} takes {len(inferred)} inputs, and {len(declared)} are declared: "
             "correct `inputs:` or --inputs"
         )
-    anonymous = _anonymous(declared)
+    unnamed = anonymous(declared)
     pairs = zip(declared, inferred, strict=True)
-    return tuple(_merged(artifact, mine, its, its.name if anonymous else mine.name) for mine, its in pairs)
+    return tuple(_merged(artifact, mine, its, its.name if unnamed else mine.name) for mine, its in pairs)
 
 
 def _by_name(artifact: Artifact, inferred: Sequence[Field]) -> tuple[Field, ...]:

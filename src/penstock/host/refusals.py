@@ -2,6 +2,7 @@
 
 import re
 import sys
+import traceback
 
 from penstock.errors import ArtifactError, FailedStart, MissingDependency, UnreadableArtifact, UnsupportedArtifact
 from penstock.model.control import Artifact
@@ -77,6 +78,14 @@ def unreadable(error: BaseException, data: bytes, artifact: Artifact) -> Artifac
     return UnreadableArtifact(
         f"{artifact.path} cannot be read as {artifact.format} ({detail(error)}): "
         "the file may be damaged or cut short, or of another format than its name says"
+    )
+
+
+def raised(error: BaseException, artifact: Artifact, where: str) -> ArtifactError:
+    """The refusal for an error out of own code, whose traceback goes to the log; `where` says what was called."""
+    traceback.print_exception(error)
+    return _known(error, artifact) or FailedStart(
+        f"{artifact.path}: {where} raised {detail(error)}: correct it; the traceback is in the log"
     )
 
 

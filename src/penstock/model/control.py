@@ -41,7 +41,7 @@ class Artifact(Struct, frozen=True, kw_only=True):
     """
 
     path: str
-    format: Literal["pickle", "skops", "onnx", "torchscript"]
+    format: Literal["pickle", "skops", "onnx", "torchscript", "predictor"]
     root: str
     pinned: str | None = None
     trusted: bool = False

@@ -1,7 +1,7 @@
 """Sources: one version of a model as it lies on the disk, and whether it may be loaded."""
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
@@ -17,7 +17,7 @@ from penstock.errors import (
     UntrustedArtifact,
 )
 from penstock.model.control import Artifact, Refused, Transform
-from penstock.model.formats import COMPILABLE, EXTENSIONS, RUNS_CODE, format_of, usual_dtype
+from penstock.model.formats import COMPILABLE, EXTENSIONS, PREDICTOR, RUNS_CODE, format_of, usual_dtype
 from penstock.model.layout import Place, artifacts, strangers
 from penstock.model.manifest import MANIFEST, Manifest, parse_inputs, read_manifest
 from penstock.model.trust import Lock, digest_of
@@ -25,7 +25,7 @@ from penstock.model.trust import Lock, digest_of
 EXAMPLES = "examples.json"
 MOST_CODE_FILES = 1000
 
-_PROGRAMS = {"pickle": "pickle", "torchscript": "TorchScript program"}
+_PROGRAMS = {"pickle": "pickle", "torchscript": "TorchScript program", "predictor": "Python program"}
 
 
 class ModelSource(Struct, frozen=True, kw_only=True):
@@ -154,7 +154,7 @@ def _from_file(path: Path, settings: Model) -> Artifact:
 def _from_directory(place: Place, settings: Model) -> Artifact:
     directory = kept(place.path, place.root)
     manifest = _manifest(directory, place.root)
-    named = directory / manifest.artifact if manifest.artifact else _only_artifact(directory, manifest.transform)
+    named = directory / manifest.artifact if manifest.artifact else _only_artifact(directory, manifest)
     file = inside(directory, manifest.artifact or named.name, place.root, "artifact")
     kind = format_of(named)
     transforms = _transforms(directory, manifest, place.root)
@@ -199,9 +199,13 @@ def _transforms(directory: Path, manifest: Manifest, root: Path) -> tuple[Transf
     return tuple(found)
 
 
-def _only_artifact(directory: Path, transforms: Sequence[str]) -> Path:
-    """The artifact by the name it has in `directory`, which declares its format."""
-    found = [file for file in artifacts(directory) if file.name not in transforms]
+def _only_artifact(directory: Path, manifest: Manifest) -> Path:
+    """The artifact by the name it has in `directory`, which declares its format.
+
+    Transforms and own code are none, and beside a predictor everything else is what it loads.
+    """
+    found = [file for file in artifacts(directory) if file.name not in (*manifest.transform, *manifest.code)]
+    found = [file for file in found if file.name == PREDICTOR] or found
     if len(found) == 1:
         return found[0]
     if found:
@@ -213,7 +217,9 @@ def _only_artifact(directory: Path, transforms: Sequence[str]) -> Path:
         )
     for stranger in strangers(directory):
         format_of(stranger)  # raises, with what to do about this one
-    raise UnsupportedArtifact(f"{directory} holds no artifact: expected a file that ends in {', '.join(EXTENSIONS)}")
+    raise UnsupportedArtifact(
+        f"{directory} holds no artifact: expected a file that ends in {', '.join(EXTENSIONS)}, or {PREDICTOR}"
+    )
 
 
 def _examples(directory: Path, manifest: Manifest, root: Path) -> str | None:

@@ -14,8 +14,8 @@ RUNTIMES = {
     "skops": "penstock.host.runtimes.skops:load",
     "onnx": "penstock.host.runtimes.onnx:load",
     "torchscript": "penstock.host.runtimes.torchscript:load",
+    "predictor": "penstock.host.runtimes.predictor:load",
 }
-
 
 CHAINED = ("pickle", "skops")  # formats whose loaders make one pipeline of the transforms and the model
 
