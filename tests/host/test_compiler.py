@@ -123,7 +123,7 @@ def test_a_cache_that_cannot_be_written_is_a_warning(iris: Artifact, tmp_path: P
     assert certificate(found).verdict == "compiled"
     (warning,) = found.warnings
     assert warning == (
-        f"compiled anew at each start: {place} cannot keep it (others may write to it, or it is a link); "
+        f"compiled anew at each start: {place} cannot keep it (it belongs to others, or they may write to it); "
         "set PENSTOCK_CACHE to a directory of your own"
     )
     assert list(place.iterdir()) == []

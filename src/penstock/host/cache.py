@@ -4,6 +4,7 @@ An entry is trusted as far as the directory is its owner's own: whatever is not 
 """
 
 import contextlib
+import errno
 import hashlib
 import os
 import platform
@@ -82,7 +83,7 @@ class Cache:
     def get(self, key: str) -> Entry | None:
         """The entry; None where there is none that is whole and one's own."""
         try:
-            if not _is_private(os.stat(self._directory, follow_symlinks=False), stat.S_ISDIR):
+            if not _is_private(os.stat(self._directory), stat.S_ISDIR):
                 return None
             data = self._read(key)
         except OSError:
@@ -98,8 +99,8 @@ class Cache:
     def put(self, key: str, entry: Entry) -> None:
         """Keeps the entry, whole or not at all, and lets go of the oldest ones. Raises OSError."""
         self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if not _is_private(os.stat(self._directory, follow_symlinks=False), stat.S_ISDIR):
-            raise PermissionError(1, "others may write to it, or it is a link", str(self._directory))
+        if not _is_private(os.stat(self._directory), stat.S_ISDIR):
+            raise PermissionError(errno.EPERM, "it belongs to others, or they may write to it", str(self._directory))
         body = msgspec.msgpack.encode(entry)
         handle, name = tempfile.mkstemp(prefix=".", dir=self._directory)
         try:
