@@ -1,5 +1,6 @@
 """A host and the compiler it starts: what it serves, what it keeps, and what it does when there is no compiled form."""
 
+import hashlib
 import json
 import os
 import stat
@@ -135,6 +136,27 @@ def test_what_cannot_be_loaded_is_said_by_the_host(tmp_path: Path, cache: Path) 
         refused = process.refused()
         assert "the compiler could not load the model" in process.words()
     assert refused.code == "unreadable_artifact"
+
+
+def test_the_compiler_reads_what_the_host_has_read(iris: Artifact, cache: Path, tmp_path: Path) -> None:
+    """A file that is exchanged between the two is neither compiled nor kept as what the host was to serve."""
+    path = tmp_path / "model.pkl"
+    other = KNeighborsClassifier().fit(IRIS.data, IRIS.target)
+    whole = Path(iris.path).read_bytes()
+    path.write_bytes(whole)
+    with host(artifact(path, compile="auto"), cache) as process:
+        wait_until(lambda: _compiler_of(process.pid) is not None, "compiling", str)
+        joblib.dump(other, tmp_path / "other")
+        os.replace(tmp_path / "other", path)
+        found = process.loaded()
+    assert found.sha256 == hashlib.sha256(whole).hexdigest()
+    if certificate(found).verdict == "original":  # it came too late, and the host serves what it has read
+        assert not cache.exists()
+
+
+def _compiler_of(pid: int) -> int | None:
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    return int(children[0]) if children else None
 
 
 def test_what_nobody_vouched_for_is_not_even_looked_up(iris: Artifact, cache: Path) -> None:

@@ -1,12 +1,12 @@
 """The compiled form of a model: out of the cache, or made and proven by a process of its own that may be killed."""
 
-import contextlib
 import importlib.util
 import os
 import sys
 from collections.abc import Callable, Mapping
 
 import msgspec
+from msgspec import structs
 
 from penstock.errors import NotCompiled
 from penstock.host import source
@@ -66,7 +66,7 @@ def _found(artifact: Artifact, sha256: str, before: Callable[[], None]) -> Compi
     if cache and (entry := cache.get(key)):
         return Compilation(entry.certificate, entry, beside=beside)
     before()
-    outcome = _made(artifact)
+    outcome = _made(structs.replace(artifact, pinned=sha256, beside=artifact.beside | beside))
     if isinstance(outcome, str):
         return _original(outcome)
     return Compilation(outcome.certificate, outcome, _kept(cache, key, outcome), beside)
@@ -102,9 +102,8 @@ def _kept(cache: Cache | None, key: str, entry: Entry) -> str | None:
     try:
         cache.put(key, entry)
     except OSError as error:
-        with contextlib.suppress(OSError):
-            return (
-                f"compiled anew at each start: {error.filename} cannot keep it ({(error.strerror or '').lower()}); "
-                f"set {VARIABLE} to a directory of your own"
-            )
+        return (
+            f"compiled anew at each start: {error.filename} cannot keep it ({(error.strerror or 'error').lower()}); "
+            f"set {VARIABLE} to a directory of your own"
+        )
     return None
