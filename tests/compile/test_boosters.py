@@ -9,6 +9,7 @@ import pytest
 import skl2onnx
 from numpy.typing import NDArray
 from skl2onnx.common.data_types import DoubleTensorType
+from sklearn.calibration import CalibratedClassifierCV
 from sklearn.datasets import load_breast_cancer, load_diabetes, load_iris
 from threadpoolctl import threadpool_limits
 
@@ -105,3 +106,12 @@ def test_lightgbm_answers_the_same_but_for_roundings_of_an_exponential(name: str
     np.testing.assert_allclose(given[-1], wanted[-1], rtol=0 if name in EXACT else 4e-16, atol=4e-16)
     if len(wanted) == 2:
         np.testing.assert_array_equal(given[0], wanted[0])
+
+
+@pytest.mark.needs(module="lightgbm")
+@pytest.mark.parametrize("data", [CANCER, IRIS])
+def test_lightgbm_is_calibrated_by_its_sums(data: Any) -> None:
+    inner = importlib.import_module("lightgbm").LGBMClassifier(**SHORT, verbose=-1)
+    register()
+    model = CalibratedClassifierCV(inner, cv=2).fit(*data)
+    np.testing.assert_allclose(answers(model, data[0])[1], model.predict_proba(data[0]), rtol=1e-12)

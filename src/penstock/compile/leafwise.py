@@ -37,6 +37,8 @@ def write_classes(graph: Graph) -> None:
     else:
         raise NotImplementedError(f"no graph is known for the objective {dumped['objective']}")
     graph.labels(0, graph("ArgMax", probabilities, axis=1, keepdims=0))
+    if graph.option("raw_scores"):
+        probabilities = total if name == "multiclass" else graph("Concat", graph("Neg", total), total, axis=1)
     graph.answer(1, probabilities)
 
 

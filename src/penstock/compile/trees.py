@@ -52,7 +52,7 @@ def _register_libraries() -> None:
         _register(library.XGBClassifier, announce_classes, xgboosted.write_classes, LABELLED)
         _register(library.XGBRegressor, announce_values, xgboosted.write_values)
     if library := sys.modules.get("lightgbm"):
-        _register(library.LGBMClassifier, announce_classes, leafwise.write_classes, LABELLED)
+        _register(library.LGBMClassifier, announce_classes, leafwise.write_classes, SCORED)
         _register(library.LGBMRegressor, announce_values, leafwise.write_values)
 
 
