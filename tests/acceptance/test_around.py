@@ -90,7 +90,7 @@ def test_a_number_is_rounded_clipped_and_described(tmp_path: Path) -> None:
         told = service.get("/openapi.json").body["components"]["schemas"]["m.Answer"]["properties"]["prediction"]
         assert (told["title"], told["x-unit"], told["minimum"], told["maximum"]) == ("progression", "points", 100, 200)
     shown = penstock("check", "models", cwd=tmp_path).stdout
-    assert "rounded to 1 digits, clipped to 100…200, points" in shown
+    assert "rounded to 1 digit, clipped to 100…200, points" in shown
 
 
 def test_what_contradicts_the_model_is_one_line_and_exit_1(tmp_path: Path) -> None:

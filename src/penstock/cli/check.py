@@ -154,7 +154,7 @@ def _input(field: Field) -> tuple[str, str, str, str]:
 
 
 def _output(field: OutputField) -> tuple[str, str, str]:
-    rounded = "" if field.round is None else f"rounded to {field.round} digits"
+    rounded = "" if field.round is None else f"rounded to {field.round} digit{'' if field.round == 1 else 's'}"
     low, high = ("" if end is None else f"{end:g}" for end in field.clip or (None, None))
     clipped = f"clipped to {low}…{high}" if field.clip else ""
     extras = ", ".join(filter(None, [rounded, clipped, field.unit or ""]))

@@ -1,8 +1,9 @@
 """From a fitted estimator to ONNX graphs: the forms in which it may run, the most precise one first."""
 
+import sys
 import warnings
 from collections.abc import Callable, Iterator
-from functools import partial
+from functools import cache, partial
 from typing import Any, NamedTuple
 
 import skl2onnx
@@ -15,7 +16,7 @@ from penstock.model.signature import DType, Signature, Tensor
 ROWS = "rows"  # the only input of a graph that takes a matrix
 
 
-trees.register()
+BOOSTERS = ("xgboost", "lightgbm")
 
 
 class Form(NamedTuple):
@@ -27,9 +28,16 @@ class Form(NamedTuple):
 
 def forms(model: Any, signature: Signature) -> Iterator[Form]:
     """The forms of an estimator whose rows are laid out as `signature` says."""
+    _register(tuple(name for name in BOOSTERS if name in sys.modules))
     numbers = {"float64": data_types.DoubleTensorType, "float32": data_types.FloatTensorType}
     for name, number in numbers.items():
         yield Form(f"ONNX in {name}", partial(_graph, model, signature, number))
+
+
+@cache
+def _register(boosters: tuple[str, ...]) -> None:
+    """Registers the converters of our own, once for each set of boosters that models have brought."""
+    trees.register()
 
 
 def _graph(model: Any, signature: Signature, number: Any) -> bytes:
