@@ -1,7 +1,7 @@
 """Measures servers of the same models side by side, and prints a Markdown table.
 
-    python benchmarks/bench.py                                                   about ten minutes
-    python benchmarks/bench.py --quick                                           two to three
+    python benchmarks/bench.py                                                   about a quarter of an hour
+    python benchmarks/bench.py --quick                                           three to four minutes
     python benchmarks/bench.py --targets penstock,bare --cells iris:1x64         a part of it
     python benchmarks/bench.py --targets penstock --cells iris:1x64 --profile    where the time goes
 
@@ -25,6 +25,7 @@ from server import Server, WrongAnswer
 from subjects import Subject, fitted
 from targets import TARGETS, Target
 
+LADDER = "naive,lane,batched,penstock,bare"
 CELLS = "iris:1x1,iris:1x64,iris:100x8,iris:1000x2,forest:1x1,forest:1x64,forest:100x8,forest:1000x2"
 
 
@@ -94,7 +95,7 @@ def say(line: str) -> None:
 
 def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--targets", type=names, default="naive,penstock,bare", help=f"of {', '.join(TARGETS)}")
+    parser.add_argument("--targets", type=names, default=LADDER, help=f"of {', '.join(TARGETS)}")
     parser.add_argument("--cells", type=cells, default=CELLS, help="subject:rows×connections,… (default: %(default)s)")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=5, help="of one run")

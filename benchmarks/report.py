@@ -68,6 +68,9 @@ GOALS = (
     Goal("iris:1x1", "bare", 2.5, latency=True),
     Goal("iris:1x1", "naive", 0.33, latency=True),
     Goal("iris:100x8", "naive", 8),
+    Goal("forest:1x64", "naive", 100),
+    Goal("forest:100x8", "naive", 8),
+    Goal("forest:1000x2", "naive", 5),
 )
 
 

@@ -22,7 +22,8 @@ class Target(NamedTuple):
 
     def environment(self, subject: Subject, log: Path) -> Mapping[str, str]:
         path = os.pathsep.join([str(HERE), *filter(None, [os.environ.get("PYTHONPATH")])])
-        return os.environ | ONE_THREAD | {"MODEL": str(subject.pickle), "LOG_FILE": str(log), "PYTHONPATH": path}
+        ours = {"MODEL": str(subject.pickle), "LOG_FILE": str(log), "PENSTOCK_CACHE": str(log.with_name("cache"))}
+        return os.environ | ONE_THREAD | ours | {"PYTHONPATH": path}
 
 
 def naive(_: Subject, port: int, __: Path) -> list[str]:
@@ -34,11 +35,21 @@ def bare(_: Subject, port: int, __: Path) -> list[str]:
 
 
 def penstock(subject: Subject, port: int, log: Path) -> list[str]:
-    return [*serve(port, log), str(subject.onnx)]
-
-
-def penstock_pickle(subject: Subject, port: int, log: Path) -> list[str]:
     return [*serve(port, log), str(subject.pickle)]
+
+
+def lane(subject: Subject, port: int, log: Path) -> list[str]:
+    """The first rung of the ladder: neither compiled nor batched."""
+    return [*penstock(subject, port, log), "--compile", "off", "--max-rows", "1"]
+
+
+def batched(subject: Subject, port: int, log: Path) -> list[str]:
+    """The second one: batched, and as it was trained."""
+    return [*penstock(subject, port, log), "--compile", "off"]
+
+
+def onnx(subject: Subject, port: int, log: Path) -> list[str]:
+    return [*serve(port, log), str(subject.onnx)]
 
 
 def serve(port: int, log: Path) -> list[str]:
@@ -49,8 +60,10 @@ TARGETS = {
     target.name: target
     for target in (
         Target("naive", naive),
+        Target("lane", lane),
+        Target("batched", batched),
         Target("penstock", penstock),
-        Target("penstock-pickle", penstock_pickle),
+        Target("onnx", onnx),
         Target("bare", bare, ceiling=True),
     )
 }

@@ -54,6 +54,12 @@ def missing_of(names: Iterable[str]) -> list[str]:
     ]
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Compiled models are kept for this run, and apart from those of whoever runs it."""
+    os.environ["PENSTOCK_CACHE"] = str(tmp_path_factory.mktemp("cache"))
+
+
 @pytest.fixture(scope="session")
 def scale(request: pytest.FixtureRequest) -> Callable[[int, int], int]:
     """`scale(short, long)`: how much a soak test does, in `make test` and in `make soak`."""

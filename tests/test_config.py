@@ -146,7 +146,7 @@ def test_a_flag_that_may_be_given_again_adds_up() -> None:
         ("drain: {linger_s: .inf}", "drain.linger_s: expected a number of at least 0, got inf"),
         ("logs: {format: xml}", "logs.format: expected one of auto, json, text, got 'xml'"),
         ("models: [iris]", "models: expected a mapping such as 'iris: {path: …}'"),
-        ("models: {iris: models/iris}", "models.iris: expected a mapping, got 'models/iris'"),
+        ("models: {iris: models/iris}", "models.iris: expected a mapping, {path: 'models/iris'} say"),
         ("models: {iris: {}}", "models.iris.path: say where the model is"),
         ("models: {a b: {path: x}}", "models: 'a b' is no name: use letters, digits, '_', '-' and '.'"),
         ("models: {'..': {path: x}}", "models: '..' is no name: use letters, digits, '_', '-' and '.'"),

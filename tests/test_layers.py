@@ -2,9 +2,10 @@
 
     cli → supervisor → observability → model → config → errors
     front → interface → inference → observability → model → config → errors
-    host → model → errors
+    compile → host → model → errors
 
-Each room imports only what stands below it. `front` and `host` are started, never imported.
+Each room imports only what stands below it. `front`, `host` and `compile` are processes of
+their own: started, never imported by what starts them.
 """
 
 import ast
@@ -36,11 +37,14 @@ MAY_IMPORT = {
     "interface": ("inference", *OBSERVABILITY),
     "front": ("interface", "inference", *OBSERVABILITY),
     "host": ("model", "errors"),
+    "compile": ("host", "model", "errors"),
     "testing": ("inference", *OBSERVABILITY),  # the doubles; nothing imports them but tests
 }
 FILES_OF_CONFIG = ("configuration", "document", "option", "values")
 HEAVY = ("onnxruntime", "onnx", "sklearn", "joblib", "scipy", "torch", "pandas")
-RUN_APART = re.compile(r"\.runtimes|^penstock\.__main__$")  # a host loads one runtime; the other runs when imported
+RUN_APART = re.compile(
+    r"\.runtimes|^penstock\.__main__$|^penstock\.compile\."
+)  # a host loads one runtime; the other runs when imported
 NEVER_LOADED = {
     "supervisor": (("cli", "supervisor"), ("numpy", "fastapi", "starlette", "uvicorn", "pydantic", *HEAVY)),
     "front": (("front", "interface", "inference"), HEAVY),

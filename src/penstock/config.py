@@ -42,7 +42,8 @@ class Limits(Slice, frozen=True, kw_only=True):
     idle_s: Annotated[Seconds, Meta(description="seconds that a connection may stay silent between requests")] = 75.0
     send_s: Annotated[Seconds, Meta(description="seconds in which the client must take its answer")] = 30.0
     connections: Annotated[
-        Count, Meta(description="connections of one front, fewer where descriptors are; more get 503, but health")
+        Count,
+        Meta(description="connections of one front, fewer where descriptors are; others get 503, except for health"),
     ] = 10_000
 
 
@@ -98,6 +99,13 @@ class Model(Slice, frozen=True, kw_only=True):
     start_timeout_s: Annotated[
         float, Meta(gt=0, description="seconds in which the model must load, warm up and answer its examples")
     ] = 300.0
+    compile: Annotated[
+        Literal["auto", "off", "require"],
+        Meta(description="auto runs a scikit-learn model compiled where that is proven equal; require refuses it else"),
+    ] = "auto"
+    compile_timeout_s: Annotated[
+        float, Meta(gt=0, description="seconds that compiling may take, and at most half of start_timeout_s")
+    ] = 60.0
     inputs: Annotated[
         Word | None, Meta(description="what an artifact without shapes takes: 4, or 3x224x224, or name:dtype,…")
     ] = None
@@ -118,6 +126,7 @@ class Settings(Slice, frozen=True, kw_only=True):
         str | None, Meta(description="the model that /predict means; not needed where there is only one")
     ] = None
     lock: Annotated[
-        FilePath | None, Meta(description="file with the sha256 of every artifact that may be unpickled")
+        FilePath | None,
+        Meta(description="file with the sha256 of what may be unpickled; usually penstock.lock beside what is named"),
     ] = None
     models: dict[str, Model] = {}

@@ -9,6 +9,7 @@
     │   ├── ChangedArtifact           the bytes are not the ones that were pinned or loaded before
     │   ├── MissingDependency         a package or a module that the artifact needs is not there
     │   ├── UnavailableDevice         the device asked for is not there
+    │   ├── NotCompiled               compiling was required, and there is no equal compiled form
     │   ├── FailedExample             an answer differs from the golden example's
     │   └── FailedStart               warm-up failed, timed out, or the process died
     └── RequestError                  one request cannot be answered
@@ -28,9 +29,8 @@
         │   ├── NotReady              no version of the model is ready
         │   ├── QueueFull             the model's queue holds all that it may
         │   ├── TooManyConnections    the front holds all the connections that it may
-        │   ├── FiguresLate               the figures of the other processes did not come in time
-        │   ├── HostLost              the model's process died with the request in it
-        │   └── Draining              the service is shutting down
+        │   ├── FiguresLate           the figures of the other processes did not come in time
+        │   └── HostLost              the model's process died with the request in it
         ├── DeadlineExceeded          the request's own time ran out
         ├── PredictTimeout            the model ran longer than it may
         ├── ModelFailed               the model raised, or answered nonsense, on this request
@@ -86,6 +86,10 @@ class MissingDependency(ArtifactError):
 
 class UnavailableDevice(ArtifactError):
     """The device asked for is not available."""
+
+
+class NotCompiled(ArtifactError):
+    """The model has no compiled form that is proven equal."""
 
 
 class FailedExample(ArtifactError):
@@ -152,7 +156,7 @@ class HeadersTooLarge(RequestError):
 
 
 class UnsupportedMediaType(RequestError):
-    """Send the body as application/json."""
+    """Send the body as JSON, with the header Content-Type: application/json."""
 
 
 class SlowRequest(RequestError):
@@ -186,16 +190,12 @@ class HostLost(Unavailable):
     """The model's process ended while it held this request; it is being restarted."""
 
 
-class Draining(Unavailable):
-    """The service is shutting down."""
-
-
 class DeadlineExceeded(RequestError):
     """The request's deadline passed before the model could answer."""
 
 
 class PredictTimeout(RequestError):
-    """The model ran longer than its predict_timeout; its process is being restarted."""
+    """The model ran longer than its predict_timeout_s; its process is being restarted."""
 
 
 class ModelFailed(RequestError):

@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-ANSWER, SLEEP, RAISE, NOT_A_NUMBER, WRONG_LENGTH, DIE, HANG, HOLD = range(8)
+ANSWER = 0  # and 1: rows of zeros and ones are what a model is warmed up with
+SLEEP, RAISE, NOT_A_NUMBER, WRONG_LENGTH, DIE, HANG, HOLD = range(2, 9)
 
 
 class Behaving:

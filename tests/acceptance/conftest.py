@@ -3,7 +3,7 @@
 import importlib
 import pickle
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -11,6 +11,8 @@ from sklearn.datasets import load_iris
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
+
+from tests.acceptance.driver import Service, serving
 
 HERE = Path(__file__).parent
 
@@ -37,16 +39,32 @@ def iris_onnx(iris: Path) -> Path:
     return path
 
 
-@pytest.fixture
-def behaving(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], tuple[Path, list[str | Path], Path]]:
-    """Makes the model of behaving.py: its file, the arguments that serve it, and the record it keeps."""
-    monkeypatch.syspath_prepend(str(HERE))
+Made = tuple[Path, list[str | Path], Path]
 
-    def make() -> tuple[Path, list[str | Path], Path]:
+
+@pytest.fixture
+def behaving(tmp_path: Path) -> Callable[[], Made]:
+    """Makes the model of behaving.py: its file, the arguments that serve it, and the record it keeps."""
+    return lambda: made(tmp_path)
+
+
+def made(folder: Path) -> Made:
+    """The model of behaving.py in `folder`."""
+    path, record = folder / "behaving.pkl", folder / "record"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(HERE))
         module = importlib.import_module("behaving")
-        path, record = tmp_path / "behaving.pkl", tmp_path / "record"
         path.write_bytes(pickle.dumps(module.Behaving(record)))
         del sys.modules["behaving"]
-        return path, [path, "--code-path", HERE / "behaving.py"], record
+    return path, [path, "--code-path", HERE / "behaving.py", "--compile", "off"], record
 
-    return make
+
+@pytest.fixture(scope="module")
+def talkative(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Service, Path]]:
+    """A service of that model, which says hello when it is loaded, and its record; for tests that leave it as it is."""
+    folder = tmp_path_factory.mktemp("talkative")
+    path, (_, option, code, *off), record = made(folder)
+    loud = folder / "behaving.py"
+    loud.write_text("print('hello from the model')\n" + Path(code).read_text())
+    with serving(path, option, loud, *off, cwd=folder) as service:
+        yield service, record

@@ -95,8 +95,11 @@ def test_rolling_restarts_under_load_lose_nothing(
     wait_until(lambda: requests_of(service) == len(load.answers), "what the old fronts counted", service.explain)
 
 
-def test_an_idle_connection_outlives_a_rolling_restart_by_its_next_answer(service: Service) -> None:
-    with socket.create_connection(("127.0.0.1", service.port), timeout=30) as idle:
+def test_an_idle_connection_outlives_a_rolling_restart_by_its_next_answer(iris_onnx: Path, tmp_path: Path) -> None:
+    with (
+        serving(iris_onnx, "--workers", "2", "--drain-linger-s", "0.2", cwd=tmp_path) as service,
+        socket.create_connection(("127.0.0.1", service.port), timeout=30) as idle,
+    ):
         idle.sendall(ASKED)
         assert b"connection: close" not in idle.recv(4096)
         service.process.send_signal(signal.SIGHUP)

@@ -55,7 +55,7 @@ def test_admitted_work_finishes_and_work_that_does_not_is_cut_and_counted(
         assert service.end(signal.SIGINT) == 0
         asking.join()
     assert statuses == [200]
-    with serving(*arguments, "--drain-finish-s", "1", cwd=tmp_path) as service:
+    with serving(*arguments, "--drain-finish-s", "0.2", cwd=tmp_path) as service:
         Thread(target=_ignore, args=(service.predict, HANG, 102), daemon=True).start()
         until_called(record, "102")
         assert service.end(signal.SIGINT) == 1

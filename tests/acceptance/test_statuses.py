@@ -3,6 +3,7 @@
 import json
 import socket
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Thread
 from typing import Any
@@ -142,9 +143,11 @@ def test_a_body_over_the_limit_is_413_on_the_header_already(service: Service) ->
 
 
 def test_what_does_not_arrive_in_time_is_408(service: Service) -> None:
-    assert b" 408 " in raw(service, b"POST /predict HTTP/1.1\r\nhost: x\r\n")
-    head = b"POST /predict HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 10\r\n\r\n"
-    assert b" 408 " in raw(service, head, b"{")
+    head = b"POST /predict HTTP/1.1\r\nhost: x\r\n"
+    body = b"content-type: application/json\r\ncontent-length: 10\r\n\r\n{"
+    with ThreadPoolExecutor() as both:
+        answers = both.map(lambda sent: raw(service, *sent), [(head,), (head, body)])
+    assert [b" 408 " in answer for answer in answers] == [True, True]
 
 
 def test_what_is_not_http_is_400(service: Service) -> None:
@@ -190,10 +193,17 @@ def test_a_full_queue_is_503_and_a_deadline_that_passes_504(behaving: Callable[[
         assert "103" not in record.read_text().split()
 
 
+WAITING = """
+import os, time
+while not os.path.exists({go!r}):
+    time.sleep(0.01)
+"""
+
+
 def test_while_a_model_loads_the_service_is_alive_and_not_ready(behaving: Callable[[], Any], tmp_path: Path) -> None:
     _, arguments, _ = behaving()
     slow = tmp_path / "slow.py"
-    slow.write_text("import time\ntime.sleep(2)\n" + Path(arguments[2]).read_text())
+    slow.write_text(WAITING.format(go=str(tmp_path / "go")) + Path(arguments[2]).read_text())
     renamed = [arguments[0], "--code-path", slow.rename(tmp_path / "behaving.py")]
     with serving(*renamed, cwd=tmp_path, ready=False) as service:
         assert (service.get("/health").status, service.get("/health").body["status"]) == (200, "unhealthy")
@@ -201,6 +211,7 @@ def test_while_a_model_loads_the_service_is_alive_and_not_ready(behaving: Callab
         refused = service.predict(0, 1)
         assert_error(refused, 503)
         assert "retry-after" in refused.headers
+        (tmp_path / "go").touch()
         wait_until(lambda: service.get("/ready").status == 200, "ready", service.explain)
         assert service.get("/health").body["status"] == "healthy"
         assert service.predict(0, 1).status == 200

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from penstock.cli import main
 from penstock.cli.probe import made_up
 from penstock.model.signature import Field, Output, OutputField, Signature
+from tests.host.nets import linear
 
 OUTPUT = Output(fields=(OutputField(name="prediction"),))
 
@@ -32,30 +33,42 @@ def test_a_model_is_shown_to_a_person(iris: bytes, capsys: pytest.CaptureFixture
     assert told["format"] == "pickle"
     assert told["trust"] == "named on the command line: loading it runs its code"
     assert len(told["sha256"]) == 64
-    assert "scikit-learn" in told["libraries"]
+    assert "onnxruntime" in told["libraries"]
     assert "scikit-learn" in told["trained"]
+    assert told["compiled"].startswith("yes, as ONNX in float64: ")
     assert told["f0"].split() == ["float64", "inferred"]
     assert told["prediction"] == "0, 1, 2"
     assert told["1"].startswith("row ")
     assert told["100"].startswith("rows ")
 
 
-def test_a_program_gets_all_of_it(iris: bytes, capsys: pytest.CaptureFixture[str]) -> None:
-    Path("iris.pkl").write_bytes(iris)
-    code, document, err = checked("flowers=iris.pkl", capsys=capsys)
+def test_a_program_gets_all_of_it(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    linear(here / "iris.onnx")
+    code, document, err = checked("flowers=iris.onnx", capsys=capsys)
     assert (code, err) == (0, "")
     assert (document["model"], document["version"], document["servable"]) == ("flowers", "1", True)
-    assert document["loaded"]["bytes"] == len(iris)
+    assert document["loaded"]["bytes"] == Path("iris.onnx").stat().st_size
     assert [each["rows"] for each in document["latency"]] == [1, 100]
     for each in document["latency"]:
         assert 0 < each["model_ms"] < each["total_ms"]
         assert each["batches"] > 0
 
 
-def test_golden_examples_are_replayed_and_counted(iris: bytes, capsys: pytest.CaptureFixture[str]) -> None:
+FIRST = """
+class Model:
+  n_features_in_ = 4
+  def predict(self, rows):
+    return rows[:, 0]
+"""
+
+
+def test_golden_examples_are_replayed_and_counted(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     Path("m").mkdir()
-    Path("m/iris.pkl").write_bytes(iris)
-    Path("m/examples.json").write_text(json.dumps([{"features": [5.1, 3.5, 1.4, 0.2], "prediction": 0}]))
+    train(FIRST)
+    for name in ("own.py", "m.pkl"):
+        Path(name).rename(here / "m" / name)
+    Path("m/model.yaml").write_text("code: [own.py]\n")
+    Path("m/examples.json").write_text(json.dumps([{"features": [5.1, 3.5, 1.4, 0.2], "prediction": 5.1}]))
     main(["lock", "m"])
     capsys.readouterr()
     code, document, _ = checked("m", capsys=capsys)
@@ -69,7 +82,7 @@ def test_golden_examples_are_replayed_and_counted(iris: bytes, capsys: pytest.Ca
 def test_a_model_that_is_refused_says_why_and_exits_with_1(iris: bytes, capsys: pytest.CaptureFixture[str]) -> None:
     Path("m").mkdir()
     Path("m/iris.pkl").write_bytes(iris)
-    Path("broken.pkl").write_bytes(iris[: len(iris) // 2])
+    Path("broken.pkl").write_bytes(iris[:20])
     assert main(["check", "m"]) == 1
     assert capsys.readouterr().err.endswith("if you trust it, run: penstock lock m\n")
     code, document, err = checked("broken.pkl", capsys=capsys)
@@ -78,19 +91,17 @@ def test_a_model_that_is_refused_says_why_and_exits_with_1(iris: bytes, capsys: 
     assert err.startswith("penstock: cannot serve broken: ")
 
 
-def test_every_model_of_a_repository_is_checked(iris: bytes, capsys: pytest.CaptureFixture[str]) -> None:
+def test_every_model_of_a_repository_is_checked(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for name in ("a", "b"):
-        Path("models", name).mkdir(parents=True)
-        Path("models", name, "m.pkl").write_bytes(iris)
-    main(["lock", "models"])
-    capsys.readouterr()
+        (here / "models" / name).mkdir(parents=True)
+        linear(here / "models" / name / "m.onnx")
     assert main(["check", "models", "--json"]) == 0
     assert [json.loads(line)["model"] for line in capsys.readouterr().out.splitlines()] == ["a", "b"]
 
 
 def test_a_model_that_dies_while_it_is_measured_is_not_called_servable(capsys: pytest.CaptureFixture[str]) -> None:
     train("""
-class Deadly:
+class Model:
   calls = 0
   def predict(self, rows):
     self.calls += 1
@@ -102,7 +113,7 @@ class Deadly:
 
 def test_a_model_that_does_not_get_ready_is_given_up(capsys: pytest.CaptureFixture[str]) -> None:
     train("""
-class Deadly:
+class Model:
   def predict(self, rows):
     time.sleep(60)
 """)
@@ -113,16 +124,16 @@ class Deadly:
 
 
 def train(source: str) -> None:
-    """Writes own.py, and m.pkl with a Deadly of it."""
+    """Writes own.py, and m.pkl with a Model of it."""
     Path("own.py").write_text(f"import os, time{source}")
-    program = "import own, pickle; pickle.dump(own.Deadly(), open('m.pkl', 'wb'))"
+    program = "import own, pickle; pickle.dump(own.Model(), open('m.pkl', 'wb'))"
     subprocess.run([sys.executable, "-c", program], check=True)
 
 
-def test_progress_is_shown_where_a_person_waits(iris: bytes) -> None:
-    Path("iris.pkl").write_bytes(iris)
+def test_progress_is_shown_where_a_person_waits(here: Path) -> None:
+    linear(here / "iris.onnx")
     terminal, theirs = pty.openpty()
-    command = [sys.executable, "-P", "-m", "penstock", "check", "iris.pkl"]
+    command = [sys.executable, "-P", "-m", "penstock", "check", "iris.onnx"]
     subprocess.run(command, stdout=subprocess.DEVNULL, stderr=theirs, check=True)
     os.close(theirs)
     shown = os.read(terminal, 2**16).decode()

@@ -40,6 +40,24 @@ def test_values_are_shown_as_they_may_be_written(capsys: pytest.CaptureFixture[s
     assert ["models.*.trusted_types", "a.B,c.D", "--trusted-types"] in lines
 
 
+def locked(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[str, object]:
+    """What is told of the lock, to a person and to a program."""
+    assert main(["config", *words]) == 0
+    (line,) = (line for line in capsys.readouterr().out.splitlines() if line.startswith("lock "))
+    assert main(["config", *words, "--json"]) == 0
+    return line.removeprefix("lock ").strip(), json.loads(capsys.readouterr().out)["lock"]
+
+
+def test_the_lock_is_shown_that_is_read_where_none_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("site").mkdir()
+    Path("site/penstock.yaml").write_text("")
+    usual, named = str(Path.cwd() / "site/penstock.lock"), str(Path.cwd() / "my.lock")
+    assert locked(capsys, "site/penstock.yaml") == (f"{usual}  default", {"value": usual, "from": "default"})
+    assert locked(capsys, "--lock", "my.lock") == (f"{named}  --lock", {"value": named, "from": "--lock"})
+    said = "penstock.lock beside the directory that is named  default"
+    assert locked(capsys) == (said, {"value": None, "from": "default"})
+
+
 def test_a_mistyped_variable_is_noticed(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setenv("PENSTOCK_PROT", "1")
     assert main(["config"]) == 0

@@ -2,8 +2,8 @@
 
 import contextlib
 import json
+import re
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -16,29 +16,25 @@ import pytest
 from penstock.cli import demo, main
 
 
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port: int = server.getsockname()[1]
-        return port
-
-
-def await_ready(port: int, service: subprocess.Popen[str]) -> None:
+def await_ready(out: Path, service: subprocess.Popen[str]) -> None:
     until = time.monotonic() + 60
     while time.monotonic() < until and service.poll() is None:
-        with contextlib.suppress(urllib.error.URLError), urllib.request.urlopen(f"http://127.0.0.1:{port}/ready"):
-            return
+        address = re.search(r"http://127\.0\.0\.1:\d+", out.read_text())
+        with contextlib.suppress(urllib.error.URLError):
+            if address:
+                urllib.request.urlopen(f"{address[0]}/ready").close()
+                return
         time.sleep(0.05)
     raise AssertionError("the demonstration did not become ready")
 
 
 @pytest.mark.needs("curl")
 def test_the_demonstration_serves_what_its_requests_ask(here: Path) -> None:
-    port = free_port()
     with (here / "out").open("w") as out:
-        command = [sys.executable, "-P", "-m", "penstock", "demo", "try", "--port", str(port)]
+        command = [sys.executable, "-P", "-m", "penstock", "demo", "try", "--port", "0"]
         service = subprocess.Popen(command, stdout=out, stderr=out, text=True)
         try:
-            await_ready(port, service)
+            await_ready(here / "out", service)
             printed = (here / "out").read_text()
             requests = [line for line in printed.splitlines() if line.startswith("curl ")]
             answers = [json.loads(subprocess.check_output(line, shell=True)) for line in requests]
@@ -52,6 +48,12 @@ def test_the_demonstration_serves_what_its_requests_ask(here: Path) -> None:
     assert answers[1]["predictions"] == ["setosa", "virginica"]
     assert answers[2]["predictions"] == ["malignant", "benign", "benign"]
     assert [answer["model"] for answer in answers] == ["iris", "iris", "cancer"]
+
+
+def test_a_port_that_is_none_is_told_before_anything_is_trained(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["demo", "--port", "x"]) == 2
+    assert capsys.readouterr() == ("", "penstock: --port: expected an integer from 0 to 65535, got 'x'\n")
+    assert not Path("penstock-demo").exists()
 
 
 def test_without_scikit_learn_the_remedy_is_told(

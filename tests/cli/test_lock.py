@@ -22,8 +22,18 @@ def test_everything_that_may_run_code_is_pinned_in_every_version() -> None:
     write("models/a/1/m.pkl", "models/a/2/m.joblib", "models/b/m.pt", "models/c/m.onnx", "models/d/m.skops")
     write("models/e/m.onnx", "models/e/code/a.py", "models/e/code/.b.py")
     write("models/e/model.yaml", text="code: [code]")
+    write("models/f/m.onnx", "models/f/scaler.pkl", "models/f/pca.skops")
+    write("models/f/model.yaml", text="transform: [scaler.pkl, pca.skops]")
+    write("models/g/predictor.py", "models/g/weights.pt", "models/g/notes.py")
     assert main(["lock", "models"]) == 0
-    assert pinned() == ["models/a/1/m.pkl", "models/a/2/m.joblib", "models/b/m.pt", "models/e/code/a.py"]
+    assert pinned() == [
+        "models/a/1/m.pkl",
+        "models/a/2/m.joblib",
+        "models/b/m.pt",
+        "models/e/code/a.py",
+        "models/f/scaler.pkl",
+        "models/g/predictor.py",
+    ]
 
 
 def test_a_second_time_changes_nothing() -> None:

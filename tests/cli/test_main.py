@@ -70,6 +70,7 @@ def test_every_command_has_help_with_examples(command: str, capsys: pytest.Captu
             ["serve", "a.pkl", "b.pkl", "--name", "x"],
             "penstock: --name is for one path; with several, write NAME=PATH\n",
         ),
+        (["config", "models/"], "penstock: models/ is no penstock.yaml (penstock config --help)\n"),
         (["lock"], "penstock: the following arguments are required: PATH (penstock lock --help)\n"),
     ],
 )

@@ -9,12 +9,13 @@ from pathlib import Path
 import pytest
 
 from penstock.cli import main
+from tests.host.nets import linear
 
 SERVE = [sys.executable, "-P", "-m", "penstock", "serve"]
 
 
-def test_one_artifact_that_cannot_be_loaded_is_one_line_and_exit_code_1(iris: bytes) -> None:
-    Path("iris.pkl").write_bytes(iris[:100])
+def test_one_artifact_that_cannot_be_loaded_is_one_line_and_exit_code_1() -> None:
+    Path("iris.pkl").write_bytes(b"no pickle")
     done = subprocess.run([*SERVE, "iris.pkl", "--port", "0"], capture_output=True, text=True, check=False, timeout=60)
     assert done.returncode == 1
     last = done.stderr.splitlines()[-1]
@@ -48,10 +49,10 @@ def test_a_pickle_in_a_directory_is_refused_with_the_command_that_allows_it(
     assert capsys.readouterr().err.endswith("if you trust it, run: penstock lock models/\n")
 
 
-def test_a_served_model_may_be_given_a_name(iris: bytes) -> None:
+def test_a_served_model_may_be_given_a_name(here: Path) -> None:
     """Told by the log, to which the service writes until it is stopped."""
-    Path("model.pkl").write_bytes(iris)
-    service = subprocess.Popen([*SERVE, "model.pkl", "--name", "flowers", "--port", "0"], stdout=subprocess.PIPE)
+    linear(here / "model.onnx")
+    service = subprocess.Popen([*SERVE, "model.onnx", "--name", "flowers", "--port", "0"], stdout=subprocess.PIPE)
     assert service.stdout is not None
     try:
         line = next(line for line in service.stdout if b'"model_ready"' in line)

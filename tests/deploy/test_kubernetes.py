@@ -16,7 +16,7 @@ from tests.acceptance.driver import Load, Service, serving
 from tests.deploy.driver import EXAMPLES, PROGRAMS, Dockerfile, container, container_environment, manifest, pod
 
 PROBES = ("startupProbe", "livenessProbe", "readinessProbe")
-LINGER_S = 4.0  # of the pod that the tests take down: enough for a slow machine to come to its next line
+LINGER_S = 2.5  # of the pod that the tests take down: enough for a slow machine to come to its next line
 UNITS = {"Mi": 2**20, "Gi": 2**30}
 
 

@@ -4,6 +4,7 @@ import json
 import re
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,12 +16,13 @@ from tests.deploy.driver import EXAMPLES
 
 SINGLE = {"/predict", "/models/{name}/predict"}
 BATCH = {"/predict-batch", "/models/{name}/predict-batch"}
-COUNTED = re.compile(r'penstock_requests_total\{.*?route="(.*?)".*?status="(\d+)"')
+COUNTED = re.compile(r'penstock_requests_total\{.*?route="(.*?)".*?status="(\d+)".*? (\S+)')
 
 
-@pytest.fixture
-def service(site: Path, tmp_path: Path) -> Iterator[Service]:
-    with serving(site / "penstock.yaml", "--limits-rows", "100", cwd=tmp_path) as started:
+@pytest.fixture(scope="module")
+def service(site: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    folder = tmp_path_factory.mktemp("locust")
+    with serving(site / "penstock.yaml", "--limits-rows", "100", cwd=folder) as started:
         yield started
 
 
@@ -29,9 +31,10 @@ def locust(service: Service, *arguments: str, until: set[tuple[str, str]]) -> tu
     command: list[str | Path] = [sys.executable, "-m", "locust", "--locustfile", EXAMPLES / "locustfile.py"]
     command += ["--host", f"http://127.0.0.1:{service.port}", "--users", "20", "--spawn-rate", "20"]
     command += ["--headless", "--json", "--stop-timeout", "10", *arguments]
+    before = counted(service)
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as running:
         try:
-            wait_until(lambda: until <= counted(service), f"{until}", service.explain)
+            wait_until(lambda: until <= (counted(service) - before).keys(), f"{until}", service.explain)
             running.terminate()
             printed, errors = running.communicate(timeout=30)
         finally:
@@ -40,9 +43,12 @@ def locust(service: Service, *arguments: str, until: set[tuple[str, str]]) -> tu
     return running.returncode, {each["name"]: each for each in json.loads(printed)}
 
 
-def counted(service: Service) -> set[tuple[str, str]]:
-    """The routes that were asked, and the statuses of their answers."""
-    return set(COUNTED.findall(service.get("/metrics").body.decode()))
+def counted(service: Service) -> Counter[tuple[str, str]]:
+    """How often each route was asked with each status for an answer."""
+    counts: Counter[tuple[str, str]] = Counter()
+    for route, status, count in COUNTED.findall(service.get("/metrics").body.decode()):
+        counts[route, status] += int(float(count))
+    return counts
 
 
 def test_every_path_of_the_service_is_asked_and_answers(service: Service) -> None:

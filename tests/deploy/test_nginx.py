@@ -1,4 +1,4 @@
-"""nginx in front: its id is our id, its client is our client, and an upstream that is drained costs nobody an answer.
+"""nginx in front: the client's id or its own is ours, its client is ours, and a drained upstream costs no answer.
 
 The example's own configuration is run, on ports of its own and with its log in a folder of its own.
 """
@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from penstock.config import Limits, Model
+from penstock.interface.call import SANE_ID
 from tests.acceptance.driver import Load, Service, serving, wait_until
 from tests.deploy.driver import EXAMPLES, free_port
 
@@ -126,6 +127,28 @@ def test_the_id_of_nginx_is_that_of_the_answer_and_of_both_logs(front: tuple[Ngi
     assert re.fullmatch("[0-9a-f]{32}", given), "an id of nginx's make"
     assert line_of(services, given)["status"] == 400
     wait_until(lambda: given in (nginx.folder / "penstock.log").read_text(), "nginx's own line")
+
+
+def test_an_id_that_the_client_gave_is_kept_all_the_way(front: tuple[Nginx, list[Service]]) -> None:
+    nginx, services = front
+    answer = nginx.ask("POST", "/predict", ROW, x_request_id="checkout-7f3a")
+    assert answer.ids == ["checkout-7f3a"]
+    assert line_of(services, "checkout-7f3a")["status"] == 200
+    wait_until(lambda: " checkout-7f3a " in (nginx.folder / "penstock.log").read_text(), "nginx's own line")
+    refused = nginx.ask("POST", "/predict", b" " * (Limits().body + 1), x_request_id="checkout-7f3b")
+    assert (refused.status, refused.ids) == (413, ["checkout-7f3b"]), "by nginx itself"
+
+
+@pytest.mark.parametrize("given", ["", "a b", 'a"b', "a" * 129], ids=["empty", "blank", "quote", "long"])
+def test_an_id_that_penstock_would_not_take_is_replaced(given: str, front: tuple[Nginx, list[Service]]) -> None:
+    nginx, services = front
+    answer = nginx.ask("POST", "/predict", ROW, x_request_id=given)
+    assert re.fullmatch("[0-9a-f]{32}", answer.ids[0])
+    assert line_of(services, answer.ids[0])["status"] == 200
+
+
+def test_nginx_takes_the_ids_that_penstock_takes() -> None:
+    assert f'"~^{SANE_ID.pattern.decode()}$" $http_x_request_id;' in EXAMPLE.read_text()
 
 
 def test_the_client_is_who_speaks_to_nginx_whatever_it_says_of_itself(front: tuple[Nginx, list[Service]]) -> None:

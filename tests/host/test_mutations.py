@@ -59,7 +59,7 @@ def fate(path: Path, rows: "np.ndarray[tuple[int, int], np.dtype[np.float64]]") 
 
 
 @pytest.mark.soak
-@pytest.mark.parametrize(("name", "short"), [("model.pkl", 100), ("model.onnx", 12)])
+@pytest.mark.parametrize(("name", "short"), [("model.pkl", 50), ("model.onnx", 6)])
 def test_a_damaged_file_is_refused_or_served_and_hangs_nothing(
     name: str, short: int, tmp_path: Path, scale: Callable[[int, int], int]
 ) -> None:

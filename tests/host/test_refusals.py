@@ -12,13 +12,15 @@ from typing import Any
 import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from penstock.errors import MissingDependency, UnreadableArtifact
 from penstock.host import runtimes
 from penstock.host.refusals import explain
 from penstock.host.source import Source
-from tests.host.driver import Died, HostProcess, artifact, pickled, refusal
+from tests.host.driver import Died, HostProcess, artifact, declared, pickled, refusal
 
 THROW = "(_ for _ in ()).throw(KeyboardInterrupt)"
 RECURSE = "(lambda f: f(f))(lambda f: f(f))"
@@ -53,8 +55,8 @@ def calls(module: str, name: str, argument: str = "") -> bytes:
         ("model.pkl", pickle.dumps({"a": 1}), "unsupported_artifact", "no model but a dict"),
         ("model.pkl", pickle.dumps(np.zeros(3)), "unsupported_artifact", "an array of numbers"),
         ("model.pkl", pickle.dumps(StandardScaler()), "unsupported_artifact", "save the pipeline that ends"),
-        ("model.pkl", pickle.dumps(LogisticRegression), "unsupported_artifact", "no model but"),
-        ("model.pkl", b"cxgboost\nXGBClassifier\n.", "missing_dependency", "pip install xgboost"),
+        ("model.pkl", pickle.dumps(LogisticRegression), "unsupported_artifact", "save a fitted instance"),
+        ("model.pkl", b"ccatboost\nCatBoostClassifier\n.", "missing_dependency", "pip install catboost"),
         ("model.pkl", b"cimblearn.pipeline\nPipeline\n.", "missing_dependency", "pip install imbalanced-learn"),
         ("model.pkl", b"cfeatures\nRatio\n.", "missing_dependency", "--code-path features.py"),
         ("model.pkl", b"c__main__\nRatio\n.", "missing_dependency", "Ratio from its training script"),
@@ -77,6 +79,45 @@ def test_what_cannot_be_served_is_refused_with_its_remedy(
 def test_a_dict_that_holds_the_model_is_told_where_it_is(tmp_path: Path) -> None:
     model = LogisticRegression().fit([[0.0], [1.0]], [0, 1])
     assert "'model' is the model" in refusal(pickled({"model": model, "version": 3}, tmp_path)).message
+
+
+SCALED = StandardScaler().fit([[0.0], [1.0]])
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        LogisticRegression(),
+        make_pipeline(StandardScaler(), LogisticRegression()),
+        make_pipeline(SCALED, LogisticRegression()),
+        GridSearchCV(LogisticRegression(), {"C": [1.0]}),
+    ],
+    ids=["an estimator", "a pipeline", "the end of a pipeline", "a search"],
+)
+@pytest.mark.parametrize("inputs", [(), declared("x")], ids=["inferred", "declared"])
+def test_what_was_never_fitted_is_to_be_fitted_before_it_is_saved(model: Any, inputs: Any, tmp_path: Path) -> None:
+    refused = refusal(pickled(model, tmp_path, inputs=inputs))
+    assert refused.code == "unsupported_artifact"
+    assert refused.message.startswith("the model was saved before it was fitted (NotFittedError: This ")
+    assert refused.message.endswith(": call its `fit` with the training data, and save it then")
+
+
+def test_a_fitted_estimator_that_does_not_know_its_input_is_not_taken_for_an_unfitted_one(tmp_path: Path) -> None:
+    model = LogisticRegression().fit([[0.0], [1.0]], [0, 1])
+    del model.n_features_in_, model.coef_, model.intercept_
+    assert "does not say what it takes" in refusal(pickled(model, tmp_path)).message
+
+
+def test_a_model_of_ones_own_that_does_not_show_what_it_learnt_is_not_taken_for_an_unfitted_one(tmp_path: Path) -> None:
+    (tmp_path / "own.py").write_text(
+        "from sklearn.base import BaseEstimator\n"
+        "class Sum(BaseEstimator):\n"
+        "    def fit(self, rows, labels): return self\n"
+        "    def predict(self, rows): return rows.sum(axis=1)\n"
+    )
+    (tmp_path / "model.pkl").write_bytes(b"cown\nSum\n)\x81.")
+    code = (str(tmp_path / "own.py"),)
+    assert "does not say what it takes" in refusal(artifact(tmp_path / "model.pkl", code=code)).message
 
 
 def test_what_is_no_regular_file_is_refused_at_once(tmp_path: Path) -> None:

@@ -161,15 +161,16 @@ def wrong_count(random: Random, fields: Fields, marker: str) -> Body:
 
 def wrong_keys(random: Random, fields: Fields, marker: str) -> Body:
     pairs = [json.dumps(f["name"]).encode() + b":" + right(random, f, marker).text for f in fields]
-    own = json.dumps(random.choice([marker, marker + "\n\x1b\u202e", marker * 3, f"a.{marker}"])).encode()
-    other = own + b":" + random.choice([b"1", own, b"{%b:[%b]}" % (own, own)])
+    own = json.dumps(random.choice([marker + "\n\x1b\u202e", marker * 3, f"{marker}\u200b"])).encode()
+    key = random.choice([own, b'"other"', b'"a.b"', b'""', '"käse\'"'.encode()])  # short ones come back in the answer
+    other = key + b":" + random.choice([b"1", own, b"{%b:[%b]}" % (own, own)])
     pairs = random.choice([pairs[:-1], [*pairs, other], [other], [], [*pairs[:-1], other], [*pairs, *([other] * 300)]])
     return Body(b'{"features":{' + b",".join(pairs) + b"}}", MISFIT, "wrong keys")
 
 
 def wrong_top(random: Random, fields: Fields, marker: str) -> Body:
     made = right_row(random, fields, marker).text
-    own = json.dumps(marker).encode()
+    own = json.dumps(marker * 3).encode()
     tops = [
         b"{}", b"[]", b"null", b"1", b'"x"', b"true", made, own, b"{%b:%b}" % (own, made), b'{"batch":[%b]}' % made,
         b'{"features":%b,%b:1}' % (made, own), b'{"features":null}', b'{"features":%b}' % own, b'{"features":3}',

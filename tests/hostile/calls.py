@@ -128,8 +128,9 @@ def unknown_version(random: Random, draft: Draft, marker: str) -> None:
 
 def wrong_query(random: Random, draft: Draft, marker: str) -> None:
     queries = [
-        "probabilities=maybe", f"probabilities={marker}", "probabilities=", "probabilities=TRUE", f"{marker}=1", marker,
+        "probabilities=maybe", f"probabilities={marker}", "probabilities=", "probabilities=TRUE", f"other={marker}",
         "probabilities=true&probabilities=true", "model_version=1&model_version=1", "%00=1", "Probabilities=true",
+        f"{marker * 3}=1", f"{marker}%01",
     ]  # fmt: skip
     query = random.choice(queries)
     draft.path += (b"&" if b"?" in draft.path else b"?") + query.encode()

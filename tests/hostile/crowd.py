@@ -75,15 +75,12 @@ class Crowd:
                 return
 
     async def _ignore(self, client: socket.socket, data: bytes) -> None:
-        sending = asyncio.ensure_future(asyncio.get_running_loop().sock_sendall(client, data))
-        try:
-            while not client.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
-                if sending.done() and sending.exception():
-                    return
-                await asyncio.sleep(self._every_s)
-        finally:
-            sending.cancel()
-            await asyncio.gather(sending, return_exceptions=True)
+        """Sends, and takes no answer. What is gone without a word of it answers another byte with a reset."""
+        loop = asyncio.get_running_loop()
+        await loop.sock_sendall(client, data)
+        while True:
+            await asyncio.sleep(self._every_s)
+            await loop.sock_sendall(client, b"G")
 
 
 def ended(client: socket.socket) -> bool:

@@ -68,9 +68,7 @@ async def test_five_hundred_slow_sockets_are_ended_in_time_and_disturb_nobody(tm
 
 def test_more_connections_than_descriptors_leave_health_and_those_who_are_there_alone(tmp_path: Path) -> None:
     arguments = [
-        *map(str, train(tmp_path)),
-        "--default-model",
-        "sum",
+        str(train(tmp_path)[0]),
         "--limits-header-s",
         "30",
         "--limits-idle-s",

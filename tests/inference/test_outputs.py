@@ -38,6 +38,12 @@ def test_a_row_may_be_empty() -> None:
     assert values(TensorHead("p", "float64", (2, 0))) == [[], []]
 
 
+def test_a_models_outputs_may_have_any_name() -> None:
+    heads = (TensorHead("probabilities", "float64", (1, 2)), TensorHead("confidence", "int32", (1,)))
+    outputs = unpack(heads, memoryview(struct.pack("<2di", 0.5, 0.75, 3)), outputs=2)
+    assert (outputs.fields, outputs.confidence, outputs.probabilities) == ([[[0.5, 0.75]], [3]], None, None)
+
+
 def test_tensors_follow_one_another() -> None:
     heads = (TensorHead("p", "int32", (2,)), TensorHead("confidence", "float64", (2,)))
     outputs = unpack(heads, memoryview(struct.pack("<2i2d", 1, 0, 0.5, 0.75)))

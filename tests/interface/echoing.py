@@ -14,7 +14,8 @@ from penstock.interface.lane import Lane
 from penstock.interface.scope import GONE
 from penstock.interface.server import HttpServer
 
-LIMITS = Limits(body=1000, headers=2000, header_s=0.5, body_s=0.5, idle_s=0.6)
+LIMITS = Limits(body=1000, headers=2000, header_s=0.5, body_s=0.5, idle_s=0.2)
+HASTY = Limits(header_s=0.2, body_s=0.2, send_s=0.2, idle_s=30)  # where the limit is what a test waits for
 LARGE = 8_000_000  # more than the kernel buffers
 PART = 100_000
 GET = b"GET / HTTP/1.1\r\nhost: x\r\n\r\n"

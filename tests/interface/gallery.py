@@ -50,6 +50,16 @@ SIGNATURES = {
         inputs=(Field(name="signal", dtype="int32", shape=(None, 2)), Field(name="gain", range=(0.5, float("inf")))),
         output=Output(fields=(OutputField(name="clean", dtype="float32", shape=(None,)),)),
     ),
+    "price": Signature(
+        inputs=(Field(name="size", unit="m²"),),
+        output=Output(fields=(OutputField(name="price", unit="EUR", round=2, clip=(50, None)),)),
+    ),
+    "risk": Signature(
+        inputs=(Field(name="age"), Field(name="debt")),
+        output=Output(
+            fields=(OutputField(name="risk", classes=("low", "high")),), probabilities=True, threshold=0.3, top_k=1
+        ),
+    ),
     "weather": Signature(
         inputs=(Field(name="pressure", range=(-1.7e308, 1.7e308)), Field(name="wind", dtype="float32")),
         output=Output(

@@ -2,6 +2,7 @@
 
 import msgspec
 import pytest
+from fastapi.exceptions import RequestValidationError
 from hypothesis import given
 from hypothesis import strategies as st
 from starlette.exceptions import HTTPException
@@ -28,9 +29,11 @@ RULES = [
     (errors.NotReady(), 503, "not_ready"),
     (errors.QueueFull(), 503, "queue_full"),
     (errors.HostLost(), 503, "host_lost"),
-    (errors.Draining(), 503, "draining"),
+    (errors.TooManyConnections(), 503, "too_many_connections"),
+    (errors.FiguresLate(), 503, "figures_late"),
     (errors.DeadlineExceeded(), 504, "deadline_exceeded"),
     (errors.PredictTimeout(), 504, "predict_timeout"),
+    (RequestValidationError([]), 422, "invalid_request"),
     (HTTPException(404), 404, "not_found"),
     (HTTPException(405, headers={"Allow": "POST"}), 405, "method_not_allowed"),
 ]
@@ -68,9 +71,11 @@ def test_what_may_work_later_says_when() -> None:
     assert b"retry-after" not in dict(error_response(errors.ModelFailed(), "r").headers)
 
 
-@pytest.mark.parametrize(("known", "told"), [("GET", b"GET, HEAD"), ("POST", b"POST")])
-def test_405_lists_the_methods_that_work(known: str, told: bytes) -> None:
-    assert dict(error_response(HTTPException(405, headers={"Allow": known}), "r").headers)[b"allow"] == told
+@pytest.mark.parametrize(("known", "told"), [("GET", "GET, HEAD"), ("POST", "POST")])
+def test_405_lists_the_methods_that_work(known: str, told: str) -> None:
+    answer = error_response(HTTPException(405, headers={"Allow": known}), "r")
+    assert dict(answer.headers)[b"allow"] == told.encode()
+    assert msgspec.json.decode(answer.body)["detail"].endswith(f" It takes {told}.")
 
 
 @given(

@@ -9,7 +9,7 @@ from tests.interface.echoing import serving, statuses
 
 pytestmark = pytest.mark.anyio
 
-LIMITS = Limits(body=1000, header_s=0.5, body_s=0.5, idle_s=0.3)
+LIMITS = Limits(body=1000, header_s=0.5, body_s=0.5, idle_s=0.2)
 CHUNKED = b"transfer-encoding: chunked"
 BODY = b"3\r\nabc\r\n0\r\n\r\n"
 

@@ -1,10 +1,11 @@
 """The limits that uvicorn lacks, over real sockets: sizes and times of headers and bodies, silence, and the drain."""
 
 import asyncio
+from contextlib import closing
 
 import pytest
 
-from tests.interface.echoing import GET, flood, serving, statuses
+from tests.interface.echoing import GET, HASTY, flood, serving, statuses
 
 pytestmark = pytest.mark.anyio
 
@@ -45,23 +46,29 @@ async def test_what_is_not_http_is_400_in_our_own_words() -> None:
 
 
 async def test_headers_that_do_not_arrive_in_time_are_408() -> None:
-    async with serving() as (service, _):
+    async with serving(HASTY) as (service, _):
         assert statuses(await service.talk(b"GET / HTTP/1.1\r\n")) == [408]
 
 
 async def test_a_byte_now_and_then_does_not_prolong_the_time() -> None:
-    async with serving() as (service, _):
-        answer = await service.talk(*[bytes([byte]) for byte in b"GET / HTTP/1.1\r\n"], pause=0.07)
-        assert statuses(answer) == [408]
+    async with serving(HASTY) as (service, _):
+        reader, writer = await asyncio.open_connection("127.0.0.1", service.port)
+        with closing(writer):
+            answering = asyncio.create_task(reader.read(1000))
+            for byte in GET:  # all of it takes more than half a second
+                if not answering.done():
+                    writer.write(bytes([byte]))
+                    await asyncio.sleep(0.02)
+            assert statuses(await answering) == [408]
 
 
 async def test_a_connection_that_says_nothing_is_closed_without_a_word() -> None:
-    async with serving() as (service, _):
+    async with serving(HASTY) as (service, _):
         assert await service.talk() == b""
 
 
 async def test_a_body_that_does_not_arrive_in_time_is_408() -> None:
-    async with serving() as (service, _):
+    async with serving(HASTY) as (service, _):
         answer = await service.talk(b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 10\r\n\r\nabc")
         assert (statuses(answer), service.refused) == ([408], [])
 

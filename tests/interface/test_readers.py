@@ -8,7 +8,7 @@ import pytest
 
 from penstock.config import Limits
 from penstock.interface.server import HttpServer
-from tests.interface.echoing import GET, LARGE, Service, serving, statuses, until
+from tests.interface.echoing import GET, HASTY, LARGE, Service, serving, statuses, until
 
 pytestmark = pytest.mark.anyio
 
@@ -37,7 +37,7 @@ async def connect(service: Service, receive_buffer: int = 2048) -> socket.socket
     ids=["kept alive", "to be closed", "pipelined", "twenty", "followed by nonsense"],
 )
 async def test_whoever_does_not_take_an_answer_is_let_go(sent: bytes) -> None:
-    async with serving(LIMITS) as (service, server):
+    async with serving(HASTY) as (service, server):
         with await connect(service) as client:
             await asyncio.get_running_loop().sock_sendall(client, sent)
             await until(lambda: server.connections == 1)
@@ -55,7 +55,7 @@ async def test_answers_that_the_kernel_still_holds_when_a_connection_has_been_id
 
 
 async def test_taking_a_byte_now_and_then_does_not_prolong_the_time() -> None:
-    async with serving(LIMITS) as (service, server):
+    async with serving(HASTY) as (service, server):
         with await connect(service) as client:
             loop = asyncio.get_running_loop()
             await loop.sock_sendall(client, LARGE_GET)

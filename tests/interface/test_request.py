@@ -32,6 +32,7 @@ FLOAT32 = signature(Field(name="x", dtype="float32"))
 FLOAT16 = signature(Field(name="x", dtype="float16"))
 TEXT = signature(Field(name="text", dtype="string", nullable=True))
 IMAGE = signature(Field(name="image", dtype="float32", shape=(2, 3)))
+WAVE = signature(Field(name="wave", shape=(None,)))
 SIGNAL = signature(Field(name="signal", shape=(None, 2)), Field(name="gain"))
 
 FITS: list[tuple[Signature, str]] = [
@@ -163,12 +164,61 @@ SENTENCES = [
     (MIXED, '{"features":[200,"red",true]}', ["features", 0], "Send an int8 integer, from -128 to 127."),
     (PAIR, "{}", ["features"], "This key is missing."),
     (IMAGE, '{"features":7}', ["features"], "Send nested lists of shape (2, 3) here, not a number."),
+    (PAIR, '{"features":{"a":1,"b":2,"aa":3}}', ["features", "aa"], "This is no field of the model."),
+    (PAIR, '{"batch":[{"a":1,"b":2},{"a":1,"b":2,"é 1":3}]}', ["batch", 1, "é 1"], "This is no field of the model."),
+    (PAIR, '{"features":[1,2],"more":3}', ["more"], "This key is unknown; send features alone."),
+    (PAIR, '{"batch":[[1,2]],"features":[1,2]}', ["features"], "A single row goes to predict; send batch here."),
 ]
 
 
 @pytest.mark.parametrize(("sig", "body", "loc", "msg"), SENTENCES, ids=[s[1] for s in SENTENCES])
 def test_a_problem_says_where_it_is_and_what_to_send(sig: Signature, body: str, loc: list[Any], msg: str) -> None:
     assert msgspec.json.decode(error_response(read(sig, body), "r").body)["errors"] == [{"loc": loc, "msg": msg}]
+
+
+UNREPEATABLE = ["k" * 41, "", "  ", "a\nb", "\x1b[31m", "\u202e", "\u200b", "\x7f"]
+
+
+@pytest.mark.parametrize("key", UNREPEATABLE, ids=ascii)
+def test_an_unknown_key_that_is_long_or_unprintable_is_told_by_its_place(key: str) -> None:
+    """A short and printable one by its name, as above: nothing else of a request comes back."""
+    told = msgspec.json.decode(error_response(read(PAIR, msgspec.json.encode({"features": [1, 2], key: 3})), "r").body)
+    assert told["errors"] == [{"loc": [], "msg": "Look at key 2. This key is unknown; send features alone."}]
+    row = msgspec.json.encode({"features": {key: 1, "a": 1, "b": 2}})
+    told = msgspec.json.decode(error_response(read(PAIR, row), "r").body)
+    assert told["errors"] == [{"loc": ["features"], "msg": "Look at key 1. This is no field of the model."}]
+
+
+KINDS = "Send all rows as lists or all as objects:"
+ODD_ROWS = [
+    (PAIR, "[[1,2],[3],[4]]", "Send rows of length 2; batch[1] has length 1."),
+    (PAIR, "[[1],[1],[3,4]]", "Send rows of length 2; batch[0] has length 1."),
+    (PAIR, "[5,[1,2],[1,2,3]]", "Send rows of length 2; batch[2] has length 3."),
+    (PAIR, '[[1,2],[3],{"a":1}]', f"{KINDS} batch[0] is a list and batch[2] an object."),
+    (PAIR, '[5,{"a":1,"b":2},[1,2]]', f"{KINDS} batch[1] is an object and batch[2] a list."),
+    (IMAGE, "[[[1,2,3],[4,5,6]],[[1,2,3]]]", "Send rows of length 2; batch[1] has length 1."),
+    (WAVE, "[[1,2,3],[1,2,3],[4,5]]", "Send rows of one length; batch[0] has length 3 and batch[2] 2."),
+]
+
+
+@pytest.mark.parametrize(("sig", "rows", "sentence"), ODD_ROWS, ids=[rows for _, rows, _ in ODD_ROWS])
+def test_the_first_row_that_is_out_of_line_is_named(sig: Signature, rows: str, sentence: str) -> None:
+    error = read(sig, f'{{"batch":{rows}}}')
+    assert (error.code, str(error)) == ("ragged_batch", sentence)
+
+
+@pytest.mark.parametrize(
+    ("body", "sentence"),
+    [
+        ("[1,2]", 'Send an object: {"features": …}.'),
+        ('{"features":[1,2],"\\n":3}', "Look at key 2. This key is unknown; send features alone."),
+        ('{"features":[1,"x"]}', "At features[1]: Send a number, not a string."),
+        ("{'features':[1,2]}", "The body is not valid JSON: look at byte 1. Names and text stand in double quotes."),
+        ('{"features":[1,2,]}', "The body is not valid JSON: look at byte 17."),
+    ],
+)
+def test_the_sentence_says_what_to_send(body: str, sentence: str) -> None:
+    assert str(read(PAIR, body)) == sentence
 
 
 def test_malformed_goes_before_invalid() -> None:

@@ -129,5 +129,34 @@ def test_probabilities_are_told_in_the_order_of_the_classes() -> None:
 
 
 def test_labels_of_several_kinds_are_told_as_they_are() -> None:
-    output = Output(fields=(OutputField(name="p", classes=("a", 1)),))
+    output = Output(fields=(OutputField(name="prediction", classes=("a", 1)),))
     assert schema.prediction(Signature(inputs=(Field(name="x"),), output=output)) == {"enum": ["a", 1]}
+
+
+def test_a_shaped_output_is_told() -> None:
+    field = OutputField(name="price", unit="EUR", round=2, clip=(0, None))
+    assert schema.prediction(Signature(inputs=(Field(name="x"),), output=Output(fields=(field,)))) == {
+        "title": "price",
+        "type": "number",
+        "format": "double",
+        "minimum": 0,
+        "description": "In EUR. Rounded to 2 digits. What the model answers beyond these ends is given as the end.",
+        "x-unit": "EUR",
+    }
+
+
+def test_a_decision_says_how_it_is_made() -> None:
+    field = OutputField(name="prediction", classes=("no", "yes"))
+    for stated, of in ((True, "the probability of yes"), (False, "the model's score")):
+        output = Output(fields=(field,), probabilities=stated, threshold=0.3)
+        told = schema.prediction(Signature(inputs=(Field(name="x"),), output=output))
+        assert told["description"] == f"yes where {of} is at least 0.3, else no."
+        assert (told["x-threshold"], told["enum"]) == (0.3, ["no", "yes"])
+
+
+def test_the_likeliest_classes_have_their_names_beside_their_probabilities() -> None:
+    output = Output(fields=(OutputField(name="prediction", classes=(1, 2, 3)),), probabilities=True, top_k=2)
+    chances = schema.answer("m", Signature(inputs=(Field(name="x"),), output=output))["properties"]["probabilities"]
+    validator = OAS31Validator(chances)
+    assert validator.is_valid([{"class": 3, "probability": 0.6}, {"class": 1, "probability": 0.3}])
+    assert not validator.is_valid([0.1, 0.3, 0.6])

@@ -17,6 +17,8 @@ from penstock.model.formats import EXTENSIONS, REMEDIES, format_of, usual_dtype
         ("a.skops", "skops"),
         ("a.v2.onnx", "onnx"),
         ("a.pt", "torchscript"),
+        ("predictor.py", "predictor"),
+        ("own.py", "predictor"),
     ],
 )
 def test_each_extension_has_one_format(name: str, kind: str) -> None:
@@ -25,7 +27,7 @@ def test_each_extension_has_one_format(name: str, kind: str) -> None:
 
 @pytest.mark.parametrize("name", ["model", "model.", ".pkl", "model.txt", "model.pkl.bak"])
 def test_what_has_no_known_extension_is_told_the_known_ones(name: str) -> None:
-    with pytest.raises(UnsupportedArtifact, match=r"none of \.pkl, \.pickle, \.joblib, \.skops, \.onnx, \.pt$"):
+    with pytest.raises(UnsupportedArtifact, match=r"none of \.pkl, \.pickle, \.joblib, \.skops, \.onnx, \.pt, \.py$"):
         format_of(PurePath(name))
 
 
@@ -50,6 +52,6 @@ def test_no_extension_is_both_served_and_refused() -> None:
 
 
 def test_neural_networks_compute_in_single_precision() -> None:
-    assert [usual_dtype(kind) for kind in ("pickle", "skops", "onnx", "torchscript")] == ["float64"] * 2 + [
-        "float32"
-    ] * 2
+    assert [usual_dtype(kind) for kind in ("pickle", "skops", "predictor", "onnx", "torchscript")] == [
+        "float64"
+    ] * 3 + ["float32"] * 2

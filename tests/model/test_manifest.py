@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from penstock.errors import ConfigurationError
 from penstock.model.manifest import Manifest, parse_inputs, read_manifest
+from penstock.model.shaping import Shaping
 from penstock.model.signature import DType, Field
 
 DTYPES = st.sampled_from(get_args(DType))
@@ -34,6 +35,8 @@ def test_a_manifest_declares_fields(tmp_path: Path) -> None:
         artifact: model.pkl
         code: [features.py]
         examples: golden.json
+        all_zero: refuse
+        output: {name: price, unit: EUR, round: 2, clip: [0, null]}
         inputs:
           - {name: sepal length, dtype: float32, range: [4.3, 7.9], unit: cm}
           - {name: colour, dtype: string, categories: [red, green], unknown: refuse}
@@ -42,6 +45,8 @@ def test_a_manifest_declares_fields(tmp_path: Path) -> None:
         """,
     )
     assert (said.artifact, said.code, said.examples) == ("model.pkl", ("features.py",), "golden.json")
+    assert said.all_zero == "refuse"
+    assert said.output == Shaping(name="price", unit="EUR", round=2, clip=(0.0, None))
     assert said.fields("float32") == (
         Field(name="sepal length", dtype="float32", range=(4.3, 7.9), unit="cm", origin="declared"),
         Field(name="colour", dtype="string", categories=("red", "green"), unknown="refuse", origin="declared"),
@@ -55,8 +60,22 @@ def test_a_manifest_declares_fields(tmp_path: Path) -> None:
     [
         ("artefact: model.pkl", "'artefact': unknown key; did you mean 'artifact'?"),
         ("command: /bin/sh", "'command': unknown key"),
-        ("transform: [scaler.pkl]", "transform: not supported yet"),
-        ("output: {labels: [a]}", "output: not supported yet"),
+        ("transform: scaler.pkl", "transform: expected a list of text, got 'scaler.pkl'"),
+        ("reference: r.json", "reference: not supported yet"),
+        ("output: 2", "output: expected a mapping such as {round: 2}, got 2"),
+        ("output: {label: [a, b]}", "output: unknown key 'label'; did you mean 'labels'?"),
+        ("output: {labels: [a]}", "output.labels: name all classes, which are two at least"),
+        ("output: {labels: [a, b, a]}", "output.labels: the same name is there twice"),
+        ("output: {round: -1}", "output.round: expected an integer from 0 to 15, got -1"),
+        ("output: {clip: [3, 2]}", "output.clip: expected [lowest, highest], of which one may be null"),
+        ("output: {clip: [null, null]}", "output.clip: expected [lowest, highest]"),
+        ("output: {clip: 3}", "output.clip: expected a list of 2 numbers, got 3"),
+        ("output: {threshold: .nan}", "output.threshold: expected a number, got nan"),
+        ("output: {threshold: 0.5, labels: [a, b, c]}", "output.threshold: it decides between two classes"),
+        ("output: {threshold: 0.5, clip: [0, 1]}", "output.clip: it is for numbers, and `threshold` makes the answer"),
+        ("output: {top_k: 0}", "output.top_k: expected an integer of at least 1, got 0"),
+        ("output: {name: ''}", "output.name: expected 1 to 200 printable characters"),
+        ("all_zero: warn", "all_zero: expected one of refuse, serve, got 'warn'"),
         ("artifact: [model.pkl]", "artifact: expected text, got a list"),
         ("code: features.py", "code: expected a list of text, got 'features.py'"),
         ("inputs: []", "inputs: expected a list of fields, a count or a shape, got a list"),

@@ -75,6 +75,7 @@ def test_a_file_with_an_equals_sign_in_its_name_is_a_file() -> None:
     [
         (["modle.pkl"], "modle.pkl: no such file or directory; did you mean 'model.pkl'?"),
         (["nowhere/x.pkl"], "nowhere/x.pkl: no such file or directory"),
+        (["https://a.b/c.pkl"], "https://a.b/c.pkl: no such file or directory; nothing is fetched: download it first"),
         (["a b=model.pkl"], "'a b' is no name for a model: use letters, digits, '_', '-' and '.', 64 at most"),
         (["iris="], "iris=: say where the model is: iris=PATH"),
         (
@@ -197,7 +198,7 @@ def test_inputs_on_the_command_line_win_over_the_manifest() -> None:
     assert len(only("m", flags={"models.*.inputs": ["7"]}).artifact.inputs) == 7
 
 
-@pytest.mark.parametrize("key", ["artifact: {}", "examples: {}", "code: ['{}']"])
+@pytest.mark.parametrize("key", ["artifact: {}", "examples: {}", "code: ['{}']", "transform: ['{}']"])
 @pytest.mark.parametrize(
     ("path", "message"),
     [
@@ -312,6 +313,54 @@ def test_code_in_a_directory_needs_pins_even_where_the_artifact_needs_none(world
     assert source.artifact.code_pins.keys() == {
         f"{world}/models/iris/{name}" for name in ("features.py", "lib/__init__.py", "lib/a.py")
     }
+
+
+def test_transforms_are_files_of_the_model_and_pickles_among_them_need_a_pin(world: Path) -> None:
+    write("models/iris/m.onnx", "models/iris/scaler.pkl", "models/iris/pca.skops")
+    write("models/iris/model.yaml", text="transform: [scaler.pkl, pca.skops]\ninputs: 4")
+    code, message = reason(only("models"))
+    assert code == "untrusted_artifact"
+    assert message.startswith(f"{world}/models/iris/scaler.pkl is a pickle, and loading it runs whatever is in it")
+    pin("models/iris/scaler.pkl")
+    source = only("models")
+    assert source.refusal is None
+    assert [(each.path, each.format) for each in source.artifact.transforms] == [
+        (f"{world}/models/iris/scaler.pkl", "pickle"),
+        (f"{world}/models/iris/pca.skops", "skops"),
+    ]
+    assert source.artifact.beside == {f"{world}/models/iris/scaler.pkl": digest_of(Path("models/iris/scaler.pkl"))}
+    assert source.artifact.inputs[0].dtype == "float64", "what transforms compute in, and not what graphs do"
+
+
+def test_a_transform_is_no_model() -> None:
+    write("m/model.pkl", "m/scaler.pkl", "m/net.onnx", "m/model.yaml")
+    pin("m/model.pkl", "m/scaler.pkl")
+    write("m/model.yaml", text="transform: [scaler.pkl, net.onnx]")
+    assert "transform[1]: 'net.onnx' is onnx: a transform is a fitted object" in reason(only("m"))[1]
+    write("m/model.yaml", text="transform: [scaler.pkl]")
+    Path("m/net.onnx").unlink()
+    source = only("m")
+    assert (source.refusal, Path(source.artifact.path).name) == (None, "model.pkl")
+
+
+def test_a_predictor_is_the_model_and_what_lies_beside_it_is_its_own(world: Path) -> None:
+    write("models/net/predictor.py", "models/net/weights.pt", "models/net/model.pkl", "models/net/helper.py")
+    code, message = reason(only("models"))
+    assert code == "untrusted_artifact"
+    assert message.startswith(f"{world}/models/net/predictor.py is a Python program, and loading it runs whatever")
+    pin("models/net/predictor.py")
+    artifact = only("models").artifact
+    assert (artifact.format, artifact.trusted, artifact.root) == ("predictor", True, f"{world}/models/net")
+    assert only("models/net/helper.py").artifact.format == "predictor", "named by the operator"
+
+
+def test_a_predictor_may_have_another_name_or_be_mere_code() -> None:
+    write("m/serve.py", "m/predictor.py", "m/model.onnx")
+    write("m/model.yaml", text="artifact: serve.py")
+    pin("m/serve.py", "m/predictor.py")
+    assert Path(only("m").artifact.path).name == "serve.py"
+    write("m/model.yaml", text="code: [predictor.py]")
+    assert Path(only("m").artifact.path).name == "model.onnx"
 
 
 def test_code_on_the_command_line_is_the_operators_word_and_pinned_as_it_is(world: Path) -> None:

@@ -21,7 +21,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("lock")
 
 
-@given(pins=st.dictionaries(FILES, DIGESTS))
+@given(pins=st.dictionaries(FILES, DIGESTS, max_size=5))
 def test_a_lock_survives_being_written_and_read(pins: dict[str, str], folder: Path) -> None:
     lock = Lock(folder / "penstock.lock", pins)
     lock.path.write_bytes(os.fsencode(lock.text()))

@@ -143,7 +143,11 @@ def test_a_value_that_holds_itself_is_cut_off() -> None:
     assert "[[[" in json.dumps(json.loads(encode({"event": "said", "value": endless})))
 
 
-@given(st.dictionaries(st.text(max_size=9), st.recursive(st.none() | st.floats() | st.text() | st.binary(), st.lists)))
+@given(
+    st.dictionaries(
+        st.text(max_size=9), st.recursive(st.none() | st.floats() | st.text() | st.binary(), st.lists, max_leaves=20)
+    )
+)
 def test_whatever_is_said_becomes_one_line_of_json(fields: dict[str, object]) -> None:
     encoded = encode({"event": "said", **fields})
     assert b"\n" not in encoded

@@ -117,7 +117,7 @@ class Piped(Service):
 
     def __init__(self, model: Path, cwd: Path) -> None:
         self.errors, self.log = cwd / "service.err", cwd / "read.log"
-        command = [sys.executable, "-m", "penstock", "serve", str(model), "--port", "0"]
+        command = [sys.executable, "-m", "penstock", "serve", str(model), "--port", "0", "--drain-linger-s", "0"]
         with self.errors.open("wb") as errors:
             self.process = subprocess.Popen(
                 command, cwd=cwd, stdout=subprocess.PIPE, stderr=errors, start_new_session=True

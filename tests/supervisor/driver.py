@@ -30,8 +30,9 @@ from tests.supervisor import children
 
 SOON_S = 10.0
 SILENT_S = 3.0
+SHORT_S = 1.5  # of silence, for the tests that wait for it: fronts report five times a second
 
-Command = tuple[Settings, list[ModelSource], bool, tuple[str, ...]]
+Command = tuple[Settings, list[ModelSource], bool, tuple[str, ...], float]
 
 
 def source(path: Path, words: str, **settings: Any) -> ModelSource:
@@ -61,6 +62,7 @@ class Running:
         front: tuple[str, ...] = children.FRONT,
         terminal: int | None = None,
         linger_s: float = 0.1,
+        silent_s: float = SILENT_S,
     ) -> None:
         self.log = folder / "service.log"
         settings = Settings(
@@ -68,7 +70,7 @@ class Running:
             drain=Drain(linger_s=linger_s, finish_s=1.0),
             logs=Logs(format="json", file=str(self.log)),
         )
-        command = msgspec.json.encode((settings, sources, strict, front)).decode()
+        command = msgspec.json.encode((settings, sources, strict, front, silent_s)).decode()
         found_in = os.pathsep.join(filter(None, [str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH")]))
         environment = {**os.environ, "PYTHONPATH": found_in, "SULKING": str(folder)}
         self.process = subprocess.Popen(
@@ -139,7 +141,7 @@ def alive(pid: int) -> bool:
 
 
 def main(command: str) -> int:
-    settings, sources, strict, front = msgspec.json.decode(command, type=Command)
+    settings, sources, strict, front, silent_s = msgspec.json.decode(command, type=Command)
     log = open_log(settings.logs, "supervisor")
     with Loop() as loop:
         equipment = Equipment(
@@ -150,7 +152,7 @@ def main(command: str) -> int:
             host=children.HOST,
             front_backoff=lambda: Backoff(first=0.05, reset=0.5),
             host_backoff=lambda: Backoff(first=0.05, most=0.2),
-            silent_s=SILENT_S,
+            silent_s=silent_s,
         )
         service = Service(equipment, settings, sources, open_listeners(settings.server), strict=strict)
         try:

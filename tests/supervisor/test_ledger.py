@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from penstock.config import Logs
+from penstock.model.certificate import Certificate
 from penstock.observability import catalog
 from penstock.observability.logs import open_log
 from penstock.observability.metrics import Figures, Snapshot
@@ -48,12 +49,18 @@ def test_the_supervisor_counts_what_only_it_sees() -> None:
     ledger.host_restarted("iris", "1", "signal")
     ledger.host_restarted("iris", "1", "signal")
     ledger.front_restarted()
-    ledger.model_loaded("iris", "1", 0.5)
+    compiled = Certificate(verdict="compiled", original_us=500.0, compiled_us=10.0)
+    ledger.model_loaded("iris", "1", 0.5, compiled)
     ledger.hosts_live("iris", "1", 2)
     merged = ledger.merged({"supervisor": os.getpid()})
     assert merged["counters"][catalog.HOST_RESTARTS.name] == [[["iris", "1", "signal"], [2]]]
     assert number(merged, "counters", catalog.FRONT_RESTARTS.name) == 1
     assert number(merged, "gauges", catalog.MODEL_LOAD.name) == 0.5
+    assert number(merged, "gauges", catalog.MODEL_COMPILED.name) == 1
+    assert sorted(merged["gauges"][catalog.MODEL_ROW.name]) == [
+        [["iris", "1", "compiled"], [10.0 / 1e6]],
+        [["iris", "1", "original"], [500.0 / 1e6]],
+    ]
     assert number(merged, "gauges", catalog.HOSTS_LIVE.name) == 2
     assert number(merged, "gauges", catalog.MEMORY.name) > 2**20
 

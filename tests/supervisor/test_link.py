@@ -54,7 +54,7 @@ def test_more_than_the_kernel_holds_is_sent_when_there_is_room(tmp_path: Path, h
     ours, theirs = socket.socketpair()
     with Loop() as loop, ours:
         link = Link(loop, host(), heard.append, heard.append)
-        link.send(load(tmp_path / "model", "sleep 3"))
+        link.send(load(tmp_path / "model", "sleep 0.5"))
         for front in range(20_000):
             link.send(Attach(front))
         link.send(Attach(0), [theirs])

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.supervisor.driver import SILENT_S, Running, alive, eventually, source
+from tests.supervisor.driver import SHORT_S, Running, alive, eventually, source
 
 
 def test_a_model_is_ready_when_its_host_says_so_and_the_front_has_a_socket_to_it(tmp_path: Path) -> None:
@@ -170,10 +170,10 @@ def test_a_front_knows_models_and_hosts_before_it_accepts_its_first_connection(t
 
 
 def test_a_front_that_falls_silent_is_killed_and_replaced(tmp_path: Path) -> None:
-    with Running(tmp_path, source(tmp_path / "iris", "")) as service:
+    with Running(tmp_path, source(tmp_path / "iris", ""), silent_s=SHORT_S) as service:
         silent = service.ask("pid")
         service.ask("silent")
-        assert service.event("front_died")["reason"] == "it was killed: it was silent for 3 s"
+        assert service.event("front_died")["reason"] == "it was killed: it was silent for 1.5 s"
         assert service.ask("pid") != silent
 
 
@@ -239,7 +239,7 @@ def test_a_front_that_dies_while_its_successor_starts_is_succeeded_all_the_same(
 
 
 def test_sigterm_while_the_only_front_is_away_lingers_with_another(tmp_path: Path) -> None:
-    with Running(tmp_path, source(tmp_path / "iris", ""), linger_s=2.0) as service:
+    with Running(tmp_path, source(tmp_path / "iris", ""), linger_s=1.0) as service:
         service.event("model_ready")
         for died in range(1, 4):  # each restart waits for longer than the one before
             front = service.ask("pid")
@@ -386,12 +386,12 @@ def test_a_lent_listener_is_lent_anew_when_its_borrower_is_replaced(tmp_path: Pa
 
 def test_a_service_that_stood_still_as_a_whole_blames_no_front(tmp_path: Path) -> None:
     """As a paused container does: everything stops for longer than a front may be silent, and goes on."""
-    with Running(tmp_path, source(tmp_path / "iris", ""), workers=2) as service:
+    with Running(tmp_path, source(tmp_path / "iris", ""), workers=2, silent_s=SHORT_S) as service:
         service.event("front_ready", 2)
         everyone = [service.process.pid, *service.children()]
         for pid in everyone:
             os.kill(pid, signal.SIGSTOP)
-        time.sleep(SILENT_S + 1)  # there is nothing to see that one could wait for
+        time.sleep(SHORT_S + 0.5)  # there is nothing to see that one could wait for
         for pid in everyone:
             os.kill(pid, signal.SIGCONT)
         before = len(service.events("front_ready"))

@@ -1,9 +1,12 @@
 """What should run and what does: told apart through any sequence of loads, deaths and refusals."""
 
+import msgspec
+import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from penstock.config import Model
+from penstock.model.certificate import Certificate
 from penstock.model.control import Artifact, Loaded, Refused
 from penstock.model.source import ModelSource
 from penstock.supervisor.standing import Standing
@@ -41,6 +44,24 @@ def test_the_first_replica_loads_alone_and_pins_what_the_others_have_to_find() -
     assert (standing.artifact.pinned, standing.state().state) == (None, "loading")
     assert standing.has_loaded(0, LOADED, now=1.0) == [1, 2]
     assert (standing.artifact.pinned, standing.state().state) == ("abc", "ready")
+
+
+@pytest.mark.parametrize(
+    ("certificate", "settled"),
+    [
+        (Certificate(verdict="compiled"), "require"),
+        (Certificate(verdict="original", reason="slower"), "off"),
+        (None, "off"),
+    ],
+)
+def test_what_the_first_load_found_out_about_compiling_stays_so(certificate: Certificate | None, settled: str) -> None:
+    """What serves is never exchanged for something else by a restart."""
+    standing = Standing(source(replicas=2))
+    standing.started(0)
+    standing.has_loaded(0, msgspec.structs.replace(LOADED, certificate=certificate), now=1.0)
+    assert standing.artifact.compile == settled
+    standing.has_loaded(1, msgspec.structs.replace(LOADED, certificate=None), now=2.0)
+    assert standing.artifact.compile == settled
 
 
 def test_a_first_load_that_fails_is_final() -> None:

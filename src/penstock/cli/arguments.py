@@ -16,7 +16,7 @@ from penstock.values import did_you_mean, to_text
 GROUPS = {
     "server": "server",
     "limits": "limits of a request",
-    "drain": "at the end",
+    "drain": "shutdown",
     "logs": "logs",
     "": "service",
     "models": "every model",

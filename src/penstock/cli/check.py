@@ -10,8 +10,9 @@ from penstock.cli.probe import Finding, Latency, probe
 from penstock.cli.table import table
 from penstock.errors import ConfigurationError
 from penstock.model.control import Loaded
+from penstock.model.formats import RUNS_CODE
 from penstock.model.repository import resolve
-from penstock.model.signature import Field, OutputField
+from penstock.model.signature import Field, OutputField, Signature
 from penstock.model.source import ModelSource
 from penstock.option import EVERY_MODEL
 
@@ -24,7 +25,16 @@ examples:
 
 Exit code 1, with the reason, where a model cannot be served.
 """
-OF_MODELS = ("device", "predict_timeout_s", "start_timeout_s", "inputs", "code_path", "trusted_types")
+OF_MODELS = (
+    "device",
+    "predict_timeout_s",
+    "start_timeout_s",
+    "compile",
+    "compile_timeout_s",
+    "inputs",
+    "code_path",
+    "trusted_types",
+)
 SETTINGS = ("lock", *(f"{EVERY_MODEL}{name}" for name in OF_MODELS))
 MOST_FIELDS = 40  # that a person is shown
 MOST_CLASSES = 10
@@ -65,7 +75,7 @@ def _progress(stage: str) -> None:
 def trust(source: ModelSource) -> str:
     """Why this may be loaded."""
     artifact = source.artifact
-    if artifact.pinned:
+    if artifact.pinned or any(each.format in RUNS_CODE for each in artifact.transforms):
         return "pinned in the lock"
     return "named on the command line: loading it runs its code" if artifact.trusted else "loading it runs no code"
 
@@ -96,8 +106,11 @@ def _text(source: ModelSource, finding: Finding) -> Iterator[str]:
     if finding.loaded:
         yield "\n  takes"
         yield from _some([_input(field) for field in finding.loaded.signature.inputs])
+        if finding.loaded.signature.all_zero == "refuse":
+            yield "    and refuses a row whose numbers are all zero"
         yield "\n  gives"
         yield from _some([_output(field) for field in finding.loaded.signature.output.fields])
+        yield from (f"    {line}" for line in _decisions(finding.loaded.signature))
         yield from (f"\n  warning: {warning}" for warning in finding.loaded.warnings)
     yield ""
 
@@ -105,10 +118,14 @@ def _text(source: ModelSource, finding: Finding) -> Iterator[str]:
 def _facts(loaded: Loaded) -> Iterator[tuple[str, str]]:
     yield "sha256", loaded.sha256
     yield "size", f"{loaded.bytes:,} bytes"
+    if loaded.transforms:
+        yield "transforms", f"{', then '.join(loaded.transforms)}, before the model"
     yield "runtime", f"{loaded.runtime} on {loaded.device}"
     yield "libraries", _versions(loaded.libraries)
     if loaded.trained_with:
         yield "trained with", _versions(loaded.trained_with)
+    if loaded.certificate:
+        yield "compiled", loaded.certificate.summary
     yield "load", f"{loaded.load_s:.2f} s"
     yield "warm-up", f"{loaded.warmup_s:.2f} s"
     yield "examples", f"{loaded.examples} answered as they should" if loaded.examples else "none"
@@ -136,8 +153,20 @@ def _input(field: Field) -> tuple[str, str, str, str]:
     return field.name, _kind(field.dtype, field.shape), field.origin, ", ".join(filter(None, extras))
 
 
-def _output(field: OutputField) -> tuple[str, str]:
-    return field.name, _classes(field.classes) if field.classes else _kind(field.dtype, field.shape)
+def _output(field: OutputField) -> tuple[str, str, str]:
+    rounded = "" if field.round is None else f"rounded to {field.round} digit{'' if field.round == 1 else 's'}"
+    low, high = ("" if end is None else f"{end:g}" for end in field.clip or (None, None))
+    clipped = f"clipped to {low}…{high}" if field.clip else ""
+    extras = ", ".join(filter(None, [rounded, clipped, field.unit or ""]))
+    return field.name, _classes(field.classes) if field.classes else _kind(field.dtype, field.shape), extras
+
+
+def _decisions(signature: Signature) -> Iterator[str]:
+    output = signature.output
+    if output.threshold is not None:
+        yield f"the second from {output.threshold:g} on"
+    if output.top_k is not None:
+        yield f"probabilities of the likeliest {output.top_k}"
 
 
 def _kind(dtype: str, shape: Sequence[int | None]) -> str:

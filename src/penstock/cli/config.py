@@ -1,11 +1,13 @@
 """`penstock config`: every setting in force, and where its value came from."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
-from penstock.cli.arguments import Parser, add_settings, configuration_of
+from penstock.cli.arguments import YAML, Parser, add_settings, configuration_of
 from penstock.cli.complaint import complain
 from penstock.cli.table import table
-from penstock.configuration import Configuration
+from penstock.configuration import Configuration, Effective
+from penstock.model.repository import lock_path
+from penstock.model.trust import LOCK_NAME
 
 EXAMPLES = """\
 examples:
@@ -28,6 +30,8 @@ def run(words: Sequence[str]) -> int:
 
         print(reference(), end="")
         return 0
+    if namespace.file and not namespace.file.endswith(YAML):
+        parser.error(f"{namespace.file} is no penstock.yaml")
     configuration = configuration_of(namespace, namespace.file)
     for notice in configuration.notices:
         complain(notice)
@@ -36,11 +40,24 @@ def run(words: Sequence[str]) -> int:
 
 
 def _text(configuration: Configuration) -> str:
-    return table([(each.path, each.text or "–", each.origin) for each in configuration.effective()])
+    return table([(each.path, each.text or "–", each.origin) for each in _effective(configuration)])
 
 
 def _json(configuration: Configuration) -> str:
     import json
 
-    settings = {each.path: {"value": each.value, "from": each.origin} for each in configuration.effective()}
+    settings = {each.path: {"value": each.value, "from": each.origin} for each in _effective(configuration)}
     return json.dumps(settings, indent=2)
+
+
+def _effective(configuration: Configuration) -> Iterator[Effective]:
+    """Every setting in force, and the lock that is read where none is named."""
+    for each in configuration.effective():
+        yield _usual_lock(configuration, each) if each.path == "lock" and each.value is None else each
+
+
+def _usual_lock(configuration: Configuration, setting: Effective) -> Effective:
+    if configuration.file is None:
+        return setting._replace(text=f"{LOCK_NAME} beside the directory that is named")
+    path = str(lock_path(configuration, configuration.file.absolute().parent))
+    return setting._replace(value=path, text=path)

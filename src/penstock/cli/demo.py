@@ -3,6 +3,7 @@
 import importlib.util
 import json
 import shlex
+import socket
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -11,6 +12,7 @@ from pathlib import Path
 from penstock.cli import serve
 from penstock.cli.arguments import Parser
 from penstock.cli.training import IRIS, ROWS_FILE
+from penstock.configuration import load
 from penstock.errors import FailedStart, MissingDependency
 
 EXAMPLES = """\
@@ -28,12 +30,21 @@ def run(words: Sequence[str]) -> int:
     parser.add_argument("directory", metavar="DIRECTORY", nargs="?", default="penstock-demo", help="where to put them")
     parser.add_argument("--port", default="8000", metavar="N", help="port to listen on; 0 takes a free one [8000]")
     namespace = parser.read(words)
-    directory = Path(namespace.directory)
+    directory, port = Path(namespace.directory), port_of(namespace.port)
     train(directory)
     print(f"Wrote iris.pkl, cancer.pkl and {ROWS_FILE} to {directory}. Three requests to try:\n")
-    print("\n\n".join(requests(directory, namespace.port)), end="\n\n", flush=True)
+    print("\n\n".join(requests(directory, port)), end="\n\n", flush=True)
     models = [str(directory / "iris.pkl"), str(directory / "cancer.pkl")]
-    return serve.run([*models, "--port", namespace.port, "--default-model", "iris"])
+    return serve.run([*models, "--port", str(port), "--default-model", "iris"])
+
+
+def port_of(said: str) -> int:
+    """The port that the requests are to name: 0 stands for one that is free now. Raises ConfigurationError."""
+    port = load(flags={"server.port": [said]}).settings.server.port
+    if port:
+        return port
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        return int(free.getsockname()[1])
 
 
 def train(directory: Path) -> None:
@@ -48,7 +59,7 @@ def train(directory: Path) -> None:
         raise FailedStart("the demo's models could not be trained")
 
 
-def requests(directory: Path, port: str) -> list[str]:
+def requests(directory: Path, port: int) -> list[str]:
     """Three commands that ask the service: a list of numbers, numbers by name, and a file with rows of the forest's."""
     base = f"http://127.0.0.1:{port}"
     one = {"features": FLOWERS[0]}

@@ -41,8 +41,8 @@ def _parse(words: Sequence[str]) -> Namespace:
         "paths",
         metavar="[NAME=]PATH",
         nargs="*",
-        help="an artifact (.pkl .pickle .joblib .skops .onnx .pt), a model's directory, a repository of models, "
-        "or a penstock.yaml",
+        help="an artifact (.pkl .pickle .joblib .skops .onnx .pt, or a predictor.py), a model's directory, "
+        "a repository of models, or a penstock.yaml",
     )
     parser.add_argument("--name", help="what to call the only model that is named")
     add_settings(parser)

@@ -34,8 +34,8 @@ class Columns(NamedTuple):
 
 def describe(model: Any) -> Columns:
     """The columns of a fitted estimator; none where it does not say."""
-    names = _remembered(model, "feature_names_in_")
-    count = _remembered(model, "n_features_in_")
+    names = remembered(model, "feature_names_in_")
+    count = remembered(model, "n_features_in_")
     if names is None and count is None:
         chain = steps(model)
         if any(map(takes_text, chain)):
@@ -50,7 +50,26 @@ def describe(model: Any) -> Columns:
     return Columns(used, named=True, frame=True)
 
 
-def _remembered(model: Any, attribute: str) -> Any:
+def positions(columns: Any, count: int, names: list[str] | None) -> Iterator[int]:
+    """Which columns a ColumnTransformer means by a name, a position, a slice, a mask or a list of these."""
+    if isinstance(columns, slice):
+        start, stop = (
+            names.index(end) if names and isinstance(end, str) else end for end in (columns.start, columns.stop)
+        )
+        if isinstance(columns.stop, str):  # by name, the last one is included
+            stop += 1
+        yield from range(count)[start : stop : columns.step]
+        return
+    listed = [columns] if isinstance(columns, str) or not hasattr(columns, "__len__") else list(columns)
+    if listed and all(isinstance(each, bool | np.bool_) for each in listed):
+        yield from np.flatnonzero(listed).tolist()
+        return
+    for each in listed:
+        yield names.index(each) if isinstance(each, str) and names else int(each) % count
+
+
+def remembered(model: Any, attribute: str) -> Any:
+    """An attribute of the first estimator inside the model that has it, or None."""
     for estimator in lineage(model):
         try:
             value = getattr(estimator, attribute, None)
@@ -108,9 +127,9 @@ def _of_transformer(table: Any, rest: Sequence[Any], count: int, names: list[str
     for _, transformer, columns in table.transformers_:
         if isinstance(transformer, str) and transformer == "drop":
             continue
-        positions = list(_positions(columns, count, names))
+        chosen = list(positions(columns, count, names))
         chain = [] if isinstance(transformer, str) else steps(transformer)
-        for position, new in zip(positions, _traits(chain, rest, len(positions), None), strict=True):
+        for position, new in zip(chosen, _traits(chain, rest, len(chosen), None), strict=True):
             old = traits[position]
             traits[position] = new if old is None else _both(old, new)
     return [trait or Trait(nullable=True, used=False) for trait in traits]
@@ -119,24 +138,6 @@ def _of_transformer(table: Any, rest: Sequence[Any], count: int, names: list[str
 def _both(one: Trait, other: Trait) -> Trait:
     chosen = other if other.dtype == "string" or other.categories else one
     return chosen._replace(nullable=one.nullable and other.nullable, strict=one.strict or other.strict)
-
-
-def _positions(columns: Any, count: int, names: list[str] | None) -> Iterator[int]:
-    """Which columns a ColumnTransformer means by a name, a position, a slice, a mask or a list of these."""
-    if isinstance(columns, slice):
-        start, stop = (
-            names.index(end) if names and isinstance(end, str) else end for end in (columns.start, columns.stop)
-        )
-        if isinstance(columns.stop, str):  # by name, the last one is included
-            stop += 1
-        yield from range(count)[start : stop : columns.step]
-        return
-    listed = [columns] if isinstance(columns, str) or not hasattr(columns, "__len__") else list(columns)
-    if listed and all(isinstance(each, bool | np.bool_) for each in listed):
-        yield from np.flatnonzero(listed).tolist()
-        return
-    for each in listed:
-        yield names.index(each) if isinstance(each, str) and names else int(each) % count
 
 
 def _encoded(values: NDArray[Any], encoder: Any, filled: bool) -> Trait:

@@ -58,6 +58,15 @@ def accepts_missing(estimator: Any) -> bool:
     return calls or bool(tags is not None and tags.allow_nan)
 
 
+def means(model: Any, width: int) -> list[float] | None:
+    """The means of so many columns, if a scaler at the model's entrance learnt them."""
+    for estimator in lineage(model):
+        learnt: Any = getattr(estimator, "mean_", None)
+        if getattr(learnt, "shape", None) == (width,):
+            return [float(mean) for mean in learnt.tolist()]
+    return None
+
+
 def missing_as_none(model: Any) -> bool:
     """Whether an encoder in the model learnt None, and not NaN, as what stands for a missing text."""
     learnt = [values for inner in everything(model) for values in getattr(inner, "categories_", ())]

@@ -7,7 +7,7 @@ from msgspec import structs
 from penstock.errors import UnsupportedArtifact
 from penstock.model.control import Artifact
 from penstock.model.formats import usual_dtype
-from penstock.model.signature import Field
+from penstock.model.signature import Field, Signature
 
 ANONYMOUS = "input"  # what `--inputs 3x224x224` calls its only field
 
@@ -32,13 +32,23 @@ def settle(artifact: Artifact, inferred: Sequence[Field], named: bool) -> tuple[
     if not declared:
         return tuple(inferred), named
     if not inferred:
-        return declared, not _anonymous(declared)
-    if not named or _anonymous(declared):
-        return _by_position(artifact, inferred), named or not _anonymous(declared)
+        return declared, not anonymous(declared)
+    if not named or anonymous(declared):
+        return _by_position(artifact, inferred), named or not anonymous(declared)
     return _by_name(artifact, inferred), True
 
 
-def _anonymous(fields: Sequence[Field]) -> bool:
+def refusing_zeros(signature: Signature, artifact: Artifact) -> Signature:
+    """The signature with what is declared of rows whose numbers are all zero. Raises UnsupportedArtifact."""
+    if artifact.all_zero == "refuse" and not any(field.is_number for field in signature.inputs):
+        raise UnsupportedArtifact(
+            f"{artifact.path} takes no numbers, of which `all_zero: refuse` speaks: remove it from model.yaml"
+        )
+    return structs.replace(signature, all_zero=artifact.all_zero)
+
+
+def anonymous(fields: Sequence[Field]) -> bool:
+    """Whether the names of the fields are made up."""
     return [f.name for f in fields] in ([ANONYMOUS], [made_up(i) for i in range(len(fields))])
 
 
@@ -49,9 +59,9 @@ def _by_position(artifact: Artifact, inferred: Sequence[Field]) -> tuple[Field, 
             f"{artifact.path} takes {len(inferred)} inputs, and {len(declared)} are declared: "
             "correct `inputs:` or --inputs"
         )
-    anonymous = _anonymous(declared)
+    unnamed = anonymous(declared)
     pairs = zip(declared, inferred, strict=True)
-    return tuple(_merged(artifact, mine, its, its.name if anonymous else mine.name) for mine, its in pairs)
+    return tuple(_merged(artifact, mine, its, its.name if unnamed else mine.name) for mine, its in pairs)
 
 
 def _by_name(artifact: Artifact, inferred: Sequence[Field]) -> tuple[Field, ...]:

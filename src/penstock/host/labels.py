@@ -12,6 +12,8 @@ from penstock.model.signature import Label
 STRANGER = "the model answered a label that is not among its classes"
 FEW = 16  # rows that Python is through with sooner than numpy gets going
 
+SUM_TOLERANCE = 1e-3  # of a row of probabilities; scores that are none do not sum to one
+
 Indices = NDArray[np.int32] | list[int]
 """Positions of classes, one a row; of few rows as a list."""
 
@@ -61,3 +63,9 @@ def chosen(stated: NDArray[Any], indices: Indices) -> NDArray[np.float64] | list
     if isinstance(indices, list):
         return [row[index] for row, index in zip(stated.tolist(), indices, strict=True)]
     return np.asarray(stated[np.arange(len(indices)), indices], dtype=np.float64)
+
+
+def are_probabilities(stated: NDArray[Any]) -> bool:
+    """Whether each row of a matrix is within 0 and 1, and sums to one."""
+    within = np.all(stated >= 0) and np.all(stated <= 1 + SUM_TOLERANCE)
+    return bool(within and np.allclose(stated.sum(axis=1), 1, atol=SUM_TOLERANCE))

@@ -1,6 +1,6 @@
 """The port between the host and a runtime: what every loaded model can do."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -16,12 +16,14 @@ class Outputs(NamedTuple):
     """What a model answered: one tensor for each output field, class labels as indices (int32, or a list of int).
 
     `confidence` has shape (rows,), `probabilities` (rows, classes); both float64 (the first may be a list of float),
-    and None where the model states none.
+    and None where the model states none. `ranks` (int32) says of which classes the probabilities are, where these are
+    not all of them in order.
     """
 
     values: Sequence[Column | list[int]]
     confidence: NDArray[np.float64] | list[float] | None = None
     probabilities: NDArray[np.float64] | None = None
+    ranks: NDArray[np.int32] | None = None
 
 
 class Model(Protocol):
@@ -43,3 +45,25 @@ class Model(Protocol):
 
     def typical(self) -> Sequence[float] | None:
         """A row of numbers that the model saw when it was trained (means, say), if it remembers one."""
+
+
+class Around:
+    """A model around another one: what a subclass does not change is the inner model's own."""
+
+    def __init__(self, model: Model) -> None:
+        self.inputs = model.inputs
+        self.named = model.named
+        self.runtime = model.runtime
+        self.device = model.device
+        self.trained_with = model.trained_with
+        self.beside: Mapping[str, str] = getattr(model, "beside", {})
+        self._model = model
+
+    def probe(self, tensors: Sequence[Column], rows: int) -> Output:
+        return self._model.probe(tensors, rows)
+
+    def predict(self, tensors: Sequence[Column], rows: int, probabilities: bool) -> Outputs:
+        return self._model.predict(tensors, rows, probabilities)
+
+    def typical(self) -> Sequence[float] | None:
+        return self._model.typical()

@@ -77,6 +77,8 @@ class Packer:
             raise ModelFailed("the model stated no probabilities")
         if outputs.probabilities is not None:
             packed.add("probabilities", outputs.probabilities)
+        if outputs.ranks is not None:
+            packed.add("ranks", outputs.ranks)
 
 
 def _view(array: NDArray[Any]) -> memoryview:

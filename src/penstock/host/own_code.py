@@ -29,9 +29,14 @@ def make_importable(paths: Sequence[str], pins: Mapping[str, str], trusted: bool
     """
     found = {name: _vouched(path, pins, trusted) for place in paths for name, path in _modules(Path(place))}
     if found:
-        finder = OwnCode(found)
-        sys.meta_path.insert(0, finder)
-        sys.modules["__main__"].__dict__["__getattr__"] = finder.from_training_script
+        sys.modules["__main__"].__dict__["__getattr__"] = expose(found).from_training_script
+
+
+def expose(sources: Mapping[str, Source]) -> "OwnCode":
+    """Makes these modules importable by their names."""
+    finder = OwnCode(sources)
+    sys.meta_path.insert(0, finder)
+    return finder
 
 
 class OwnCode(MetaPathFinder):

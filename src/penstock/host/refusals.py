@@ -2,8 +2,9 @@
 
 import re
 import sys
+import traceback
 
-from penstock.errors import ArtifactError, FailedStart, MissingDependency, UnreadableArtifact
+from penstock.errors import ArtifactError, FailedStart, MissingDependency, UnreadableArtifact, UnsupportedArtifact
 from penstock.model.control import Artifact
 from penstock.model.memory import too_little
 
@@ -80,6 +81,14 @@ def unreadable(error: BaseException, data: bytes, artifact: Artifact) -> Artifac
     )
 
 
+def raised(error: BaseException, artifact: Artifact, where: str) -> ArtifactError:
+    """The refusal for an error out of own code, whose traceback goes to the log; `where` says what was called."""
+    traceback.print_exception(error)
+    return _known(error, artifact) or FailedStart(
+        f"{artifact.path}: {where} raised {detail(error)}: correct it; the traceback is in the log"
+    )
+
+
 def missing_module(name: str) -> MissingDependency:
     """The refusal for a package that the artifact needs."""
     package = name.partition(".")[0]
@@ -90,6 +99,19 @@ def missing_module(name: str) -> MissingDependency:
     return MissingDependency(
         f"the model needs the Python module {name}: if it is the model's own, name it with `--code-path {package}.py` "
         f"or `code: [{package}.py]` in model.yaml, and if it is a package, install it"
+    )
+
+
+def unfitted(error: BaseException) -> UnsupportedArtifact | None:
+    """The refusal for an estimator that says itself that it has learnt nothing; None for any other error.
+
+    The class is scikit-learn's, which is not imported here; other libraries derive their own from it.
+    """
+    if all(kind.__name__ != "NotFittedError" for kind in type(error).__mro__):
+        return None
+    told = detail(error).rstrip(".")
+    return UnsupportedArtifact(
+        f"the model was saved before it was fitted ({told}): call its `fit` with the training data, and save it then"
     )
 
 
@@ -105,7 +127,7 @@ def _known(error: BaseException, artifact: Artifact) -> ArtifactError | None:
     while cause is not None:
         if isinstance(cause, ArtifactError):
             return cause
-        if refusal := _missing(cause, artifact) or _exhausted(cause, artifact):
+        if refusal := _missing(cause, artifact) or _exhausted(cause, artifact) or unfitted(cause):
             return refusal
         cause = cause.__cause__
     return None

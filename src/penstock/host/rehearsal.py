@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 from msgspec import structs
 
-from penstock.errors import FailedStart, ModelFailed, PenstockError
+from penstock.errors import ArtifactError, FailedStart, ModelFailed, PenstockError
 from penstock.host.model import Column, Model
 from penstock.host.outputs import Packer
-from penstock.host.refusals import detail
+from penstock.host.refusals import detail, unfitted
 from penstock.host.responder import unpack
 from penstock.host.rows import Row, batch, plausible, row_of
 from penstock.model.signature import Field, Output, Signature
@@ -22,7 +22,8 @@ MOST_TRIALS = 64  # of one field missing at a time
 class Rehearsal:
     """Rehearses a model with plausible rows, or else with those of its examples.
 
-    Afterwards `signature` says what it takes and answers. Raises FailedStart if it answers no row at all.
+    Afterwards `signature` says what it takes and answers. Raises FailedStart, or
+    UnsupportedArtifact where it was never fitted, if it answers no row at all.
     """
 
     def __init__(self, model: Model, features: Sequence[Any]) -> None:
@@ -50,13 +51,11 @@ class Rehearsal:
                 for size in SIZES:
                     self._ask([rows[i % len(rows)] for i in range(size)], Packer(output), finite=False)
                 return output, rows[0]
+            except ArtifactError:  # what is declared contradicts the model: no other row would help
+                raise
             except Exception as error:  # noqa: BLE001  # the model's own; told below if no row fares better
                 failure = failure or error
-        traceback.print_exception(failure)
-        raise FailedStart(
-            f"the model answers none of the rows it was warmed up with ({detail(failure or ModelFailed())}): "
-            "check its inputs, declare them as `inputs:` in model.yaml, or add an examples.json with rows that it takes"
-        )
+        raise _hopeless(failure or ModelFailed())
 
     def _attempts(self, features: Sequence[Any]) -> Iterator[list[Row]]:
         """Rows to try: all plausible ones at once, which tells most, then each by itself, then the examples'."""
@@ -94,3 +93,14 @@ class Rehearsal:
         if finite and packed.failed:
             raise ModelFailed("the model's answer is not finite")
         return unpack(packed.heads, memoryview(b"".join(packed.payload)))
+
+
+def _hopeless(failure: Exception) -> ArtifactError:
+    """What is to be said of a model that answers none of its rows."""
+    if refusal := unfitted(failure):
+        return refusal
+    traceback.print_exception(failure)
+    return FailedStart(
+        f"the model answers none of the rows it was warmed up with ({detail(failure)}): "
+        "check its inputs, declare them as `inputs:` in model.yaml, or add an examples.json with rows that it takes"
+    )

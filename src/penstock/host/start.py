@@ -3,15 +3,22 @@
 import resource
 import warnings
 from collections.abc import Callable
+from pathlib import PurePath
 from time import perf_counter
+from typing import TYPE_CHECKING
 
 from penstock.errors import UnreadableArtifact, UntrustedArtifact
 from penstock.host import examples, libraries, runtimes, source
+from penstock.host.inputs import refusing_zeros
 from penstock.host.model import Model
 from penstock.host.rehearsal import Rehearsal
+from penstock.host.shaping import shaped
 from penstock.host.source import Source
 from penstock.model.control import Artifact, Loaded, Progress
 from penstock.model.formats import RUNS_CODE
+
+if TYPE_CHECKING:
+    from penstock.host.compiler import Compilation
 
 Report = Callable[[Progress], None]
 
@@ -22,9 +29,8 @@ def start(artifact: Artifact, report: Report) -> tuple[Model, Loaded]:
     _limit_memory(artifact.memory)
     report(Progress("reading"))
     found = source.read(artifact.path, artifact.pinned)
-    report(Progress("loading", found.sha256))
     _demand_trust(artifact, found.sha256)
-    model, caught = _load(found, artifact)
+    model, caught, compilation = _model(found, artifact, report)
     loaded_at = perf_counter()
     report(Progress("warming"))
     beside = dict(getattr(model, "beside", {}))
@@ -37,18 +43,20 @@ def start(artifact: Artifact, report: Report) -> tuple[Model, Loaded]:
         report(Progress("replaying"))
         examples.replay(artifact.examples, golden, rehearsal.answer)
     return model, Loaded(
-        signature=rehearsal.signature,
+        signature=refusing_zeros(rehearsal.signature, artifact),
         sha256=found.sha256,
         bytes=len(found.data),
         runtime=model.runtime,
         device=model.device,
+        transforms=tuple(PurePath(each.path).name for each in artifact.transforms),
         beside=beside,
         libraries=libraries.present(),
         trained_with=model.trained_with or libraries.trained_with(caught),
-        warnings=libraries.told(caught),
+        warnings=(*libraries.told(caught), *(compilation.warnings if compilation else ())),
         examples=len(golden),
         load_s=loaded_at - started,
         warmup_s=warm_at - loaded_at,
+        certificate=compilation.certificate if compilation else None,
     )
 
 
@@ -64,6 +72,34 @@ def _demand_trust(artifact: Artifact, digest: str) -> None:
             f"{artifact.path} runs code when it is loaded, and nobody vouched for it (sha256 {digest[:12]}…): "
             f"if you trust it, pin it with `penstock lock {artifact.root}`"
         )
+
+
+def _model(
+    found: Source, artifact: Artifact, report: Report
+) -> tuple[Model, list[warnings.WarningMessage], "Compilation | None"]:
+    """The model in its compiled form, if it may have one, or as it is; and the warnings that loading it gave.
+
+    Whoever finds the compiled form in the cache never loads the original.
+    """
+    loading = Progress("loading", found.sha256)  # from here on the artifact's code may run
+    compilation = None
+    if artifact.compile != "off":
+        from penstock.host.compiler import compiled
+
+        def about_to_compile() -> None:
+            report(loading)
+            report(Progress("compiling"))
+
+        compilation = compiled(artifact, found.sha256, about_to_compile)
+        if compilation.entry and compilation.graph:
+            from penstock.host.runtimes.compiled import Compiled
+
+            entry, beside = compilation.entry, compilation.beside
+            compiled_model = Compiled(entry.graph, entry.signature, artifact, entry.trained_with, beside)
+            return shaped(compiled_model, artifact), [], compilation
+    report(loading)
+    model, caught = _load(found, artifact)
+    return model, caught, compilation
 
 
 def _load(found: Source, artifact: Artifact) -> tuple[Model, list[warnings.WarningMessage]]:

@@ -60,6 +60,7 @@ class HostLink:
         self.depth = depth
         self.flights: list[Flight] = []
         self._tensors = signature.tensors()
+        self._outputs = len(signature.output.fields)
         self._heads = heads_of_answer(signature.output)
         self._plain = heads_of_inputs(self._tensors) is not None and self._heads is not None
         self._owner = owner
@@ -119,7 +120,7 @@ class HostLink:
             if answer.error is not None:
                 return answer, None
             heads = answer.tensors or (self._heads(self.flights[0].rows) if self._heads else ())
-            return answer, unpack(heads, frame.payload)
+            return answer, unpack(heads, frame.payload, self._outputs)
         except (msgspec.DecodeError, ValueError, TypeError, KeyError) as error:
             raise BrokenFrame from error
 

@@ -27,10 +27,12 @@ class Outputs(NamedTuple):
     confidence: list[float] | None
     probabilities: list[list[float]] | None
     raw: dict[str, memoryview]
+    ranks: list[list[int]] | None = None
 
 
-def unpack(heads: Sequence[TensorHead], payload: memoryview) -> Outputs:
-    """The tensors of an answer. The views in `raw` share `payload`'s memory.
+def unpack(heads: Sequence[TensorHead], payload: memoryview, outputs: int = 1) -> Outputs:
+    """The tensors of an answer, of which the first so many are the model's `outputs`, whatever they are called. The
+    views in `raw` share `payload`'s memory.
 
     Raises ValueError where the payload is not what the heads say.
     """
@@ -42,13 +44,13 @@ def unpack(heads: Sequence[TensorHead], payload: memoryview) -> Outputs:
         values, end = _values(head, payload, start)
         raw[head.name] = payload[start:end]
         start = end
-        if head.name in ("confidence", "probabilities"):
-            named[head.name] = values
-        else:
+        if len(fields) < outputs:
             fields.append(values)
+        else:
+            named[head.name] = values
     if start != len(payload):
         raise ValueError("the payload holds something else than the tensors")
-    return Outputs(fields, named.get("confidence"), named.get("probabilities"), raw)
+    return Outputs(fields, named.get("confidence"), named.get("probabilities"), raw, named.get("ranks"))
 
 
 def _values(head: TensorHead, payload: memoryview, start: int) -> tuple[list[Any], int]:
@@ -83,4 +85,5 @@ def _part(outputs: Outputs, start: int, end: int, ticket: Ticket, seconds: float
         outputs.probabilities[start:end] if ticket.probabilities and outputs.probabilities is not None else None,
         ticket.sent_at - ticket.queued_at,
         seconds,
+        outputs.ranks[start:end] if ticket.probabilities and outputs.ranks is not None else None,
     )

@@ -11,7 +11,8 @@ class Result(NamedTuple):
     """The answer to a request's rows.
 
     `outputs` holds one list for each field of the signature's output, with one value (or index of a class) a row;
-    `confidence` and `probabilities` a float and a list of floats a row, or None. Times in seconds.
+    `confidence` and `probabilities` a float and a list of floats a row, or None. `ranks` says of which classes the
+    probabilities are where these are not all of them, in order. Times in seconds.
     """
 
     outputs: list[list[Any]]
@@ -19,6 +20,7 @@ class Result(NamedTuple):
     probabilities: list[list[float]] | None
     queue_s: float
     inference_s: float
+    ranks: list[list[int]] | None = None
 
 
 class Ticket:

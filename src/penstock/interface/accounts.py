@@ -2,6 +2,7 @@
 
 import traceback
 from collections.abc import Callable
+from itertools import islice
 from typing import NamedTuple
 
 from penstock.errors import RequestError
@@ -22,6 +23,7 @@ UNMATCHED = "unmatched"
 GATHER_S = 0.02  # how long the accounts of predictions wait for one another
 MOST_GATHERED = 64
 MOST_GATHERED_BYTES = 256 * 2**10
+MOST_FEATURES = 20  # that a warning names
 
 Later = Callable[[float, Callable[[], object]], object]
 """Calls something back after so many seconds."""
@@ -140,8 +142,8 @@ class Accounts:
                 request_id=call.request_id,
                 model=served.model,
                 model_version=served.version,
-                out_of_range=findings.out_of_range,
-                unknown_category=findings.unknown,
+                out_of_range=_some(findings.out_of_range),
+                unknown_category=_some(findings.unknown),
             )
 
     def _request_meter(self, route: str) -> RequestMeter:
@@ -156,6 +158,11 @@ class Accounts:
             meter = PredictionMeter(self._figures, route, served.model, served.version)
             self._predictions[route, served] = meter
         return meter
+
+
+def _some(counts: dict[str, int]) -> dict[str, int]:
+    """As much of it as a line of the log bears; the figures have it all."""
+    return dict(islice(counts.items(), MOST_FEATURES))
 
 
 def _line(account: Account, client: str | None) -> PredictionLine:

@@ -4,12 +4,23 @@ from collections.abc import Sequence
 from typing import Any
 
 import msgspec
-from msgspec import UNSET, Struct, UnsetType
+from msgspec import UNSET, Struct, UnsetType, field
 
 from penstock.inference.ticket import Result
-from penstock.model.signature import OutputField, Signature
+from penstock.model.signature import Label, OutputField, Signature
 
 encode = msgspec.json.Encoder().encode
+
+
+class Chance(Struct):
+    """One class, of those that are told, and its probability."""
+
+    label: Label = field(name="class")
+    probability: float
+
+
+Chances = list[float] | list[Chance]
+"""The probability of each class in order, or with `top_k` the likeliest classes and theirs."""
 
 
 class Prediction(Struct):
@@ -21,7 +32,7 @@ class Prediction(Struct):
     timestamp: str
     model: str
     model_version: str
-    probabilities: list[float] | UnsetType = UNSET
+    probabilities: Chances | UnsetType = UNSET
 
 
 class Predictions(Struct):
@@ -33,7 +44,7 @@ class Predictions(Struct):
     timestamp: str
     model: str
     model_version: str
-    probabilities: list[list[float]] | UnsetType = UNSET
+    probabilities: Sequence[Chances] | UnsetType = UNSET
 
 
 class Labels:
@@ -41,6 +52,16 @@ class Labels:
 
     def __init__(self, signature: Signature) -> None:
         self._fields = signature.output.fields
+        self._classes = self._fields[0].classes or ()
+
+    def chances(self, result: Result) -> Sequence[Chances] | None:
+        """The probabilities of each row, if they were asked for and are stated."""
+        if result.ranks is None or result.probabilities is None:
+            return result.probabilities
+        return [self._ranked(*row) for row in zip(result.ranks, result.probabilities, strict=True)]
+
+    def _ranked(self, ranks: list[int], stated: list[float]) -> list[Chance]:
+        return [Chance(self._classes[rank], chance) for rank, chance in zip(ranks, stated, strict=True)]
 
     def of(self, result: Result) -> list[Any]:
         """One prediction a row."""

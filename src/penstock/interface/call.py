@@ -4,23 +4,20 @@ import os
 import re
 from collections.abc import Awaitable, Callable, MutableMapping
 from itertools import count
-from typing import Any, NamedTuple
-from urllib.parse import parse_qsl
+from typing import Any
 
 from penstock.config import Limits
 from penstock.errors import (
     BadDeadline,
     BodyTooLarge,
     ClientGone,
-    InvalidRequest,
-    MalformedRequest,
-    Problem,
     UnsupportedMediaType,
 )
 from penstock.inference.checks import Findings
 from penstock.inference.rows import Rows
 from penstock.inference.ticket import Result
 from penstock.inference.versions import ServedVersion
+from penstock.interface.query import NO_QUERY, Query, read
 from penstock.interface.scope import ARRIVED, FIELDS, REFUSED, clock
 
 Scope = MutableMapping[str, Any]
@@ -46,17 +43,6 @@ def request_id(given: bytes | None) -> str:
 
 def too_large(limits: Limits) -> BodyTooLarge:
     return BodyTooLarge(f"The body is larger than the {limits.body} bytes that this server takes.")
-
-
-class Query(NamedTuple):
-    """What a prediction's query string may say."""
-
-    version: str | None = None
-    probabilities: bool = False
-
-
-NO_QUERY = Query()
-PARAMETERS = {"model_version", "probabilities"}
 
 
 class Call:
@@ -139,30 +125,5 @@ class Call:
         return min(given, LONGEST_DEADLINE_MS) / 1000 - self.elapsed()
 
     def read_query(self) -> Query:
-        """The query string. Raises InvalidRequest for what cannot be meant: a typing error is no silent default."""
-        text: bytes = self.scope["query_string"]
-        version = self.headers.get(b"x-model-version")
-        if not text and version is None:
-            return NO_QUERY
-        if b"#" in text:
-            raise MalformedRequest("The query string cannot be read.")
-        try:
-            pairs = parse_qsl(text.decode("ascii"), keep_blank_values=True, max_num_fields=100)
-        except ValueError:
-            raise MalformedRequest("The query string cannot be read.") from None
-        said = dict(pairs)
-        if len(said) < len(pairs) or not said.keys() <= PARAMETERS:
-            problem = Problem(("query",), f"send no others than {' and '.join(sorted(PARAMETERS))}, each once")
-            raise InvalidRequest(
-                "The query does not fit: it holds a parameter that is unknown, or one twice.", [problem]
-            )
-        wanted = said.get("probabilities", "false")
-        if wanted not in ("true", "false"):
-            problem = Problem(("query", "probabilities"), "send true or false")
-            raise InvalidRequest("The query does not fit: probabilities is true or false.", [problem])
-        asked = said.get("model_version")
-        header = version.decode("latin-1") if version is not None else asked
-        if asked is not None and header != asked:
-            problem = Problem(("query", "model_version"), "name the version that X-Model-Version names")
-            raise InvalidRequest("The query and the X-Model-Version header name different versions.", [problem])
-        return Query(header, wanted == "true")
+        """The query string. Raises InvalidRequest for what cannot be meant."""
+        return read(self.scope["query_string"], self.headers.get(b"x-model-version"))

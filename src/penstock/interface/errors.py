@@ -2,7 +2,8 @@
 
     {"detail": sentence, "code": slug, "request_id": id, "errors": [{"loc": [...], "msg": sentence}]}
 
-`errors` comes with 422 alone. A body never repeats what was sent and stays under 2 KB whatever the request held.
+`errors` comes with 422 alone. A body stays under 2 KB whatever the request held, and repeats nothing of it but the
+name of a key or a parameter that is unknown, if it is `repeatable`.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -55,12 +56,13 @@ STATUS: Mapping[type[PenstockError], int] = {
 
 SENTENCES = {
     404: "There is nothing at this path; /docs lists what there is.",
-    405: "This path does not take that method; the Allow header names those it takes.",
+    405: "This path does not take that method.",
     500: "The server failed on this request; its log has the reason under the request id.",
 }
 
 LARGEST_BODY = 2000
 MOST_PROBLEMS = 10
+LONGEST_NAME = 40
 REQUEST_ID = "penstock.request_id"
 """Where the envelope leaves the request's id in the ASGI scope."""
 
@@ -86,6 +88,8 @@ def status_of(exc: BaseException) -> int:
 
 def code_of(exc: BaseException) -> str:
     """A stable slug for programs: the class's own, or the status's name for what the framework raises."""
+    if isinstance(exc, RequestValidationError):
+        return InvalidRequest.code
     return exc.code if isinstance(exc, PenstockError) and _mapped(exc) else slug(status_of(exc))
 
 
@@ -117,6 +121,11 @@ def clip(text: str, most: int) -> str:
     return clean if len(clean) <= most else clean[: most - 1] + "…"
 
 
+def repeatable(name: str) -> bool:
+    """Whether an answer may call by its name what a client made up: a few printable characters, and not only blanks."""
+    return len(name) <= LONGEST_NAME and name.isprintable() and bool(name.strip())
+
+
 def install(app: FastAPI) -> None:
     """Makes the application answer every exception with this module's bodies."""
     for kind in (PenstockError, HTTPException, RequestValidationError, Exception):
@@ -138,7 +147,8 @@ async def _handle(request: Request, exc: Exception) -> Response:
 
 def _detail(exc: BaseException, status: int) -> str:
     if isinstance(exc, HTTPException):
-        return SENTENCES.get(status, exc.detail)
+        takes = f" It takes {_allowed(exc)}." if status == 405 else ""
+        return SENTENCES.get(status, exc.detail) + takes
     if isinstance(exc, RequestValidationError):
         return str(InvalidRequest())
     return str(exc) if _mapped(exc) else SENTENCES[500]
@@ -165,9 +175,13 @@ def _headers(exc: BaseException) -> Iterable[tuple[bytes, bytes]]:
     if isinstance(exc, Unavailable):
         yield b"retry-after", b"%d" % exc.retry_after
     if isinstance(exc, HTTPException) and exc.status_code == 405:
-        allowed = (exc.headers or {}).get("Allow", "")
-        methods = {method.strip() for method in allowed.split(",")} - {""}
-        yield b"allow", ", ".join(sorted(methods | ({"HEAD"} if "GET" in methods else set()))).encode("latin-1")
+        yield b"allow", _allowed(exc).encode("latin-1")
+
+
+def _allowed(exc: HTTPException) -> str:
+    """The methods that a path takes, as the Allow header lists them; HEAD is answered wherever GET is."""
+    methods = {method.strip() for method in (exc.headers or {}).get("Allow", "").split(",")} - {""}
+    return ", ".join(sorted(methods | ({"HEAD"} if "GET" in methods else set())))
 
 
 def _entity_headers(body: bytes) -> Headers:

@@ -70,7 +70,15 @@ def _prediction(signature: Signature, number: int) -> Any:
 def _output(field: OutputField, number: int) -> Any:
     if field.classes:
         return field.classes[number % len(field.classes)]
-    return scalar(Field(name=field.name, dtype=field.dtype), number)
+    return scalar(Field(name=field.name, dtype=field.dtype, range=_within(field)), number)
+
+
+def _within(field: OutputField) -> tuple[float, float] | None:
+    """A range of which the ends are those of the field, as far as it has any."""
+    low, high = field.clip or (None, None)
+    if low is None:
+        return None if high is None else (min(0.0, high), high)
+    return low, max(2.0, low) if high is None else high
 
 
 def _confidence(signature: Signature) -> float | None:

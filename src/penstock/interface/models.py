@@ -84,6 +84,9 @@ def _schema(signature: Signature) -> Json:
         "outputs": [_field(field) for field in output.fields],
         "classes": output.fields[0].classes if len(output.fields) == 1 else None,
         "probabilities": output.probabilities,
+        "threshold": output.threshold,
+        "top_k": output.top_k,
+        "all_zero": signature.all_zero,
     }
 
 

@@ -15,6 +15,7 @@ from penstock.interface.answers import Labels, Prediction, Predictions, encode
 from penstock.interface.call import Call
 from penstock.interface.decoder import RowDecoder
 from penstock.interface.scope import clock
+from penstock.interface.zeros import refusing_zeros
 from penstock.observability.timestamps import timestamp
 
 JSON_TYPE = (b"content-type", b"application/json")
@@ -33,9 +34,11 @@ class Codec:
 
     def __init__(self, served: ServedVersion, limits: Limits) -> None:
         decoder = RowDecoder(served.signature, limits)
-        self.single = decoder.single
-        self.batch = decoder.batch
-        self.predictions = Labels(served.signature).of
+        self.single = refusing_zeros(decoder.single, served.signature, "features")
+        self.batch = refusing_zeros(decoder.batch, served.signature, "batch")
+        labels = Labels(served.signature)
+        self.predictions = labels.of
+        self.chances = labels.chances
 
 
 class Endpoint:
@@ -90,23 +93,24 @@ class Endpoint:
             raise ticket.error or NotReady()
         began = clock()
         call.result = result
-        reply = self._reply(call, served, result, self._native.codec(served).predictions(result))
+        reply = self._reply(call, served, result, self._native.codec(served))
         call.encode_s = clock() - began
         return reply
 
-    def _reply(self, call: Call, served: ServedVersion, result: Result, predictions: list[object]) -> Reply:
+    def _reply(self, call: Call, served: ServedVersion, result: Result, codec: Codec) -> Reply:
+        predictions, chances = codec.predictions(result), codec.chances(result)
         ends = (round(call.elapsed() * 1000, 3), timestamp(), served.model, served.version)
         if self._batch:
             confidences: Sequence[float | None] = result.confidence or [None] * len(predictions)
             answer = Predictions(predictions, confidences, *ends)
-            if result.probabilities is not None:
-                answer.probabilities = result.probabilities
+            if chances is not None:
+                answer.probabilities = chances
             body = encode(answer)
         else:
             call.prediction = predictions[0]
             single = Prediction(predictions[0], result.confidence[0] if result.confidence else None, *ends)
-            if result.probabilities is not None:
-                single.probabilities = result.probabilities[0]
+            if chances is not None:
+                single.probabilities = chances[0]
             body = encode(single)
         timing = b"queue;dur=%.3f, inference;dur=%.3f" % (result.queue_s * 1000, result.inference_s * 1000)
         return Reply(200, [JSON_TYPE, (b"content-length", b"%d" % len(body)), (b"server-timing", timing)], body)

@@ -57,11 +57,14 @@ FIELD = _object({
     "name": TEXT, "dtype": TEXT, "shape": _list({"type": ["integer", "null"]}), "nullable": FLAG,
     "range": _list({"type": ["number", "null"]}), "categories": {"type": "array"}, "unknown": _either("warn", "refuse"),
     "unit": TEXT, "origin": _either("declared", "inferred"), "classes": {"type": "array"},
-}, ("nullable", "range", "categories", "unknown", "unit", "origin", "classes"))  # fmt: skip
+    "round": INTEGER, "clip": _list({"type": ["number", "null"]}),
+}, ("nullable", "range", "categories", "unknown", "unit", "origin", "classes", "round", "clip"))  # fmt: skip
 _OF_LOADED = {
     "inputs": _list(FIELD), "named": FLAG, "outputs": _list(FIELD), "classes": {"type": ["array", "null"]},
-    "probabilities": FLAG, "sha256": TEXT, "bytes": INTEGER, "runtime": TEXT, "device": TEXT, "libraries": _map(TEXT),
-    "trained_with": _map(TEXT), "warnings": _list(TEXT), "examples": INTEGER, "load_s": NUMBER, "warmup_s": NUMBER,
+    "probabilities": FLAG, "threshold": {"type": ["number", "null"]}, "top_k": {"type": ["integer", "null"]},
+    "all_zero": _either("serve", "refuse"), "transforms": _list(TEXT), "sha256": TEXT, "bytes": INTEGER,
+    "runtime": TEXT, "device": TEXT, "libraries": _map(TEXT), "trained_with": _map(TEXT), "warnings": _list(TEXT),
+    "examples": INTEGER, "load_s": NUMBER, "warmup_s": NUMBER,
 }  # fmt: skip
 MODEL = _object({
     "name": TEXT, "ready": FLAG, "route": _map(TEXT), "limits": _map(NUMBER),

@@ -22,16 +22,20 @@ from penstock.errors import (
     MalformedRequest,
     NotFinite,
     Problem,
-    RaggedBatch,
     RequestError,
     WrongFeatureCount,
 )
-from penstock.interface.errors import MOST_PROBLEMS
+from penstock.interface.errors import MOST_PROBLEMS, repeatable
 from penstock.interface.measure import MOST_LISTS
+from penstock.interface.ragged import refuse_ragged
 from penstock.interface.values import NOUNS, Loc, Shape, all_fit, problems_of, settled, where, written
 from penstock.model.signature import Field, Signature
 
 _LONG_ROW = re.compile(rb'\s*\{\s*"features"\s*:\s*\[')
+GUIDES = {
+    "features": "A single row goes to predict; send batch here.",
+    "batch": "A list of rows goes to predict-batch; send features here.",
+}
 _NOT_A_NUMBER = re.compile(rb"-?(NaN|nan|Infinity|inf)")
 _BYTE = re.compile(r"\(byte (\d+)\)")
 
@@ -107,7 +111,8 @@ def _check(body: Any, form: Form) -> RequestError | None:
 
 
 def _invalid(problems: list[Problem]) -> InvalidRequest:
-    first = f"At {where(problems[0].loc)}: {problems[0].msg}"
+    loc, msg = problems[0]
+    first = f"At {where(loc)}: {msg}" if loc else msg
     return InvalidRequest(first if len(problems) == 1 else f"{first} See `errors` for the rest.", problems)
 
 
@@ -137,7 +142,8 @@ def _malformed(body: bytes, reason: str) -> MalformedRequest:
         for token in _NOT_A_NUMBER.finditer(body, max(0, at - 10), at + 10)
     ):
         return NotFinite("NaN and infinity are not JSON; send finite numbers, or null where the field takes it.")
-    return MalformedRequest(f"The body is not valid JSON: look at byte {at}.")
+    quotes = " Names and text stand in double quotes." if body[at : at + 1] == b"'" else ""
+    return MalformedRequest(f"The body is not valid JSON: look at byte {at}.{quotes}")
 
 
 # ------------------------------------------------------------------ from decoded values
@@ -145,8 +151,9 @@ def _body(body: Any, form: Form) -> Iterator[Problem]:
     if not isinstance(body, dict):
         yield Problem((), f'Send an object: {{"{form.key}": …}}.')
         return
-    others = (place for place, key in enumerate(body, 1) if key != form.key)
-    yield from (Problem((), f"Key {place} of the body means nothing here; send {form.key} alone.") for place in others)
+    for place, key in enumerate(body, 1):
+        if key != form.key:
+            yield _stranger(key, place, (), GUIDES.get(key, f"This key is unknown; send {form.key} alone."))
     if form.key not in body:
         yield Problem((form.key,), "This key is missing.")
     elif form.key == "batch":
@@ -161,19 +168,10 @@ def _batch(rows: Any, form: Form) -> Iterator[Problem]:
     elif not 1 <= len(rows) <= form.rows:
         yield Problem(("batch",), f"Send from 1 to {form.rows} rows; these are {len(rows)}.")
     else:
-        _refuse_ragged(rows, form)
+        refuse_ragged(rows, form.fields[0].shape[0] if form.is_tensor else len(form.fields))
         shapes = _shapes(rows[0], form)
         for i, row in enumerate(rows):
             yield from _row(row, form, ("batch", i), shapes)
-
-
-def _refuse_ragged(rows: list[Any], form: Form) -> None:
-    kinds = set(map(type, rows))
-    if {list, dict} <= kinds:
-        raise RaggedBatch("Send the rows of a batch all as lists or all as objects.")
-    if len({len(row) for row in rows if isinstance(row, list)}) > 1:
-        wanted = "" if form.is_tensor else f": {len(form.fields)} values each"
-        raise RaggedBatch(f"Send rows of one length{wanted}.")
 
 
 def _shapes(row: Any, form: Form) -> list[Shape]:
@@ -204,13 +202,19 @@ def _row(row: Any, form: Form, loc: Loc, shapes: list[Shape]) -> Iterator[Proble
 
 def _object(row: dict[str, Any], form: Form, loc: Loc, shapes: list[Shape]) -> Iterator[Problem]:
     names = {field.name for field in form.fields}
-    others = (place for place, key in enumerate(row, 1) if key not in names)
-    yield from (Problem(loc, f"Key {place} is no field of this model.") for place in others)
+    for place, key in enumerate(row, 1):
+        if key not in names:
+            yield _stranger(key, place, loc, "This is no field of the model.")
     for field, shape in zip(form.fields, shapes, strict=True):
         if field.name in row:
             yield from problems_of(field, row[field.name], (*loc, field.name), shape)
         else:
             yield Problem((*loc, field.name), "This field is missing.")
+
+
+def _stranger(key: str, place: int, loc: Loc, msg: str) -> Problem:
+    """What to say of a key that is unknown: at its name, or where that is nothing to repeat, by its place."""
+    return Problem((*loc, key), msg) if repeatable(key) else Problem(loc, f"Look at key {place}. {msg}")
 
 
 def _noun(value: Any) -> str:

@@ -42,13 +42,13 @@ RESPONSES: dict[int, tuple[str, str, str, str]] = {
     404: ("NotFound", "No such model, version or path.",
           "unknown_version", "That version of iris is not loaded. Versions: 1."),
     405: ("MethodNotAllowed", "The path does not take this method; Allow lists those that it takes.",
-          "method_not_allowed", "This path does not take that method; the Allow header names those it takes."),
+          "method_not_allowed", "This path does not take that method. It takes POST."),
     408: ("SlowRequest", "The request did not arrive in time.",
           "slow_request", "The request did not arrive in time."),
     413: ("BodyTooLarge", "The body is larger than this server takes.",
           "body_too_large", "The body is larger than this server takes."),
     415: ("UnsupportedMediaType", "The body is not declared to be application/json.",
-          "unsupported_media_type", "Send the body as application/json."),
+          "unsupported_media_type", "Send the body as JSON, with the header Content-Type: application/json."),
     422: ("UnprocessableContent", "JSON of the wrong shape or types, or a query parameter that is not known.",
           "invalid_request", "At features[2]: Send a number, not a string."),
     431: ("HeadersTooLarge", "The request line and headers are larger than this server takes.",
@@ -77,7 +77,8 @@ PARAMETERS: dict[str, Schema] = {
     "Probabilities": {
         "name": "probabilities",
         "in": "query",
-        "description": "Whether to answer the probability of each of `classes` in GET /models/{name} as well.",
+        "description": "Whether to answer the probability of each of `classes` in GET /models/{name} as well, "
+        "or of the likeliest `top_k` where the model has that.",
         "schema": {"type": "boolean", "default": False},
     },
     "RequestId": {

@@ -17,6 +17,7 @@ Schema = dict[str, Any]
 
 LARGEST: dict[str, float] = {"float32": 3.4028234663852886e38, "float16": 65504.0}
 FORMATS = {"float64": "double", "float32": "float", "int64": "int64", "int32": "int32"}
+UNNAMED = "prediction"  # what an output is called that has no name of its own
 MOST_NAMED = 20  # categories that a description lists
 MOST_COUNTED = 10_000
 """Values of a tensor beyond which words alone tell its shape: the page, which makes up examples, would stand still."""
@@ -53,19 +54,39 @@ def _by_name(signature: Signature) -> Schema:
         "properties": {field.name: input_field(field) for field in signature.inputs},
         "required": [field.name for field in signature.inputs],
         "additionalProperties": False,
+        **_not_all_zero(signature, {"properties": {field.name: _zero(field) for field in signature.inputs}}),
     }
 
 
 def _in_order(signature: Signature) -> Schema:
     fields = signature.inputs
     if len(fields) == 1 and fields[0].shape:
-        return input_field(fields[0]) | {"title": fields[0].name}
+        return input_field(fields[0]) | {"title": fields[0].name} | _not_all_zero(signature, _zero(fields[0]))
     schemas = [input_field(field) for field in fields]
-    length = {"minItems": len(fields), "maxItems": len(fields)}
+    length = {
+        "minItems": len(fields),
+        "maxItems": len(fields),
+        **_not_all_zero(signature, {"prefixItems": list(map(_zero, fields))}),
+    }
     if not signature.named and all(schema == schemas[0] for schema in schemas):
         return {"type": "array", "title": "in order", "items": schemas[0], **length}
     titled = [{"title": field.name, **schema} for field, schema in zip(fields, schemas, strict=True)]
     return {"type": "array", "title": "in order", "prefixItems": titled, "items": False, **length}
+
+
+def _not_all_zero(signature: Signature, zeros: Schema) -> Schema:
+    """What forbids a row whose numbers are all zero, which `zeros` describes, if the model is not to see those."""
+    if signature.all_zero == "serve":
+        return {}
+    return {"not": zeros, "description": "At least one number is not zero."}
+
+
+def _zero(field: Field) -> Schema:
+    """The schema of a field that is zero; anything will do where it is no number."""
+    schema: Schema = {"const": 0} if field.is_number else {}
+    for _ in field.shape:
+        schema = {"items": schema}
+    return schema
 
 
 def input_field(field: Field) -> Schema:
@@ -140,13 +161,47 @@ def prediction(signature: Signature) -> Schema:
     """What is predicted for a row: the only output, or a list of them all."""
     fields = signature.output.fields
     if len(fields) == 1:
-        return _output(fields[0])
+        return _decided(_output(fields[0]), signature)
     schemas = [{"title": field.name, **_output(field)} for field in fields]
     return {"type": "array", "prefixItems": schemas, "items": False, "minItems": len(fields), "maxItems": len(fields)}
 
 
 def _output(field: OutputField) -> Schema:
-    return _nested(scalar(field.dtype) if field.classes is None else _labels(field.classes), field.shape)
+    schema = _nested(_value(field) if field.classes is None else _labels(field.classes), field.shape)
+    if told := " ".join(_told_of_output(field)):
+        schema["description"] = told
+    if field.unit is not None:
+        schema["x-unit"] = field.unit
+    return schema if field.name == UNNAMED else {"title": field.name, **schema}
+
+
+def _value(field: OutputField) -> Schema:
+    low, high = field.clip or (None, None)
+    ends = {"minimum": low, "maximum": high}
+    return scalar(field.dtype) | {key: end for key, end in ends.items() if end is not None}
+
+
+def _told_of_output(field: OutputField) -> list[str]:
+    sentences = [f"In {field.unit}."] if field.unit is not None else []
+    if field.round is not None:
+        sentences.append(f"Rounded to {field.round} digit{'' if field.round == 1 else 's'}.")
+    if field.clip is not None:
+        sentences.append("What the model answers beyond these ends is given as the end.")
+    return sentences
+
+
+def _decided(schema: Schema, signature: Signature) -> Schema:
+    """The schema of a decision says how it is made."""
+    threshold, classes = signature.output.threshold, signature.output.fields[0].classes or ()
+    if threshold is None:
+        return schema
+    of = f"the probability of {_shown(classes[1])}" if signature.output.probabilities else "the model's score"
+    told = f"{_shown(classes[1])} where {of} is at least {threshold:g}, else {_shown(classes[0])}."
+    return schema | {"description": told, "x-threshold": threshold}
+
+
+def _shown(label: Label) -> str:
+    return str(label).lower() if isinstance(label, bool) else str(label)
 
 
 def _labels(classes: Sequence[Label]) -> Schema:
@@ -163,10 +218,22 @@ def _confidence(signature: Signature) -> Schema:
 
 def _chances(signature: Signature) -> Schema:
     classes = signature.output.fields[0].classes or ()
+    if signature.output.top_k is not None:
+        return _likeliest(signature.output.top_k, classes)
     told = "With ?probabilities=true: the probability of each of `classes` in GET /models/{name}, in this order: "
     some = ", ".join(map(str, classes[:MOST_NAMED])) + (", …" if len(classes) > MOST_NAMED else ".")
     length = {"minItems": len(classes), "maxItems": len(classes)} if classes else {}
     return {"type": "array", "items": {"type": "number"}, "description": told + some, **length}
+
+
+def _likeliest(most: int, classes: Sequence[Label]) -> Schema:
+    chance = {
+        "type": "object",
+        "properties": {"class": _labels(classes), "probability": {"type": "number"}},
+        "required": ["class", "probability"],
+    }
+    told = f"With ?probabilities=true: the likeliest {most} of {len(classes)} classes, the likeliest first."
+    return {"type": "array", "items": chance, "description": told, "minItems": most, "maxItems": most}
 
 
 def _ending(model: str) -> dict[str, Schema]:

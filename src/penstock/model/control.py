@@ -13,36 +13,52 @@ import msgspec
 from msgspec import Struct
 
 from penstock.config import Settings
+from penstock.model.certificate import Certificate, Compile
 from penstock.model.frames import LARGEST_FRAME, MAGIC, PREFIX, BrokenFrame
-from penstock.model.signature import Field, Signature
+from penstock.model.shaping import Shaping
+from penstock.model.signature import AllZero, Field, Signature
 
 CHANNEL_FD = 3
 
 
 # ------------------------------------------------------------------ supervisor and host
+class Transform(Struct, frozen=True):
+    """A file that holds a fitted transform."""
+
+    path: str
+    format: Literal["pickle", "skops"]
+
+
 class Artifact(Struct, frozen=True, kw_only=True):
     """What a host is to load. Paths are absolute and resolved.
 
     `pinned`: the sha256 that the bytes must have (from the lock, or from the first load). `trusted`: loading may run
-    the artifact's code. `root`: the directory that external data must not leave. `inputs` are declared fields.
-    `beside`: the sha256 of further files that the first load read, by path. `memory`: bytes of data that the process
-    may hold.
+    the artifact's code. `root`: the directory that external data must not leave. `inputs` are declared fields,
+    `all_zero` what becomes of a row of nothing but zeros, and `output` what is made of the answers.
+    `transforms` are applied before the model, in order. `beside`: the sha256 that further files must have, by path:
+    from the lock, or of those that the first load read. `memory`: bytes of data that the process may hold.
+    `compile`: whether a compiled form is looked for, within `compile_timeout_s`.
     """
 
     path: str
-    format: Literal["pickle", "skops", "onnx", "torchscript"]
+    format: Literal["pickle", "skops", "onnx", "torchscript", "predictor"]
     root: str
     pinned: str | None = None
     trusted: bool = False
     trusted_types: tuple[str, ...] = ()
+    transforms: tuple[Transform, ...] = ()
     code: tuple[str, ...] = ()
     code_pins: dict[str, str] = {}
     inputs: tuple[Field, ...] = ()
+    all_zero: AllZero = "serve"
+    output: Shaping = Shaping()
     examples: str | None = None
     beside: dict[str, str] = {}
     device: str = "auto"
     threads: int = 1
     memory: int | None = None
+    compile: Compile = "off"
+    compile_timeout_s: float = 60.0
 
 
 class Load(Struct, frozen=True, tag=True):
@@ -68,14 +84,15 @@ class Stop(Struct, frozen=True, tag=True):
 class Progress(Struct, frozen=True, tag=True):
     """Host to supervisor: where the loading stands. "loading" carries the sha256 of what is about to be loaded."""
 
-    stage: Literal["reading", "loading", "warming", "replaying"]
+    stage: Literal["reading", "loading", "compiling", "warming", "replaying"]
     sha256: str | None = None
 
 
 class Loaded(Struct, frozen=True, tag=True, kw_only=True):
     """Host to supervisor: ready to answer. `libraries` and `trained_with` map packages to versions.
 
-    `beside` has the sha256 of every file that was read besides the artifact, by path: external weights, examples.
+    `beside` has the sha256 of every file that was read besides the artifact, by path: transforms, external weights,
+    examples. `certificate` says whether it runs compiled; None where that was not asked.
     """
 
     signature: Signature
@@ -83,6 +100,7 @@ class Loaded(Struct, frozen=True, tag=True, kw_only=True):
     bytes: int
     runtime: str
     device: str
+    transforms: tuple[str, ...] = ()
     beside: dict[str, str] = {}
     libraries: dict[str, str] = {}
     trained_with: dict[str, str] = {}
@@ -90,6 +108,7 @@ class Loaded(Struct, frozen=True, tag=True, kw_only=True):
     examples: int = 0
     load_s: float = 0.0
     warmup_s: float = 0.0
+    certificate: Certificate | None = None
 
 
 class Refused(Struct, frozen=True, tag=True):

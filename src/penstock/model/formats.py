@@ -6,7 +6,7 @@ from typing import Literal
 from penstock.errors import UnsupportedArtifact
 from penstock.model.signature import DType
 
-Format = Literal["pickle", "skops", "onnx", "torchscript"]
+Format = Literal["pickle", "skops", "onnx", "torchscript", "predictor"]
 
 EXTENSIONS: dict[str, Format] = {
     ".pkl": "pickle",
@@ -16,8 +16,13 @@ EXTENSIONS: dict[str, Format] = {
     ".onnx": "onnx",
     ".pt": "torchscript",
 }
-RUNS_CODE: frozenset[Format] = frozenset({"pickle", "torchscript"})
+PREDICTOR = "predictor.py"
+"""What a program is called that is a model wherever it lies; any other .py is one only where somebody says so."""
+
+RUNS_CODE: frozenset[Format] = frozenset({"pickle", "torchscript", "predictor"})
 """Formats whose loading runs what their author wrote."""
+COMPILABLE: frozenset[Format] = frozenset({"pickle", "skops"})
+"""Formats whose models may be run as something else, where that is proven equal."""
 
 _TO_ONNX = "export the model to ONNX and serve model.onnx"
 _STATE = "such a file holds weights without a program: save torch.jit.script(model) as model.pt, or export to ONNX"
@@ -48,19 +53,25 @@ REMEDIES = {
 }
 
 
+def is_artifact(path: PurePath) -> bool:
+    """Whether a file in a directory of models is one by its name alone."""
+    return path.suffix.lower() in EXTENSIONS or path.name == PREDICTOR
+
+
 def format_of(path: PurePath) -> Format:
     """The format that the extension declares. Raises UnsupportedArtifact, which says what to do instead."""
     extension = path.suffix.lower()
-    known = EXTENSIONS.get(extension)
+    known = "predictor" if extension == ".py" else EXTENSIONS.get(extension)
     if known:
         return known
     remedy = REMEDIES.get(extension)
-    supported = ", ".join(EXTENSIONS)
+    supported = ", ".join([*EXTENSIONS, ".py"])
     if remedy:
         raise UnsupportedArtifact(f"{path}: {extension} files are not served as they are: {remedy}")
     raise UnsupportedArtifact(f"{path}: the extension says what an artifact is, and it is none of {supported}")
 
 
 def usual_dtype(kind: Format) -> DType:
-    """The dtype of an input that is declared without one: what the format's models mostly compute in."""
-    return "float64" if kind in ("pickle", "skops") else "float32"
+    """The dtype of an input that is declared without one: what the format's models mostly compute in, and for own code
+    the one that loses nothing."""
+    return "float32" if kind in ("onnx", "torchscript") else "float64"

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from penstock.errors import ConfigurationError, UnsupportedArtifact
-from penstock.model.formats import EXTENSIONS, REMEDIES
+from penstock.model.formats import REMEDIES, is_artifact
 from penstock.model.manifest import MANIFEST
 from penstock.model.versions import looks_like_version
 
@@ -50,8 +50,8 @@ def holds_model(directory: Path) -> bool:
 
 
 def artifacts(directory: Path) -> list[Path]:
-    """The files in `directory` whose extension is that of an artifact, sorted."""
-    return [file for file in _entries(directory) if file.suffix.lower() in EXTENSIONS and not file.is_dir()]
+    """The files in `directory` that are artifacts by their names, sorted."""
+    return [file for file in _entries(directory) if is_artifact(file) and not file.is_dir()]
 
 
 def strangers(directory: Path) -> list[Path]:

@@ -2,24 +2,26 @@
 
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
 from msgspec import Struct
 
 from penstock.errors import ConfigurationError
-from penstock.model.signature import DType, Field
+from penstock.model.shaping import Shaping, contradictions
+from penstock.model.signature import AllZero, DType, Field
 from penstock.values import Unfit, convert, did_you_mean, shown
 
 MANIFEST = "model.yaml"
-LATER = frozenset({"transform", "output", "reference"})
+LATER = frozenset({"reference"})
 MOST_FIELDS = 100_000
 MOST_ELEMENTS = 2**28
 
 _DTYPES: tuple[str, ...] = get_args(DType)
 _FIELD = get_type_hints(Field, include_extras=True)
-_DECLARABLE = tuple(name for name in _FIELD if name != "origin")
+_SHAPING = get_type_hints(Shaping, include_extras=True)
+_DECLARABLE = {name: annotation for name, annotation in _FIELD.items() if name != "origin"}
 _SHAPE = re.compile(r"(?:[1-9]\d{0,8}|\?)(?:x(?:[1-9]\d{0,8}|\?))*", re.ASCII)
 _COUNT = re.compile(r"\d{1,9}", re.ASCII)
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
@@ -33,8 +35,11 @@ class Manifest(Struct, frozen=True, kw_only=True):
     """
 
     artifact: str | None = None
+    transform: tuple[str, ...] = ()
     code: tuple[str, ...] = ()
     inputs: Any = None
+    all_zero: AllZero = "serve"
+    output: Shaping = Shaping()
     examples: str | None = None
 
     def fields(self, dtype: DType) -> tuple[Field, ...]:
@@ -55,7 +60,8 @@ def read_manifest(path: Path) -> Manifest:
         if key not in hints:
             raise ConfigurationError(f"{MANIFEST}: {shown(key)}: unknown key{did_you_mean(str(key), hints)}")
         if raw is not None:
-            said[str(key)] = raw if key == "inputs" else _value(hints[str(key)], raw, str(key))
+            reader = _READERS.get(str(key))
+            said[str(key)] = reader(raw, str(key)) if reader else _value(hints[str(key)], raw, str(key))
     return Manifest(**said)
 
 
@@ -116,14 +122,33 @@ def _field(raw: object, where: str, dtype: DType) -> Field:
         raise ConfigurationError(
             f"{MANIFEST}: {where}: expected a field such as {{name: age, dtype: int64}}, got {shown(raw)}"
         )
-    for key in raw:
-        if key not in _DECLARABLE:
-            near = did_you_mean(str(key), _DECLARABLE)
-            raise ConfigurationError(f"{MANIFEST}: {where}: unknown key {shown(key)}{near}")
+    said = _said(raw, _DECLARABLE, where)
     if "name" not in raw:
         raise ConfigurationError(f"{MANIFEST}: {where}: say its name")
-    said = {key: _value(_FIELD[key], each, f"{where}.{key}") for key, each in raw.items() if each is not None}
     return _checked(Field(**{"dtype": dtype, **said, "origin": "declared"}), f"{MANIFEST}: {where}")
+
+
+def _as_written(raw: Any, where: str) -> Any:
+    """What `fields` makes sense of later."""
+    return raw
+
+
+def _output(raw: object, where: str) -> Shaping:
+    if not isinstance(raw, dict):
+        raise ConfigurationError(f"{MANIFEST}: {where}: expected a mapping such as {{round: 2}}, got {shown(raw)}")
+    said = _said(raw, _SHAPING, where)
+    shaping = Shaping(**said)
+    for wrong in contradictions(shaping):
+        raise ConfigurationError(f"{MANIFEST}: {where}.{wrong}")
+    return shaping
+
+
+def _said(raw: dict[Any, Any], hints: Mapping[str, Any], where: str) -> dict[str, Any]:
+    """What a mapping says for keys that it may have."""
+    for key in raw:
+        if key not in hints:
+            raise ConfigurationError(f"{MANIFEST}: {where}: unknown key {shown(key)}{did_you_mean(str(key), hints)}")
+    return {key: _value(hints[key], each, f"{where}.{key}") for key, each in raw.items() if each is not None}
 
 
 def _value(annotation: Any, raw: object, where: str) -> Any:
@@ -178,3 +203,7 @@ def _unique(fields: list[Field], where: str = "") -> list[Field]:
             raise ConfigurationError(f"{where}inputs[{i}].name: '{field.name}' is there twice")
         seen.add(field.name)
     return fields
+
+
+_READERS: dict[str, Callable[[Any, str], Any]] = {"inputs": _as_written, "output": _output}
+"""The keys whose values are more than one of a type."""

@@ -85,10 +85,17 @@ def find(arguments: Sequence[str], configuration: Configuration) -> tuple[list[F
     return found, notices
 
 
+def lock_path(configuration: Configuration, beside: Path) -> Path:
+    """The lock of what lies in the directory `beside`, unless one is named for everything."""
+    lock = configuration.settings.lock
+    return Path(lock) if lock else beside / LOCK_NAME
+
+
 def _places(named: Named) -> list[Place]:
     path = named.path
     if not path.exists():
-        raise ConfigurationError(f"{_spelt(named)}: no such file or directory{_near(path)}")
+        remedy = "; nothing is fetched: download it first" if "://" in named.said else _near(path)
+        raise ConfigurationError(f"{_spelt(named)}: no such file or directory{remedy}")
     if path.is_dir():
         _demand_outside(named.warrant.lock.path, path)
         return places(path, named.name, one_model=named.configured)
@@ -117,7 +124,7 @@ def _configured(configuration: Configuration) -> Iterator[Named]:
     file = configuration.file
     if file is None:
         return
-    lock = read_lock(_lock_path(configuration, file.absolute().parent))
+    lock = read_lock(lock_path(configuration, file.absolute().parent))
     for name, settings in configuration.settings.models.items():
         code = configuration.models[name].get("code_path")
         named = code is not None and code.origin != file.name
@@ -131,7 +138,7 @@ def _spoken(arguments: Sequence[str], configuration: Configuration) -> Iterator[
         name, said = _split(argument)
         path = Path(os.path.abspath(said))
         pinned = path.is_dir() or configuration.settings.lock is not None
-        beside = _lock_path(configuration, path.parent)
+        beside = lock_path(configuration, path.parent)
         warrant = Warrant(
             read_lock(beside) if pinned else Lock(beside, {}),
             _remedy(configuration, said),
@@ -153,11 +160,6 @@ def _split(argument: str) -> tuple[str | None, str]:
     if not path:
         raise ConfigurationError(f"{argument}: say where the model is: {name}=PATH")
     return name, path
-
-
-def _lock_path(configuration: Configuration, beside: Path) -> Path:
-    lock = configuration.settings.lock
-    return Path(lock) if lock else beside / LOCK_NAME
 
 
 def _remedy(configuration: Configuration, said: str) -> str:

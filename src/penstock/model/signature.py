@@ -22,6 +22,7 @@ DType = Literal[
 FLOATS = frozenset({"float64", "float32", "float16"})
 Origin = Literal["declared", "inferred"]
 Label = str | int | float | bool
+AllZero = Literal["serve", "refuse"]
 
 
 class Field(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -42,6 +43,10 @@ class Field(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     origin: Origin = "inferred"
 
     @property
+    def is_number(self) -> bool:
+        return self.dtype not in ("string", "bool")
+
+    @property
     def wire(self) -> DType:
         """The dtype on the wire: a nullable integer or bool travels as float64, since only that can say NaN."""
         return "float64" if self.nullable and self.dtype not in FLOATS and self.dtype != "string" else self.dtype
@@ -50,20 +55,30 @@ class Field(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 class OutputField(Struct, frozen=True, kw_only=True):
     """One thing that a model answers for a row.
 
-    With `classes` the wire carries indices into them (int32); else values of `dtype` and per-row `shape`.
+    With `classes` the wire carries indices into them (int32); else values of `dtype` and per-row `shape`, rounded to
+    `round` digits and within `clip`, of which either end may be open.
     """
 
     name: str
     dtype: DType = "float64"
     shape: tuple[int | None, ...] = ()
     classes: tuple[Label, ...] | None = None
+    unit: str | None = None
+    round: int | None = None
+    clip: tuple[float | None, float | None] | None = None
 
 
 class Output(Struct, frozen=True, kw_only=True):
-    """What a model answers: its fields, and whether it states a probability for each class of its only field."""
+    """What a model answers: its fields, and whether it states a probability for each class of its only field.
+
+    With a `threshold` that field is a decision between two classes: the second from there on. With `top_k` only so
+    many classes, the likeliest, are told with their probabilities.
+    """
 
     fields: tuple[OutputField, ...]
     probabilities: bool = False
+    threshold: float | None = None
+    top_k: int | None = None
 
 
 class Tensor(NamedTuple):
@@ -79,11 +94,13 @@ class Signature(Struct, frozen=True, kw_only=True):
     """The inputs of a model, in order, and its output.
 
     `named` is false where the model never said what its columns are called, and the names were made up (f0, f1, …).
+    `all_zero` says what becomes of a row whose numbers are all zero.
     """
 
     inputs: tuple[Field, ...]
     output: Output
     named: bool = True
+    all_zero: AllZero = "serve"
 
     def tensors(self) -> tuple[Tensor, ...]:
         """How rows are laid out on the wire.

@@ -16,8 +16,8 @@ from penstock.errors import (
     UnsupportedArtifact,
     UntrustedArtifact,
 )
-from penstock.model.control import Artifact, Refused
-from penstock.model.formats import EXTENSIONS, RUNS_CODE, format_of, usual_dtype
+from penstock.model.control import Artifact, Refused, Transform
+from penstock.model.formats import COMPILABLE, EXTENSIONS, PREDICTOR, RUNS_CODE, format_of, usual_dtype
 from penstock.model.layout import Place, artifacts, strangers
 from penstock.model.manifest import MANIFEST, Manifest, parse_inputs, read_manifest
 from penstock.model.trust import Lock, digest_of
@@ -25,7 +25,7 @@ from penstock.model.trust import Lock, digest_of
 EXAMPLES = "examples.json"
 MOST_CODE_FILES = 1000
 
-_PROGRAMS = {"pickle": "pickle", "torchscript": "TorchScript program"}
+_PROGRAMS = {"pickle": "pickle", "torchscript": "TorchScript program", "predictor": "Python program"}
 
 
 class ModelSource(Struct, frozen=True, kw_only=True):
@@ -92,6 +92,7 @@ def refused(place: Place, settings: Model, error: PenstockError) -> ModelSource:
 def risky_files(artifact: Artifact) -> list[Path]:
     """The files that run code when `artifact` is loaded: what a lock pins. Raises ConfigurationError."""
     own = [Path(artifact.path)] if artifact.format in RUNS_CODE else []
+    own += [Path(each.path) for each in artifact.transforms if each.format in RUNS_CODE]
     return own + [file for entry in artifact.code for file in code_files(Path(entry))]
 
 
@@ -145,16 +146,19 @@ def _from_file(path: Path, settings: Model) -> Artifact:
         code=_own_code(settings),
         device=settings.device,
         memory=settings.memory,
+        compile=settings.compile if kind in COMPILABLE else "off",
+        compile_timeout_s=min(settings.compile_timeout_s, settings.start_timeout_s / 2),
     )
 
 
 def _from_directory(place: Place, settings: Model) -> Artifact:
     directory = kept(place.path, place.root)
     manifest = _manifest(directory, place.root)
-    named = directory / manifest.artifact if manifest.artifact else _only_artifact(directory)
+    named = directory / manifest.artifact if manifest.artifact else _only_artifact(directory, manifest)
     file = inside(directory, manifest.artifact or named.name, place.root, "artifact")
     kind = format_of(named)
-    dtype = usual_dtype(kind)
+    transforms = _transforms(directory, manifest, place.root)
+    dtype = usual_dtype(transforms[0].format if transforms else kind)
     if not file.is_file():
         raise UnsupportedArtifact(f"{named} is not a regular file")
     code = [str(inside(directory, each, place.root, f"code[{i}]")) for i, each in enumerate(manifest.code)]
@@ -164,10 +168,15 @@ def _from_directory(place: Place, settings: Model) -> Artifact:
         root=str(directory if file.is_relative_to(directory) else file.parent),
         inputs=parse_inputs(settings.inputs, dtype) if settings.inputs else manifest.fields(dtype),
         trusted_types=settings.trusted_types,
+        transforms=transforms,
         code=(*code, *_own_code(settings)),
+        all_zero=manifest.all_zero,
+        output=manifest.output,
         examples=_examples(directory, manifest, place.root),
         device=settings.device,
         memory=settings.memory,
+        compile=settings.compile if kind in COMPILABLE else "off",
+        compile_timeout_s=min(settings.compile_timeout_s, settings.start_timeout_s / 2),
     )
 
 
@@ -176,9 +185,27 @@ def _manifest(directory: Path, root: Path) -> Manifest:
     return read_manifest(kept(file, root)) if file.exists() else Manifest()
 
 
-def _only_artifact(directory: Path) -> Path:
-    """The artifact by the name it has in `directory`, which declares its format."""
-    found = artifacts(directory)
+def _transforms(directory: Path, manifest: Manifest, root: Path) -> tuple[Transform, ...]:
+    found = []
+    for i, written in enumerate(manifest.transform):
+        file = inside(directory, written, root, f"transform[{i}]")
+        kind = format_of(PurePosixPath(written))
+        if kind not in ("pickle", "skops"):
+            raise UnsupportedArtifact(
+                f"{MANIFEST}: transform[{i}]: '{written}' is {kind}: a transform is a fitted object with `transform` "
+                "(a StandardScaler, say), in a .pkl, .joblib or .skops file"
+            )
+        found.append(Transform(str(file), kind))
+    return tuple(found)
+
+
+def _only_artifact(directory: Path, manifest: Manifest) -> Path:
+    """The artifact by the name it has in `directory`, which declares its format.
+
+    Transforms and own code are none, and beside a predictor everything else is what it loads.
+    """
+    found = [file for file in artifacts(directory) if file.name not in (*manifest.transform, *manifest.code)]
+    found = [file for file in found if file.name == PREDICTOR] or found
     if len(found) == 1:
         return found[0]
     if found:
@@ -190,7 +217,9 @@ def _only_artifact(directory: Path) -> Path:
         )
     for stranger in strangers(directory):
         format_of(stranger)  # raises, with what to do about this one
-    raise UnsupportedArtifact(f"{directory} holds no artifact: expected a file that ends in {', '.join(EXTENSIONS)}")
+    raise UnsupportedArtifact(
+        f"{directory} holds no artifact: expected a file that ends in {', '.join(EXTENSIONS)}, or {PREDICTOR}"
+    )
 
 
 def _examples(directory: Path, manifest: Manifest, root: Path) -> str | None:
@@ -217,13 +246,16 @@ def _vouched(artifact: Artifact, settings: Model, warrant: Warrant) -> Artifact:
             pins |= {str(file): pin} if pin else {}
     pinned = warrant.lock.pin_of(Path(artifact.path))
     trusted = artifact.format in RUNS_CODE and (warrant.file_named or pinned is not None)
-    return msgspec.structs.replace(artifact, pinned=pinned, trusted=trusted, code_pins=pins)
+    beside = {each.path: pin for each in artifact.transforms if (pin := warrant.lock.pin_of(Path(each.path)))}
+    return msgspec.structs.replace(artifact, pinned=pinned, trusted=trusted, code_pins=pins, beside=beside)
 
 
 def _objection(artifact: Artifact, warrant: Warrant) -> Refused | None:
     """Why `artifact` may not be loaded, if so: code would run that nobody vouched for."""
     code = [str(file) for entry in artifact.code for file in code_files(Path(entry))]
     unpinned = [f"{file} is code of the model" for file in code if file not in artifact.code_pins]
+    risky = [each.path for each in artifact.transforms if each.format in RUNS_CODE]
+    unpinned[:0] = [f"{file} is a pickle" for file in risky if file not in artifact.beside]
     if artifact.format in RUNS_CODE and not artifact.trusted:
         unpinned.insert(0, f"{artifact.path} is a {_PROGRAMS[artifact.format]}")
     if not unpinned:

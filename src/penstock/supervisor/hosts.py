@@ -20,6 +20,7 @@ DOING = {
     None: "starting",
     "reading": "reading the artifact",
     "loading": "loading",
+    "compiling": "compiling",
     "warming": "warming up",
     "replaying": "answering its examples",
 }

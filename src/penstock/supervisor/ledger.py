@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import penstock
+from penstock.model.certificate import Certificate
 from penstock.observability import catalog
 from penstock.observability.latency import latency_stats
 from penstock.observability.logs import Log
@@ -24,6 +25,8 @@ class Ledger:
         self._host_restarts = self._own.counter(catalog.HOST_RESTARTS)
         self._front_restarts = self._own.counter(catalog.FRONT_RESTARTS).child()
         self._model_load = self._own.gauge(catalog.MODEL_LOAD)
+        self._model_compiled = self._own.gauge(catalog.MODEL_COMPILED)
+        self._model_row = self._own.gauge(catalog.MODEL_ROW)
         self._own.counter(catalog.LINES_DROPPED).child("supervisor").watch(lambda: log.dropped)
         self._own.gauge(catalog.BUILD).child(penstock.__version__, platform.python_version()).set(1)
 
@@ -41,8 +44,14 @@ class Ledger:
         """`reason` is one of few words: signal, exit, hung, slow_start, refused, spawn."""
         self._host_restarts.child(model, version, reason).inc()
 
-    def model_loaded(self, model: str, version: str, seconds: float) -> None:
+    def model_loaded(self, model: str, version: str, seconds: float, certificate: Certificate | None = None) -> None:
+        """It took so many seconds; `certificate` says whether it runs compiled, where that was asked."""
         self._model_load.child(model, version).set(seconds)
+        if certificate is not None:
+            self._model_compiled.child(model, version).set(certificate.verdict == "compiled")
+            for form, microseconds in (("original", certificate.original_us), ("compiled", certificate.compiled_us)):
+                if microseconds is not None:
+                    self._model_row.child(model, version, form).set(microseconds / 1e6)
 
     def hosts_live(self, model: str, version: str, hosts: int) -> None:
         self._hosts_live.child(model, version).set(hosts)

@@ -31,7 +31,12 @@ THREADS = (
     "VECLIB_MAXIMUM_THREADS",
 )
 # A host runs somebody's model: it gets what libraries need to be found and to run, and none of the service's secrets.
-PASSED_ON = {"PATH", "HOME", "LANG", "LANGUAGE", "TZ", "TMPDIR", "LD_LIBRARY_PATH", "VIRTUAL_ENV", *THREADS}
+# fmt: off
+PASSED_ON = {
+    "PATH", "HOME", "LANG", "LANGUAGE", "TZ", "TMPDIR", "LD_LIBRARY_PATH", "VIRTUAL_ENV", "XDG_CACHE_HOME",
+    "PENSTOCK_CACHE", *THREADS,
+}
+# fmt: on
 PASSED_ON_PREFIXES = ("PYTHON", "LC_", "CUDA_", "NVIDIA_", "COVERAGE_")
 
 

@@ -5,6 +5,7 @@ from typing import Protocol
 import msgspec
 
 from penstock.errors import FailedStart
+from penstock.model.certificate import Certificate
 from penstock.model.control import Load, Loaded, Progress, Refused, VersionState
 from penstock.model.source import ModelSource
 from penstock.supervisor.cpus import usable_cpus
@@ -127,7 +128,7 @@ class Replicas:
 
     def _loaded(self, replica: int, host: Host, loaded: Loaded) -> None:
         further = self._standing.has_loaded(replica, loaded, self._loop.now())
-        self._equipment.ledger.model_loaded(self.model, self._source.version, host.seconds)
+        self._equipment.ledger.model_loaded(self.model, self._source.version, host.seconds, loaded.certificate)
         self._tell("model_ready", replica=replica, seconds=round(host.seconds, 3), **summary(loaded))
         for warning in loaded.warnings:
             self._log.warning("model_warning", model=self.model, version=self._source.version, detail=warning)
@@ -174,4 +175,12 @@ def summary(loaded: Loaded) -> dict[str, object]:
         "device": loaded.device,
         "sha256": loaded.sha256,
         "examples": loaded.examples,
+        **(_decision(loaded.certificate) if loaded.certificate else {}),
     }
+
+
+def _decision(certificate: Certificate) -> dict[str, object]:
+    """What the log tells of a certificate."""
+    told = ("reason", "form", "rows", "largest_difference", "original_us", "compiled_us")
+    found = {name: value for name in told if (value := getattr(certificate, name)) is not None}
+    return {"compiled": certificate.verdict == "compiled", "compile": found}

@@ -21,6 +21,7 @@ from penstock.supervisor.hosts import Host
 from penstock.supervisor.ledger import Ledger
 from penstock.supervisor.listeners import open_listeners, url_of
 from penstock.supervisor.loop import Loop
+from penstock.supervisor.manager import Manager
 from penstock.supervisor.replicas import Replicas
 from penstock.supervisor.slots import Front
 
@@ -61,6 +62,7 @@ class Service:
         self._loop = equipment.loop
         self._log = equipment.log
         self._ledger = equipment.ledger
+        self._manager = Manager(os.environ, equipment.log)
         self._drain = settings.drain
         self._strict = strict
         self._url = url_of(listeners[0])
@@ -120,6 +122,7 @@ class Service:
         if not self._announced:
             self._announced = True
             self._log.info("listening", url=self._url)
+            self._tell_manager()
 
     def front_gone(self) -> None:
         self._advance()
@@ -136,11 +139,20 @@ class Service:
     def changed(self) -> None:
         self._fronts.broadcast(self.models())
         self._judge()
+        self._tell_manager()
         self._advance()
 
     def failed(self, reason: str) -> None:
         self._failure = self._failure or reason
         self._loop.stop()
+
+    def _tell_manager(self) -> None:
+        """Says that the start is over, when that is so: a model that was refused is none to wait for."""
+        refused = [version.model for version in self._versions if version.refused]
+        started = all(version.refused or version.ready() for version in self._versions)
+        if self._announced and started and self._stage == "serving" and not self._failure:
+            without = f", without {', '.join(refused)}" if refused else ""
+            self._manager.ready(f"Serving on {self._url}{without}")
 
     # ------------------------------------------------------------------ how it ends
     def _judge(self) -> None:
@@ -155,6 +167,7 @@ class Service:
             return
         self._stage = "draining"
         self._log.info("draining", linger_s=linger_s, finish_s=self._drain.finish_s)
+        self._manager.stopping("Draining")
         self._fronts.drain()
         self._loop.later(linger_s, self._finish)
         self._advance()

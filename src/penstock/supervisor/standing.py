@@ -6,6 +6,7 @@ from typing import Literal
 import msgspec
 
 from penstock.errors import FailedStart, HostLost
+from penstock.model.certificate import Compile
 from penstock.model.control import Loaded, Refused, VersionState
 from penstock.model.source import ModelSource
 from penstock.supervisor.backoff import Backoff
@@ -62,7 +63,9 @@ class Standing:
         replica = self._replicas[number]
         replica.phase, replica.ready_at = "ready", now
         if self.loaded is None:
-            self.artifact = msgspec.structs.replace(self.artifact, pinned=loaded.sha256, beside=loaded.beside)
+            self.artifact = msgspec.structs.replace(
+                self.artifact, pinned=loaded.sha256, beside=loaded.beside, compile=_settled(loaded)
+            )
             self.loaded = loaded
         return [i for i, phase in enumerate(self.phases()) if phase == "idle"]
 
@@ -101,3 +104,9 @@ class Standing:
         if self.refused or self._rejected:
             return "refused"
         return "restarting" if self.loaded else "loading"
+
+
+def _settled(loaded: Loaded) -> Compile:
+    """What the first load found out about compiling: nothing else takes its place later."""
+    compiled = loaded.certificate is not None and loaded.certificate.verdict == "compiled"
+    return "require" if compiled else "off"

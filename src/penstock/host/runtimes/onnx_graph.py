@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from penstock.errors import ModelFailed, UnavailableDevice
 from penstock.host.inputs import settle
-from penstock.host.labels import Labels, chosen
+from penstock.host.labels import Labels, are_probabilities, chosen
 from penstock.host.model import Column, Outputs
 from penstock.host.onnx_checker import Verdict
 from penstock.host.runtimes.onnx_inputs import feeder, fields, row_shape
@@ -19,7 +19,6 @@ from penstock.model.signature import DType, Output, OutputField
 CUDA = "CUDAExecutionProvider"
 CPU = "CPUExecutionProvider"
 ERRORS_ONLY = 3
-SUM_TOLERANCE = 1e-3  # of a row of probabilities; scores that are none do not sum to one
 
 
 def open_session(data: bytes, weights: Mapping[str, bytes], artifact: Artifact) -> Any:
@@ -100,7 +99,7 @@ class Graph:
             pairs = zip(self._nodes, answers, strict=True)
             return Output(fields=tuple(_value_field(node, answer, free) for node, answer in pairs))
         stated = _matrix(answers[1], self._labels.keys) if len(answers) == 2 else None
-        self._states = stated is not None and _are_probabilities(stated)
+        self._states = stated is not None and are_probabilities(stated)
         field = OutputField(name=self._names[0], dtype="int32", classes=self._labels.classes)
         return Output(fields=(field,), probabilities=self._states)
 
@@ -178,11 +177,6 @@ def _matrix(stated: Any, keys: Sequence[Any]) -> NDArray[Any]:
         return np.array([[row[key] for key in keys] for row in stated], dtype=np.float64)
     matrix: NDArray[Any] = stated
     return matrix
-
-
-def _are_probabilities(stated: NDArray[Any]) -> bool:
-    within = np.all(stated >= 0) and np.all(stated <= 1 + SUM_TOLERANCE)
-    return bool(within and np.allclose(stated.sum(axis=1), 1, atol=SUM_TOLERANCE))
 
 
 def _value_field(node: Any, answer: Any, free: bool) -> OutputField:

@@ -1,10 +1,13 @@
 """skops files: scikit-learn estimators that hold nothing but the types one trusts."""
 
+from typing import Any
+
 from skops import io
 
 from penstock.errors import UntrustedArtifact
 from penstock.host.refusals import unreadable
 from penstock.host.runtimes.estimator import Estimator
+from penstock.host.runtimes.transforms import with_transforms
 from penstock.host.source import Source
 from penstock.model.control import Artifact
 
@@ -12,15 +15,19 @@ MOST_SHOWN = 10
 
 
 def load(source: Source, artifact: Artifact) -> Estimator:
-    """The estimator in the bytes that were hashed. Raises ArtifactError."""
+    """The estimator in the bytes that were hashed, behind its transforms. Raises ArtifactError."""
+    return with_transforms(read(source, artifact), artifact)
+
+
+def read(source: Source, artifact: Artifact) -> Any:
+    """The object in the bytes that were hashed, all of whose types are trusted. Raises ArtifactError."""
     try:
         unknown = sorted(set(io.get_untrusted_types(data=source.data)) - set(artifact.trusted_types))
         if unknown:
             raise _untrusted(unknown, artifact)
-        model = io.loads(source.data, trusted=list(artifact.trusted_types))
+        return io.loads(source.data, trusted=list(artifact.trusted_types))
     except Exception as error:
         raise unreadable(error, source.data, artifact) from error
-    return Estimator(model, artifact)
 
 
 def _untrusted(types: list[str], artifact: Artifact) -> UntrustedArtifact:

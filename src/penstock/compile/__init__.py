@@ -1,0 +1,1 @@
+"""The compiler: turns a fitted scikit-learn-family model into an ONNX graph, and proves the two equal."""

@@ -1,0 +1,138 @@
+"""The compiler's work: load the model, convert it, and certify a form that answers as the original does."""
+
+import warnings
+from collections.abc import Sequence
+from functools import partial
+from hashlib import sha256
+from statistics import median
+from time import perf_counter
+from typing import Any
+
+from msgspec import structs
+
+from penstock.compile.conversion import Form, forms
+from penstock.compile.parity import TOLERANCE, Difference, Reference, largest_difference, reference
+from penstock.errors import PenstockError
+from penstock.host import examples
+from penstock.host.cache import Entry, versions
+from penstock.host.model import Model
+from penstock.host.probes import probe_rows
+from penstock.host.refusals import detail
+from penstock.host.rehearsal import Rehearsal
+from penstock.host.rows import Row, batch, row_of
+from penstock.host.runtimes.compiled import Compiled
+from penstock.host.shaping import shaped
+from penstock.host.start import start
+from penstock.model.certificate import Certificate
+from penstock.model.control import Artifact, Loaded
+from penstock.model.shaping import Shaping
+
+REPETITIONS = 30
+BUDGET_S = 0.5  # for the repetitions of one measurement
+SIZES = (1, 64)  # rows of the batches that are timed
+LONGEST_REASON = 600
+
+
+def certify(artifact: Artifact) -> Entry:
+    """What may run in the artifact's place, or why nothing may. Raises whatever its loading raises."""
+    began = perf_counter()
+    plain = structs.replace(artifact, compile="off", output=Shaping(), examples=None)  # what is compiled is the model
+    model, loaded = start(plain, lambda progress: None)
+    golden = examples.read(artifact.examples)[0] if artifact.examples else []
+    trial = Trial(artifact, model, loaded, golden)
+    certificate, graph = trial.verdict()
+    certificate = structs.replace(certificate, seconds=round(perf_counter() - began, 3), libraries=versions())
+    return Entry(
+        certificate=certificate,
+        signature=loaded.signature,
+        trained_with=loaded.trained_with,
+        warnings=loaded.warnings,
+        graph=graph,
+    )
+
+
+class Trial:
+    """The original, its answers on the probe rows, and one form after the other beside it."""
+
+    def __init__(self, artifact: Artifact, model: Model, loaded: Loaded, golden: Sequence[examples.Example]) -> None:
+        self._artifact = artifact
+        self._model = model
+        self._loaded = loaded
+        self._golden = golden
+        self._signature = loaded.signature
+        self._found: Reference | None = None
+        self._batch = partial(batch, self._signature.tensors(), self._signature.inputs)
+
+    def verdict(self) -> tuple[Certificate, bytes]:
+        """The first form that passes, and its graph; else why none did."""
+        estimator = getattr(self._model, "estimator", None)
+        if estimator is None:
+            return Certificate(verdict="original", reason="it is no scikit-learn estimator"), b""
+        problems: dict[str, str] = {}
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            for form in forms(estimator, self._signature):
+                try:
+                    return self._passed(form, estimator)
+                except Exception as error:  # noqa: BLE001  # converters raise what they like
+                    problems[form.name] = str(error) if isinstance(error, Difference) else detail(error)
+        reason = "; ".join(f"{name}: {problem}" for name, problem in problems.items())[:LONGEST_REASON]
+        rows = len(self._found.rows) if self._found else 0
+        return Certificate(verdict="original", reason=reason, rows=rows, tolerance=TOLERANCE), b""
+
+    def _reference(self, estimator: Any) -> Reference:
+        """The original's answers; it is not asked before there is something to compare them with."""
+        if self._found is None:
+            inputs = self._signature.inputs
+            rows = probe_rows(estimator, inputs, self._model.typical(), self._golden_rows())
+            self._found = reference(self._model, rows, self._batch, self._signature.output)
+        return self._found
+
+    def _golden_rows(self) -> list[Row]:
+        rows = []
+        for example in self._golden:
+            try:
+                rows.append(row_of(example.features, self._signature.inputs))
+            except PenstockError:  # said when it is replayed
+                continue
+        return rows
+
+    def _passed(self, form: Form, estimator: Any) -> tuple[Certificate, bytes]:
+        """The certificate of a form that is equal and faster. Raises Difference, or whatever goes wrong."""
+        graph = form.graph()
+        compiled = Compiled(graph, self._signature, self._artifact, self._loaded.trained_with)
+        found = self._reference(estimator)
+        worst = largest_difference(found, compiled, self._batch, self._signature.output)
+        if self._artifact.examples:
+            rehearsal = Rehearsal(shaped(compiled, self._artifact), [])
+            examples.replay(self._artifact.examples, self._golden, rehearsal.answer)
+        original_us, compiled_us = self._demand_faster(compiled, found)
+        certificate = Certificate(
+            verdict="compiled",
+            form=form.name,
+            rows=len(found.rows) + len(found.refused),
+            largest_difference=worst,
+            tolerance=TOLERANCE,
+            original_us=original_us,
+            compiled_us=compiled_us,
+            sha256=sha256(graph).hexdigest(),
+        )
+        return certificate, graph
+
+    def _demand_faster(self, compiled: Model, found: Reference) -> tuple[float, float]:
+        """Microseconds of both for one row. Raises Difference where neither one row nor many are faster compiled."""
+        ours, theirs = ([self._microseconds(model, found, rows) for rows in SIZES] for model in (self._model, compiled))
+        if all(compiled_us >= original_us for original_us, compiled_us in zip(ours, theirs, strict=True)):
+            raise Difference(f"equal, but no faster: {theirs[0]:g} µs a row, and the original {ours[0]:g} µs")
+        return ours[0], theirs[0]
+
+    def _microseconds(self, model: Model, found: Reference, rows: int) -> float:
+        """The median time of a batch of so many rows that the original takes."""
+        tensors = self._batch([found.rows[i % len(found.rows)] for i in range(rows)])
+        taken: list[float] = []
+        until = perf_counter() + BUDGET_S
+        while len(taken) < REPETITIONS and (perf_counter() < until or not taken):
+            began = perf_counter()
+            model.predict(tensors, rows, False)
+            taken.append(perf_counter() - began)
+        return round(median(taken) * 1e6, 1)

@@ -1,0 +1,79 @@
+"""From a fitted estimator to ONNX graphs: the forms in which it may run, the most precise one first."""
+
+import sys
+import warnings
+from collections.abc import Callable, Iterator
+from functools import cache, partial
+from typing import Any, NamedTuple
+
+import skl2onnx
+from skl2onnx.common import data_types
+
+from penstock.compile import trees
+from penstock.host.estimators import everything, steps, takes_text
+from penstock.model.signature import DType, Signature, Tensor
+
+ROWS = "rows"  # the only input of a graph that takes a matrix
+
+
+BOOSTERS = ("xgboost", "lightgbm")
+
+
+class Form(NamedTuple):
+    """A form by its name, and what makes its graph: that may raise anything, and take its time."""
+
+    name: str
+    graph: Callable[[], bytes]
+
+
+def forms(model: Any, signature: Signature) -> Iterator[Form]:
+    """The forms of an estimator whose rows are laid out as `signature` says."""
+    _register(tuple(name for name in BOOSTERS if name in sys.modules))
+    numbers = {"float64": data_types.DoubleTensorType, "float32": data_types.FloatTensorType}
+    for name, number in numbers.items():
+        yield Form(f"ONNX in {name}", partial(_graph, model, signature, number))
+
+
+@cache
+def _register(boosters: tuple[str, ...]) -> None:
+    """Registers the converters of our own, once for each set of boosters that models have brought."""
+    trees.register()
+
+
+def _graph(model: Any, signature: Signature, number: Any) -> bytes:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        inputs = list(_inputs(model, signature.tensors(), number))
+        texts = {id(each): {"locale": "C"} for each in everything(model) if takes_text(each) and _splits_words(each)}
+        try:
+            graph = skl2onnx.to_onnx(model, initial_types=inputs, options={id(model): {"zipmap": False}} | texts)
+        except NameError:  # an estimator without that option: it has no maps to avoid
+            graph = skl2onnx.to_onnx(model, initial_types=inputs, options=texts)
+        data: bytes = graph.SerializeToString()
+        return data
+
+
+def _splits_words(estimator: Any) -> bool:
+    return hasattr(estimator, "build_analyzer") and not hasattr(estimator, "steps")
+
+
+def _inputs(model: Any, tensors: tuple[Tensor, ...], number: Any) -> Iterator[tuple[str, Any]]:
+    """The graph's inputs: a column each where a ColumnTransformer picks them by name, else one matrix."""
+    table = any(hasattr(step, "transformers_") for step in steps(model)[:1])
+    if table:
+        for tensor in tensors:
+            for field in tensor.fields:
+                yield field.name, _kind(tensor.dtype, number)([None, 1])
+    elif len({tensor.dtype for tensor in tensors}) == 1:
+        width = sum(len(tensor.fields) for tensor in tensors)
+        yield ROWS, _kind(tensors[0].dtype, number)([None, width])
+    else:
+        raise TypeError("its columns are of several types and no ColumnTransformer tells them apart")
+
+
+def _kind(dtype: DType, number: Any) -> Any:
+    if dtype == "string":
+        return data_types.StringTensorType
+    if dtype == "bool":
+        return data_types.BooleanTensorType
+    return number if dtype.startswith("float") else data_types.Int64TensorType

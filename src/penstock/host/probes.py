@@ -1,0 +1,155 @@
+"""Probe rows: where two ways to run a model are compared.
+
+Rows of golden examples, rows that the model remembers, points on and beside the splits of its trees, the ends of
+declared ranges and beyond, magnitudes up to 1e6, every category and an unknown one, missing values where they are
+taken, texts of known and unknown words, and random mixtures of all that. The same model has the same probes each time.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from penstock.host.estimators import everything
+from penstock.host.landmarks import Rows, landmarks
+from penstock.host.rows import Row, plausible
+from penstock.model.signature import Field
+
+MOST_ROWS = 4000
+MOST_VALUES = 400_000
+MAGNITUDES = (0.0, 1e-3, 0.5, 1.0, 2.0, 10.0, 100.0, 1e3, 1e4, 1e6)
+WORDS = ("", "unheard", "Ünïcödé", "42", "a, b; c", "UPPER", "don't", "x" * 40)
+MOST_WORDS = 500
+STRANGER = "a category that was never seen"
+
+
+def probe_rows(
+    model: Any,
+    inputs: Sequence[Field],
+    typical: Sequence[float] | None,
+    examples: Sequence[Row],
+    most: int = MOST_ROWS,
+) -> list[Row]:
+    """About `most` rows for a fitted estimator that takes `inputs`, fewer where there are many; examples among them."""
+    dice = np.random.default_rng(0)
+    remembered = _remembered(model, inputs, dice)
+    pools = [_pool(field, remembered[:, i], _words(model, field, dice)) for i, field in enumerate(inputs)]
+    made_up = [
+        [_fitting(field, value) for field, value in zip(inputs, row, strict=True)] for row in plausible(inputs, typical)
+    ]
+    usual = [*made_up, *(list(row) for row in examples)]
+    most = max(100, min(most, MOST_VALUES // len(inputs)))
+    recalled = _completed(remembered[: most // 2], inputs, pools, usual, dice)
+    varied = list(_varied(usual, pools, dice))
+    mixed = [[_drawn(pool, dice) for pool in pools] for _ in range(most // 3)]
+    return [*usual, *recalled, *_thinned([*varied, *mixed], most - len(usual) - len(recalled))]
+
+
+def _remembered(model: Any, inputs: Sequence[Field], dice: np.random.Generator) -> Rows:
+    """The model's landmarks in the order of the fields, which may be fewer than its columns; shuffled."""
+    names = getattr(model, "feature_names_in_", None)
+    known = [field.name for field in inputs] if names is None else [str(name) for name in names]
+    scalars = all(field.shape == () for field in inputs)
+    rows = landmarks(model, len(known), dice) if scalars else np.empty((0, len(known)))
+    try:
+        chosen = [known.index(field.name) for field in inputs]
+    except ValueError:  # the operator's names for columns that have none
+        chosen = list(range(len(inputs)))
+    return rows[dice.permutation(len(rows))][:, chosen] if len(known) >= len(inputs) else np.empty((0, len(inputs)))
+
+
+def _pool(field: Field, remembered: Rows, words: Sequence[str]) -> list[Any]:
+    """Values worth trying in one field."""
+    if field.dtype == "string":
+        values: list[Any] = list(field.categories or words)
+        strange = [STRANGER] if field.categories and field.unknown == "warn" else []
+    elif field.categories:
+        values, strange = list(field.categories), _unheard(field)
+    else:
+        values, strange = _numbers(field, remembered), []
+    return [*values, *strange, *([None] if field.nullable else [])]
+
+
+def _unheard(field: Field) -> list[Any]:
+    """A number that is no category, where one may come."""
+    if field.unknown != "warn" or field.dtype == "bool":
+        return []
+    return [_as(field, 1 + max(float(each) for each in field.categories or () if not isinstance(each, str)))]
+
+
+def _numbers(field: Field, remembered: Rows) -> list[Any]:
+    if field.dtype == "bool":
+        return [False, True]
+    learnt = np.unique(remembered[np.isfinite(remembered)])
+    learnt = learnt[:: max(1, len(learnt) // 200)]
+    low, high = field.range or (0.0, 0.0)
+    ends = (low, high, low - 1, high + 1, (low + high) / 2) if field.range else ()
+    every = (*learnt.tolist(), *ends, *MAGNITUDES, *(-each for each in MAGNITUDES))
+    return list(dict.fromkeys(_as(field, value) for value in every))
+
+
+def _as(field: Field, value: float) -> Any:
+    """The number as the field may hold it."""
+    if field.dtype == "bool":
+        return bool(value)
+    if not field.dtype.startswith(("int", "uint")):
+        return value
+    info = np.iinfo(field.dtype)
+    return int(min(max(round(value), int(info.min)), int(info.max)))
+
+
+def _fitting(field: Field, value: Any) -> Any:
+    return _as(field, value) if isinstance(value, int | float) and not field.shape else value
+
+
+def _completed(
+    rows: Rows, inputs: Sequence[Field], pools: Sequence[list[Any]], usual: Sequence[Row], dice: np.random.Generator
+) -> list[Row]:
+    """Remembered rows, whose open columns get a usual value or one of the field's."""
+    numeric = [field.dtype not in ("string", "bool") and not field.categories for field in inputs]
+    found: list[Row] = []
+    for row in rows.tolist():
+        base = usual[int(dice.integers(len(usual)))] if dice.random() < 0.7 else [_drawn(pool, dice) for pool in pools]
+        known = (is_numeric and value == value for is_numeric, value in zip(numeric, row, strict=True))
+        found.append(
+            [
+                _as(field, value) if use else other
+                for field, use, value, other in zip(inputs, known, row, base, strict=True)
+            ]
+        )
+    return found
+
+
+def _varied(usual: Sequence[Row], pools: Sequence[list[Any]], dice: np.random.Generator) -> Iterator[Row]:
+    """Usual rows with one value exchanged, for each that a field has."""
+    for position, pool in enumerate(pools):
+        for value in pool:
+            row = list(usual[int(dice.integers(len(usual)))])
+            row[position] = value
+            yield row
+
+
+def _drawn(pool: Sequence[Any], dice: np.random.Generator) -> Any:
+    """One of the values, or, between two of them, another number of the same kind."""
+    value, other = (pool[int(i)] for i in dice.integers(len(pool), size=2))
+    if type(value) is float and type(other) is float and dice.random() < 0.5:
+        return value + (other - value) * float(dice.random())
+    return value
+
+
+def _words(model: Any, field: Field, dice: np.random.Generator) -> list[str]:
+    """Texts out of the words that the model learnt and of some that it cannot know."""
+    if field.dtype != "string" or field.categories:
+        return []
+    learnt = [word for inner in everything(model) for word in getattr(inner, "vocabulary_", None) or ()]
+    known = [str(learnt[i]) for i in dice.permutation(len(learnt))[:MOST_WORDS]] or ["word", "another"]
+    sentences = [" ".join(dice.choice(known, size=int(dice.integers(1, 12)))) for _ in range(200)]
+    mixed = [f"{sentence} {WORDS[i % len(WORDS)]}" for i, sentence in enumerate(sentences[:50])]
+    return [*WORDS, *known[:100], *sentences, *mixed]
+
+
+def _thinned(rows: list[Row], most: int) -> list[Row]:
+    """At most so many of the rows, from all over."""
+    if len(rows) <= most:
+        return rows
+    return [rows[int(i)] for i in np.linspace(0, len(rows) - 1, max(0, most)).astype(int)]
