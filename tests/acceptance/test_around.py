@@ -140,6 +140,26 @@ def test_a_row_of_zeros_is_refused_by_its_place(tmp_path: Path, iris_onnx: Path)
         assert service.predict(0, 0, 0, 1e-30).status == 200
 
 
+WIDE = """
+class Wide:
+    signature = [{"name": f"f{i}", "range": [0, 1]} for i in range(30)]
+
+    def load(self, path):
+        pass
+
+    def predict(self, batch):
+        return batch[:, 0]
+"""
+
+
+def test_a_warning_names_twenty_features_and_the_figures_all(tmp_path: Path) -> None:
+    (tmp_path / "predictor.py").write_text(WIDE)
+    with serving("predictor.py", cwd=tmp_path) as service:
+        assert service.predict(*[2] * 30).status == 200
+        assert len(service.wait_for("unusual_input")["out_of_range"]) == 20
+        assert str(service.get("/metrics").body).count("penstock_feature_out_of_range_total{") == 30
+
+
 OWN = """
 import json
 
