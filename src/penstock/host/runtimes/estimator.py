@@ -51,11 +51,14 @@ class Estimator:
         self._arrange = arranger(self.inputs, columns.frame, None if missing_as_none(estimator) else np.nan)
 
     def typical(self) -> Sequence[float] | None:
-        """The means that a scaler at the model's entrance learnt."""
+        """The means that a scaler at the model's entrance learnt, or a row that the model remembers."""
         for estimator in lineage(self.estimator):
             means: Any = getattr(estimator, "mean_", None)
             if np.shape(means) == (len(self.inputs),):
                 return [float(mean) for mean in np.asarray(means)]
+        rows = getattr(self.estimator, "_fit_X", None)  # of neighbours, some of which answer only where there are any
+        if isinstance(rows, np.ndarray) and rows.ndim == 2 and rows.shape[1] == len(self.inputs):
+            return [float(value) for value in rows[0]]
         return None
 
     def probe(self, tensors: Sequence[Column], rows: int) -> Output:

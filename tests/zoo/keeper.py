@@ -1,0 +1,109 @@
+"""Looks after one animal: has it compiled as a host would, and compares what it answers with the estimator itself."""
+
+import hashlib
+import os
+import pickle
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from penstock.compile import certify as compiler
+from penstock.compile.parity import TOLERANCE
+from penstock.host.cache import Cache, key_of, place
+from penstock.host.responder import Responder
+from penstock.host.start import start
+from penstock.model.certificate import Certificate
+from penstock.model.control import Artifact
+from penstock.model.signature import Signature
+from tests.zoo.feed import ASKED
+from tests.zoo.menagerie import Animal
+from tests.zoo.wire import ask, features
+
+ALONE = 20  # rows that are asked one by one; the others in batches
+SIZES = (60, 7)
+ALLOWED = {"ONNX in float64": 1e-9, "ONNX in float32": TOLERANCE}
+"""How far off its size a number may be; where the original serves, it is the same to the bit."""
+
+
+class Kept(NamedTuple):
+    """A trained animal in the host, in the form that the compiler found for it."""
+
+    model: Any
+    certificate: Certificate
+    signature: Signature
+    responder: Responder
+
+
+def untimed(*_: object) -> tuple[float, float]:
+    """In the place of Trial._demand_faster: what the zoo finds must not depend on the machine's speed."""
+    return 2.0, 1.0
+
+
+def keep(animal: Animal, folder: Path) -> Kept:
+    """Trains, pickles, certifies and starts it: what was found is put into the cache, where the host finds it."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # how well it was trained is no matter
+        model = animal.trained()
+        path = folder / "model.pkl"
+        path.write_bytes(pickle.dumps(model))
+        artifact = Artifact(path=str(path), format="pickle", root=str(folder), trusted=True, compile="auto")
+        entry = compiler.certify(artifact)
+        directory = place(os.environ)
+        assert directory is not None
+        Cache(directory).put(key_of(artifact, hashlib.sha256(path.read_bytes()).hexdigest(), None), entry)
+        served, loaded = start(artifact, lambda progress: None)
+    assert loaded.certificate == entry.certificate, "the host did not take what was put into the cache"
+    return Kept(model, entry.certificate, loaded.signature, Responder(served, loaded.signature))
+
+
+def compare(animal: Animal, kept: Kept) -> None:
+    """Asks it 200 rows, alone and in batches, and compares with what the estimator says of the same batch."""
+    rows = animal.feed().asked()
+    allowed = ALLOWED[kept.certificate.form] if kept.certificate.form else 0.0
+    for portion in portions():
+        some = rows.iloc[portion] if isinstance(rows, pd.DataFrame) else rows[portion]
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            got = ask(kept.responder, kept.signature, features(some, kept.signature))
+            said = np.asarray(_dense(kept.model.predict(some)))
+            stated = kept.model.predict_proba(some) if kept.signature.output.probabilities else None
+        _demand_equal(kept.signature, got, said, stated, allowed)
+
+
+def portions() -> Iterator[slice]:
+    yield from (slice(i, i + 1) for i in range(ALONE))
+    at, turn = ALONE, 0
+    while at < ASKED:
+        yield slice(at, at + SIZES[turn % 2])
+        at, turn = at + SIZES[turn % 2], turn + 1
+
+
+def _demand_equal(
+    signature: Signature, got: list[Any], said: NDArray[Any], stated: NDArray[Any] | None, allowed: float
+) -> None:
+    fields = signature.output.fields
+    answers = said.reshape(len(said), -1) if fields[0].classes else said[:, None]
+    for field, column, answer in zip(fields, got, answers.T if fields[0].classes else [said], strict=False):
+        if field.classes is not None:
+            labels = [field.classes[index] for index in np.asarray(column).tolist()]
+            assert labels == answer.tolist(), f"{field.name}: {labels} where the estimator says {answer.tolist()}"
+        else:
+            _demand_close(np.asarray(column), answer.reshape(np.shape(column)), allowed)
+    if stated is not None:
+        confidence, probabilities = got[len(fields) :]
+        _demand_close(probabilities, stated, allowed)
+        assert np.array_equal(confidence, probabilities[np.arange(len(said)), got[0]])
+
+
+def _demand_close(got: NDArray[Any], said: NDArray[Any], allowed: float) -> None:
+    off = np.abs(got - said) / np.maximum(1.0, np.abs(said))
+    assert off.max() <= allowed, f"{got.ravel()[off.argmax()]} where the estimator says {said.ravel()[off.argmax()]}"
+
+
+def _dense(answer: Any) -> Any:
+    return answer.toarray() if hasattr(answer, "toarray") else answer
