@@ -127,6 +127,26 @@ def test_texts_hold_words_that_the_model_knows_and_others() -> None:
     assert any("unheard" in text for text in texts)
 
 
+def test_texts_hold_what_the_model_drops_and_other_spellings() -> None:
+    """Between two words that make a pair: a word that is dropped, or one of a single letter."""
+    vectorizer = CountVectorizer(ngram_range=(1, 2), stop_words=["and"])
+    model = make_pipeline(vectorizer, LogisticRegression()).fit(["good film", "bad film"], [1, 0])
+    texts = [row[0] for row in probes(model)]
+    assert {"good and film", "bad and film"} & set(texts)
+    assert any(" a " in text for text in texts)
+    assert any("FILM" in text or "GOOD" in text for text in texts)
+    assert any("Film" in text or "Good" in text for text in texts)
+
+
+def test_a_number_between_categories_is_probed_where_it_may_come() -> None:
+    """What takes 1.5 for 1 is found out."""
+    model = LogisticRegression().fit(IRIS.data[:, :2], IRIS.target)
+    inputs = [Field(name="f0", categories=(1.0, 2.0)), Field(name="f1", dtype="int64", categories=(1, 2))]
+    rows = probes(model, inputs)
+    assert {1.0, 2.0, 1.5, 3.0} <= {row[0] for row in rows}
+    assert {row[1] for row in rows} == {1, 2, 3}
+
+
 def test_the_same_model_is_probed_with_the_same_rows_and_not_too_many() -> None:
     model = RandomForestClassifier(20, random_state=0).fit(CANCER.data, CANCER.target)
     first, second = (probes(model) for _ in range(2))
