@@ -5,11 +5,17 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any, NamedTuple
 
+import onnx
+import onnx.shape_inference
 import skl2onnx
 from skl2onnx.common import data_types
 
+from penstock.compile import encoders, gaps, linear, words
 from penstock.host.estimators import everything, steps, takes_text
 from penstock.model.signature import DType, Signature, Tensor
+
+for _own in (words, encoders, gaps, linear):
+    _own.register()
 
 ROWS = "rows"  # the only input of a graph that takes a matrix
 
@@ -29,20 +35,36 @@ def forms(model: Any, signature: Signature) -> Iterator[Form]:
 
 
 def _graph(model: Any, signature: Signature, number: Any) -> bytes:
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), encoders.widening(number is data_types.DoubleTensorType):
         warnings.simplefilter("ignore")
         inputs = list(_inputs(model, signature.tensors(), number))
-        texts = {id(each): {"locale": "C"} for each in everything(model) if takes_text(each) and _splits_words(each)}
+        texts = {id(each): words.options(each) for each in everything(model) if _splits_texts(each)}
         try:
             graph = skl2onnx.to_onnx(model, initial_types=inputs, options={id(model): {"zipmap": False}} | texts)
         except NameError:  # an estimator without that option: it has no maps to avoid
             graph = skl2onnx.to_onnx(model, initial_types=inputs, options=texts)
-        data: bytes = graph.SerializeToString()
+        data: bytes = _truly_typed(graph).SerializeToString()
         return data
 
 
-def _splits_words(estimator: Any) -> bool:
-    return hasattr(estimator, "build_analyzer") and not hasattr(estimator, "steps")
+def _truly_typed(graph: Any) -> Any:
+    """The graph, whose outputs are of the types that its nodes make: skl2onnx notes them before it knows."""
+    bare = onnx.ModelProto()
+    bare.CopyFrom(graph)
+    for output in bare.graph.output:
+        output.type.Clear()
+    found = {
+        output.name: output.type.tensor_type.elem_type
+        for output in onnx.shape_inference.infer_shapes(bare).graph.output
+    }
+    for output in graph.graph.output:
+        if found[output.name]:
+            output.type.tensor_type.elem_type = found[output.name]
+    return graph
+
+
+def _splits_texts(estimator: Any) -> bool:
+    return takes_text(estimator) and hasattr(estimator, "build_analyzer") and not hasattr(estimator, "steps")
 
 
 def _inputs(model: Any, tensors: tuple[Tensor, ...], number: Any) -> Iterator[tuple[str, Any]]:
