@@ -10,11 +10,12 @@ import onnx.shape_inference
 import skl2onnx
 from skl2onnx.common import data_types
 
-from penstock.compile import encoders, gaps, linear, words
+from penstock.compile import encoders, features, gaps, linear, words
+from penstock.compile.unwrapping import unwrapped
 from penstock.host.estimators import everything, steps, takes_text
 from penstock.model.signature import DType, Signature, Tensor
 
-for _own in (words, encoders, gaps, linear):
+for _own in (features, words, encoders, gaps, linear):
     _own.register()
 
 ROWS = "rows"  # the only input of a graph that takes a matrix
@@ -37,6 +38,7 @@ def forms(model: Any, signature: Signature) -> Iterator[Form]:
 def _graph(model: Any, signature: Signature, number: Any) -> bytes:
     with warnings.catch_warnings(), encoders.widening(number is data_types.DoubleTensorType):
         warnings.simplefilter("ignore")
+        model = unwrapped(model)
         inputs = list(_inputs(model, signature.tensors(), number))
         texts = {id(each): words.options(each) for each in everything(model) if _splits_texts(each)}
         try:

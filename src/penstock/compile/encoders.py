@@ -22,7 +22,6 @@ from penstock.compile.nodes import DOUBLE
 
 ALIASES = (
     "SklearnCountVectorizer",
-    "SklearnKBinsDiscretizer",
     "SklearnOneHotEncoder",
     "SklearnOrdinalEncoder",
     "SklearnTfidfVectorizer",

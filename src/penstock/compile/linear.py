@@ -12,6 +12,7 @@ from skl2onnx.common.shape_calculator import calculate_linear_classifier_output_
 from skl2onnx.common.utils_classifier import get_label_classes
 
 from penstock.compile.nodes import Nodes, numbers
+from penstock.compile.unwrapping import EACH_BY_ITSELF
 
 OPTIONS = {
     "zipmap": [True, False, "columns"],
@@ -19,6 +20,7 @@ OPTIONS = {
     "output_class_labels": [False, True],
     "raw_scores": [True, False],
 }
+SMALLEST = 5e-324  # of the numbers above zero
 POSITIVE_ALONE = "SklearnLinearSVC"  # of two classes, skl2onnx expects of these only the score of the second
 
 
@@ -49,7 +51,7 @@ def convert(scope: Any, operator: Any, container: Any) -> None:
     classes = _classes(np.asarray(get_label_classes(scope, model)))
     nodes.add("Gather", nodes.constant(classes), nodes.add("ArgMax", scores, axis=1, keepdims=0), into=nodes.outputs[0])
     raw = container.get_options(model, {"raw_scores": False})["raw_scores"]
-    stated = None if raw or not hasattr(model, "predict_proba") else _probabilities(nodes, model, positive, binary)
+    stated = None if raw or not _states(model) else _probabilities(nodes, model, positive, binary)
     if stated is None:
         stated = positive if binary and operator.type == POSITIVE_ALONE and not raw else scores
     nodes.add("Identity", stated, into=nodes.outputs[1])
@@ -64,14 +66,22 @@ def _classes(classes: NDArray[Any]) -> NDArray[Any]:
     return classes.astype(np.int64)
 
 
+def _states(model: Any) -> bool:
+    return hasattr(model, "predict_proba") or getattr(model, "loss", None) == EACH_BY_ITSELF
+
+
 def _probabilities(nodes: Nodes, model: Any, scores: str, binary: bool) -> str:
-    if getattr(model, "loss", None) == "modified_huber":
+    loss = getattr(model, "loss", None)
+    if loss == "modified_huber":
         clipped = nodes.add("Clip", scores, nodes.constant(np.array(-1.0)), nodes.constant(np.array(1.0)))
         each = nodes.add("Div", nodes.add("Add", clipped, nodes.constant([1.0])), nodes.constant([2.0]))
         return _of_two(nodes, each) if binary else _of_several(nodes, each)
     if binary:
         return _of_two(nodes, nodes.add("Sigmoid", scores))
-    if getattr(model, "loss", None) == "log_loss" or getattr(model, "multi_class", None) == "ovr":
+    if loss == EACH_BY_ITSELF:  # and where none is likely, none is
+        each = _sigmoid(nodes, scores)
+        return nodes.add("Div", each, nodes.add("Max", _sum(nodes, each), nodes.constant([SMALLEST])))
+    if loss == "log_loss" or getattr(model, "multi_class", None) == "ovr":
         return _of_several(nodes, _sigmoid(nodes, scores))
     return nodes.add("Softmax", scores, axis=1)
 
