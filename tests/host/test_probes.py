@@ -12,7 +12,7 @@ from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassif
 from sklearn.feature_extraction.text import CountVectorizer
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression
-from sklearn.neighbors import KNeighborsClassifier
+from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from sklearn.tree import DecisionTreeClassifier
@@ -90,6 +90,14 @@ def test_rows_that_a_model_remembers_are_among_them() -> None:
     model = KNeighborsClassifier().fit(IRIS.data, IRIS.target)
     asked = {tuple(row) for row in probes(model)}
     assert len(asked & set(map(tuple, IRIS.data.tolist()))) > 50
+
+
+def test_neighbours_are_probed_where_they_tie() -> None:
+    """Where the last that counts and the next are at the same distance, and say different things."""
+    model = make_pipeline(StandardScaler(), KNeighborsRegressor()).fit(IRIS.data[::2], IRIS.target[::2])
+    distances, near = model[1].kneighbors(model[0].transform(matrix(probes(model))), n_neighbors=6)
+    tied = distances[:, 5] - distances[:, 4] < 1e-9 * distances[:, 5]
+    assert (IRIS.target[::2][near[tied, 4]] != IRIS.target[::2][near[tied, 5]]).sum() > 3
 
 
 def test_magnitudes_gaps_ranges_and_examples() -> None:
