@@ -75,3 +75,18 @@ def test_categories_that_are_numbers(tmp_path: Path) -> None:
         same(entry, model, np.array([[1.5, 0.2], [1.0 + 1e-9, 0.2], [1.0, 0.2], [7.0, 0.2]]))
     else:
         assert "differs on the row" in (entry.certificate.reason or "")
+
+
+@pytest.mark.parametrize("filled", [True, False], ids=["filled", "a category of its own"])
+def test_texts_that_are_missing(filled: bool, tmp_path: Path) -> None:
+    """Which the texts "", "nan" and "None" are not."""
+    kinds = ["x", None, "y", "y"] * 110 + ["x", "y"]
+    frame = pd.DataFrame({"kind": kinds, "city": ["a", "b"] * 221, "a": DATA.data[:, 0]})
+    encoder = OneHotEncoder(handle_unknown="ignore")
+    texts = make_pipeline(SimpleImputer(strategy="most_frequent"), encoder) if filled else encoder
+    table = ColumnTransformer([("t", texts, ["kind", "city"])], remainder="passthrough")
+    model = make_pipeline(table, LogisticRegression()).fit(frame, DATA.target > 140)
+    entry = certified(model, tmp_path)
+    demand_double(entry)
+    asked = pd.DataFrame({"kind": ["x", None, "", "nan", "None", "z"], "city": ["a"] * 6, "a": [0.1] * 6})
+    same(entry, model, asked)

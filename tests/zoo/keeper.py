@@ -24,7 +24,7 @@ from tests.zoo.feed import ASKED
 from tests.zoo.menagerie import Animal
 from tests.zoo.wire import ask, features
 
-ALONE = 20  # rows that are asked one by one; the others in batches
+ALONE = 6  # rows that are asked one by one; the others in batches
 SIZES = (60, 7)
 ALLOWED = {"ONNX in float64": 1e-9, "ONNX in float32": TOLERANCE}
 """How far off its size a number may be; where the original serves, it is the same to the bit."""
@@ -44,13 +44,21 @@ def untimed(*_: object) -> tuple[float, float]:
     return 2.0, 1.0
 
 
-def keep(animal: Animal, folder: Path) -> Kept:
-    """Trains, pickles, certifies and starts it: what was found is put into the cache, where the host finds it."""
+def trained(animal: Animal, path: Path) -> Any:
+    """The fitted model, which is pickled to `path` too."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # how well it was trained is no matter
         model = animal.trained()
-        path = folder / "model.pkl"
         path.write_bytes(pickle.dumps(model))
+        return model
+
+
+def keep(animal: Animal, folder: Path) -> Kept:
+    """Trains, pickles, certifies and starts it: what was found is put into the cache, where the host finds it."""
+    path = folder / "model.pkl"
+    model = trained(animal, path)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
         artifact = Artifact(path=str(path), format="pickle", root=str(folder), trusted=True, compile="auto")
         entry = compiler.certify(artifact)
         directory = place(os.environ)
@@ -65,11 +73,12 @@ def compare(animal: Animal, kept: Kept) -> None:
     """Asks it 200 rows, alone and in batches, and compares with what the estimator says of the same batch."""
     rows = animal.feed().asked()
     allowed = ALLOWED[kept.certificate.form] if kept.certificate.form else 0.0
+    names = [field.name for field in kept.signature.inputs]
     for portion in portions():
         some = rows.iloc[portion] if isinstance(rows, pd.DataFrame) else rows[portion]
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            got = ask(kept.responder, kept.signature, features(some, kept.signature))
+            got = ask(kept.responder, kept.signature, features(some, names))
             said = np.asarray(_dense(kept.model.predict(some)))
             stated = kept.model.predict_proba(some) if kept.signature.output.probabilities else None
         _demand_equal(kept.signature, got, said, stated, allowed)

@@ -3,6 +3,7 @@
 Where something has to be said, an estimator has a line here: what it wraps, what it takes, or how to stay small.
 """
 
+import warnings
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
@@ -35,7 +36,7 @@ def logistic() -> Any:
 
 
 ARGUMENTS: dict[str, dict[str, Any]] = {
-    "CategoricalNB": {"min_categories": 17},
+    "CategoricalNB": {"min_categories": 8},
     "ClassifierChain": {"estimator": logistic()},
     "FixedThresholdClassifier": {"estimator": logistic(), "threshold": 0.3, "pos_label": "malignant"},
     "GridSearchCV": {"estimator": logistic(), "param_grid": {"C": [0.1, 1.0]}, "cv": 2},
@@ -53,7 +54,7 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     "Pipeline": {"steps": [("scale", StandardScaler()), ("model", logistic())]},
     "RFE": {"estimator": logistic(), "n_features_to_select": 2},
     "RFECV": {"estimator": DecisionTreeClassifier(random_state=0), "cv": 2},
-    "RadiusNeighborsClassifier": {"radius": 100.0},
+    "RadiusNeighborsClassifier": {"radius": 2.0},
     "RadiusNeighborsRegressor": {"radius": 1.0},
     "RandomizedSearchCV": {
         "estimator": GaussianNB(),
@@ -90,9 +91,8 @@ two_answers = several(feed.wine, lambda target: np.column_stack([target > 0, tar
 
 FEEDS: dict[str, Callable[[], Feed]] = {
     "CCA": feed.exercise,
-    "CategoricalNB": feed.digits,
     "ClassifierChain": two_answers,
-    "ComplementNB": feed.digits,
+    "ComplementNB": feed.wine,
     "FixedThresholdClassifier": feed.cancer,
     "GammaRegressor": feed.diabetes,
     "IsotonicRegression": lambda: feed.diabetes()._replace(rows=feed.diabetes().rows[:, 2:3]),
@@ -102,10 +102,9 @@ FEEDS: dict[str, Callable[[], Feed]] = {
     "MultiTaskElasticNetCV": feed.exercise,
     "MultiTaskLasso": feed.exercise,
     "MultiTaskLassoCV": feed.exercise,
-    "MultinomialNB": feed.digits,
+    "MultinomialNB": feed.wine,
     "PLSCanonical": feed.exercise,
     "PLSRegression": feed.exercise,
-    "RadiusNeighborsClassifier": feed.wine,
     "RegressorChain": feed.exercise,
     "TunedThresholdClassifierCV": feed.cancer,
 }
@@ -123,6 +122,8 @@ def animals() -> Iterator[Animal]:
 
 def _young(name: str, kind: Any) -> Any:
     arguments = ARGUMENTS.get(name, {})
-    model = kind(**arguments)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # some are on their way out
+        model = kind(**arguments)
     known = model.get_params(deep=False)
     return model.set_params(**{key: value for key, value in SMALLER.items() if key in known and key not in arguments})

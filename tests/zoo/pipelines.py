@@ -81,7 +81,7 @@ def plain_pipelines() -> Iterator[Animal]:
     yield Animal("scaling, random forest", feed.cancer, make_pipeline(StandardScaler(), forest()))
     yield Animal(
         "scaling, neural network",
-        feed.digits,
+        feed.wine,
         make_pipeline(StandardScaler(), MLPClassifier((20,), random_state=0, max_iter=100)),
     )
     yield Animal(
@@ -102,7 +102,7 @@ def plain_pipelines() -> Iterator[Animal]:
     )
     yield Animal("PCA, logistic regression", feed.digits, make_pipeline(PCA(10, random_state=0), logistic()))
     yield Animal("scaling, PCA, SVC", feed.cancer, make_pipeline(StandardScaler(), PCA(5), SVC()))
-    yield Animal("truncated SVD, forest", feed.digits, make_pipeline(TruncatedSVD(8, random_state=0), forest()))
+    yield Animal("truncated SVD, forest", feed.wine, make_pipeline(TruncatedSVD(8, random_state=0), forest()))
     yield Animal(
         "PCA beside the best columns, logistic regression",
         feed.wine,
@@ -111,7 +111,7 @@ def plain_pipelines() -> Iterator[Animal]:
     yield Animal("best columns, naive Bayes", feed.wine, make_pipeline(SelectKBest(k=5), GaussianNB()))
     yield Animal(
         "columns that vary, columns of a forest, logistic regression",
-        feed.digits,
+        feed.wine,
         make_pipeline(VarianceThreshold(), SelectFromModel(forest()), logistic()),
     )
     yield Animal(
@@ -148,6 +148,9 @@ def gaps_and_tables() -> Iterator[Animal]:
     yield Animal("gradient boosting by histogram, with gaps", feed.gaps, HistGradientBoostingClassifier(max_iter=10))
     yield Animal("decision tree, with gaps", feed.gaps, DecisionTreeClassifier(random_state=0))
     yield Animal("a table, logistic regression", feed.patients, make_pipeline(table(), logistic()))
+    filled = make_pipeline(SimpleImputer(strategy="most_frequent"), OneHotEncoder(handle_unknown="ignore"))
+    yield Animal("a table with missing texts, filled", _holes, make_pipeline(table(texts=filled), logistic()))
+    yield Animal("a table with missing texts as a category", _holes, make_pipeline(table(), logistic()))
     yield Animal(
         "a table, one-hot without the first, logistic regression",
         feed.patients,
@@ -311,6 +314,12 @@ def _value() -> Feed:
 
 def _numbers_alone() -> Feed:
     return feed.patients()._replace(name="patients, numbers", rows=feed.patients().rows[["age", "bmi", "s5"]])
+
+
+def _holes() -> Feed:
+    table = feed.patients().rows.copy()
+    table.loc[table.index % 5 == 2, "weight"] = None
+    return feed.patients()._replace(name="patients, texts missing", rows=table)
 
 
 def _coded() -> Feed:

@@ -13,10 +13,9 @@ from penstock.model.frames import PREFIX, Buffer, Frame, encode
 from penstock.model.signature import Signature
 
 
-def features(rows: Any, signature: Signature) -> list[Any]:
+def features(rows: Any, names: Sequence[str]) -> list[Any]:
     """The rows as JSON has them: a list each, or an object where the columns have names; null for a gap."""
     if isinstance(rows, pd.DataFrame):
-        names = [field.name for field in signature.inputs]
         return [{name: _plain(row[name]) for name in names} for row in rows.to_dict("records")]
     return [[_plain(value) for value in (row if isinstance(row, np.ndarray) else [row])] for row in rows]
 

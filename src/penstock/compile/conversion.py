@@ -55,13 +55,10 @@ def _truly_typed(graph: Any) -> Any:
     bare.CopyFrom(graph)
     for output in bare.graph.output:
         output.type.Clear()
-    found = {
-        output.name: output.type.tensor_type.elem_type
-        for output in onnx.shape_inference.infer_shapes(bare).graph.output
-    }
-    for output in graph.graph.output:
-        if found[output.name]:
-            output.type.tensor_type.elem_type = found[output.name]
+    inferred = onnx.shape_inference.infer_shapes(bare).graph.output
+    for output, found in zip(graph.graph.output, inferred, strict=True):
+        if found.type.tensor_type.elem_type:
+            output.type.tensor_type.elem_type = found.type.tensor_type.elem_type
     return graph
 
 

@@ -4,12 +4,14 @@ What they put out is exact in either; what is computed of it need not be. And co
 beside others in double are more than skl2onnx can tell apart.
 """
 
+import copy
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 from skl2onnx.common import data_types
 from skl2onnx.common._registration import (
     get_converter,
@@ -19,6 +21,7 @@ from skl2onnx.common._registration import (
 )
 
 from penstock.compile.nodes import DOUBLE
+from penstock.host.runtimes.compiled import GAP
 
 ALIASES = (
     "SklearnCountVectorizer",
@@ -46,15 +49,29 @@ def register() -> None:
 
 
 class _Aside:
-    """An operator that puts out something else."""
+    """An operator that puts out something else, and that knows a category that is missing by what stands for it."""
 
     def __init__(self, operator: Any, output: Any) -> None:
         self._operator = operator
+        self.raw_operator = _with_gaps(operator.raw_operator)
         self.outputs = [output]
         self.output_full_names = [output.full_name]
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._operator, name)
+
+
+def _with_gaps(estimator: Any) -> Any:
+    """One-hot: the text that stands for a missing one is a category like the others."""
+    if not hasattr(estimator, "drop_idx_") or not any(values.dtype == object for values in estimator.categories_):
+        return estimator
+    encoder = copy.copy(estimator)
+    encoder.categories_ = [_filled(values) if values.dtype == object else values for values in estimator.categories_]
+    return encoder
+
+
+def _filled(values: Any) -> Any:
+    return np.array([value if isinstance(value, str) else GAP for value in values.tolist()], dtype=object)
 
 
 def _register(alias: str) -> None:

@@ -1,33 +1,24 @@
-"""Imputers of numbers in the precision of their input; ONNX has an operator for single precision alone."""
+"""Imputers, of numbers in the precision of their input, and of texts."""
 
 from typing import Any
 
 import numpy as np
 from skl2onnx.common import data_types
 from skl2onnx.common._registration import (
-    get_converter,
-    get_shape_calculator,
     register_converter,
     register_shape_calculator,
 )
 
 from penstock.compile.nodes import Nodes, numbers
+from penstock.host.runtimes.compiled import GAP
 
 ALIAS = "SklearnSimpleImputer"
 
 
 def register() -> None:
-    """Takes the place of skl2onnx's converter, which still has the texts."""
-    theirs, their_shapes = get_converter(ALIAS), get_shape_calculator(ALIAS)
-
-    def convert(scope: Any, operator: Any, container: Any) -> None:
-        (theirs if _texts(operator) else _convert)(scope, operator, container)
-
-    def shapes(operator: Any) -> None:
-        (their_shapes if _texts(operator) else _shapes)(operator)
-
-    register_converter(ALIAS, convert, overwrite=True)
-    register_shape_calculator(ALIAS, shapes, overwrite=True)
+    """Takes the place of skl2onnx's converter."""
+    register_converter(ALIAS, _convert, overwrite=True)
+    register_shape_calculator(ALIAS, _shapes, overwrite=True)
 
 
 def _texts(operator: Any) -> bool:
@@ -37,16 +28,30 @@ def _texts(operator: Any) -> bool:
 def _shapes(operator: Any) -> None:
     imputer = operator.raw_operator
     marks = len(imputer.indicator_.features_) if imputer.add_indicator else 0
-    width = len(imputer.statistics_) + marks
-    operator.outputs[0].type = numbers(operator, [operator.inputs[0].get_first_dimension(), width])
+    shape = [operator.inputs[0].get_first_dimension(), len(imputer.statistics_) + marks]
+    operator.outputs[0].type = data_types.StringTensorType(shape) if _texts(operator) else numbers(operator, shape)
 
 
 def _convert(scope: Any, operator: Any, container: Any) -> None:
+    (_fill_texts if _texts(operator) else _fill_numbers)(Nodes(scope, operator, container), operator)
+
+
+def _fill_texts(nodes: Nodes, operator: Any) -> None:
+    imputer = operator.raw_operator
+    if imputer.add_indicator or not all(isinstance(fill, str) for fill in imputer.statistics_):
+        raise NotImplementedError("marks of missing texts")
+    columns = [variable.full_name for variable in operator.inputs]
+    rows = columns[0] if len(columns) == 1 else nodes.add("Concat", *columns, axis=1)
+    mark = imputer.missing_values if isinstance(imputer.missing_values, str) else GAP
+    missing = nodes.add("Equal", rows, nodes.constant([mark]))
+    nodes.add("Where", missing, nodes.constant(imputer.statistics_.astype(str)), rows, into=nodes.outputs[0])
+
+
+def _fill_numbers(nodes: Nodes, operator: Any) -> None:
     imputer = operator.raw_operator
     fills = np.asarray(imputer.statistics_, np.float64)
     if np.isnan(fills).any():
         raise NotImplementedError("a column without any value")
-    nodes = Nodes(scope, operator, container)
     rows = nodes.input()
     missing = _missing(nodes, rows, imputer.missing_values)
     filled = nodes.add("Where", missing, nodes.constant(fills), rows)

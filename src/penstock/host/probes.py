@@ -23,6 +23,7 @@ JOINTS = (" a ", ", ", "-", "'", "_", "\n", ". ", " & ", "é", " 7 ", "…")
 SPELLINGS: tuple[Callable[[str], str], ...] = (str, str, str, str.upper, str.capitalize)
 MOST_WORDS = 500
 MOST_PAIRS = 100
+NOTHINGS = ("", "nan", "None")  # texts that are there, and might be taken for one that is missing
 STRANGER = "a category that was never seen"
 
 
@@ -65,7 +66,7 @@ def _pool(field: Field, remembered: Rows, words: Sequence[str]) -> list[Any]:
     """Values worth trying in one field."""
     if field.dtype == "string":
         values: list[Any] = list(field.categories or words)
-        strange = [STRANGER] if field.categories and field.unknown == "warn" else []
+        strange = [STRANGER, *NOTHINGS] if field.categories and field.unknown == "warn" else []
     elif field.categories:
         values, strange = list(field.categories), _unheard(field)
     else:

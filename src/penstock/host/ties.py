@@ -30,7 +30,8 @@ def ties(estimator: Any, dice: np.random.Generator) -> NDArray[np.float64]:
     except Exception:  # noqa: BLE001  # other people's estimators
         return nothing
     last, following = distances[:, count - 1], distances[:, count]
-    return candidates[following - last <= NEARLY * following][:MOST_TIES]
+    tied: NDArray[np.float64] = candidates[following - last <= NEARLY * following]
+    return tied[:MOST_TIES]
 
 
 def _candidates(rows: NDArray[np.float64], dice: np.random.Generator) -> NDArray[np.float64]:
