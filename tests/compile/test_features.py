@@ -17,6 +17,7 @@ WINE = load_wine()
 DIABETES = load_diabetes()
 
 
+@pytest.mark.filterwarnings("ignore:lbfgs failed to converge")
 @pytest.mark.parametrize(
     "features",
     [

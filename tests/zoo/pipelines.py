@@ -92,7 +92,7 @@ def plain_pipelines() -> Iterator[Animal]:
     yield Animal("power transform, logistic regression", feed.wine, make_pipeline(PowerTransformer(), logistic()))
     yield Animal(
         "quantile transform, logistic regression",
-        feed.wine,
+        feed.iris,
         make_pipeline(QuantileTransformer(n_quantiles=20), logistic()),
     )
     yield Animal("bins, logistic regression", feed.iris, make_pipeline(KBinsDiscretizer(4), logistic()))

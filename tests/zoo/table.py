@@ -12,7 +12,7 @@ from unittest import mock
 from penstock.compile.certify import Trial
 from penstock.errors import ArtifactError
 from penstock.model.certificate import Certificate
-from tests.zoo.keeper import keep, untimed
+from tests.zoo.keeper import keep, precision, untimed
 from tests.zoo.menagerie import Animal, animals
 from tests.zoo.pipelines import BOOSTERS, PIPELINES
 
@@ -54,7 +54,7 @@ def row_of(animal: Animal, found: Certificate | ArtifactError) -> Row:
     """What was found of the animal, in words that do not change with the machine."""
     if isinstance(found, ArtifactError):
         return Row(animal.name, animal.feed().name, "refused", found.code.replace("_", " "))
-    verdict = found.form.rpartition(" ")[2] if found.form else "original"
+    verdict = precision(found) or "original"
     return Row(animal.name, animal.feed().name, verdict, _shortly(found.reason or ""))
 
 

@@ -2,22 +2,29 @@
 
 import warnings
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from typing import Any, NamedTuple
 
 import onnx
 import onnx.shape_inference
 import skl2onnx
-from skl2onnx.common import data_types
+from skl2onnx import _parse, _supported_operators
+from skl2onnx.common import _registration, data_types
 
 from penstock.compile import encoders, features, gaps, linear, words
 from penstock.compile.unwrapping import unwrapped
 from penstock.host.estimators import everything, steps, takes_text
 from penstock.model.signature import DType, Signature, Tensor
 
-for _own in (features, words, encoders, gaps, linear):
-    _own.register()
-
+OWN = (features, words, encoders, gaps, linear)
+POOLS: tuple[dict[Any, Any], ...] = (
+    _registration._converter_pool,
+    _registration._shape_calculator_pool,
+    _supported_operators.sklearn_operator_name_map,
+    _parse.sklearn_parsers_map,
+)
+"""Where skl2onnx keeps what converts what."""
 ROWS = "rows"  # the only input of a graph that takes a matrix
 
 
@@ -36,7 +43,7 @@ def forms(model: Any, signature: Signature) -> Iterator[Form]:
 
 
 def _graph(model: Any, signature: Signature, number: Any) -> bytes:
-    with warnings.catch_warnings(), encoders.widening(number is data_types.DoubleTensorType):
+    with warnings.catch_warnings(), _own_converters(), encoders.widening(number is data_types.DoubleTensorType):
         warnings.simplefilter("ignore")
         model = unwrapped(model)
         inputs = list(_inputs(model, signature.tensors(), number))
@@ -47,6 +54,20 @@ def _graph(model: Any, signature: Signature, number: Any) -> bytes:
             graph = skl2onnx.to_onnx(model, initial_types=inputs, options=texts)
         data: bytes = _truly_typed(graph).SerializeToString()
         return data
+
+
+@contextmanager
+def _own_converters() -> Iterator[None]:
+    """Within, skl2onnx has our converters in some places of its own; afterwards it is as it was."""
+    before = [dict(pool) for pool in POOLS]
+    try:
+        for own in OWN:
+            own.register()
+        yield
+    finally:
+        for pool, was in zip(POOLS, before, strict=True):
+            pool.clear()
+            pool.update(was)
 
 
 def _truly_typed(graph: Any) -> Any:

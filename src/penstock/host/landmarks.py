@@ -4,6 +4,7 @@ Everything is told by the attributes that fitted estimators share, as in estimat
 pipeline remembers is taken back through the steps before it, as far as they have a way back.
 """
 
+import warnings
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -49,7 +50,9 @@ def landmarks(model: Any, width: int, dice: np.random.Generator) -> Rows:
 
 def _taken_back(rows: Rows, back: Back, width: int) -> Rows | None:
     try:
-        raw = np.asarray(back(rows), dtype=np.float64)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # an inverse is asked what it was not made for
+            raw = np.asarray(back(rows), dtype=np.float64)
     except Exception:  # noqa: BLE001  # the estimator's own inverse, or none: this memory is of no use
         return None
     return raw if raw.ndim == 2 and raw.shape[1] == width else None
