@@ -84,6 +84,12 @@ def takes_text(estimator: Any) -> bool:
     return False
 
 
+def takes_one_number(estimator: Any) -> bool:
+    """Whether a row is a single number, as to an isotonic regression: that does not count its columns."""
+    tags = _input_tags(estimator)
+    return tags is not None and tags.one_d_array
+
+
 def _input_tags(estimator: Any) -> Any:
     utils = sys.modules.get("sklearn.utils")
     try:

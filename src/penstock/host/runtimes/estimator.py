@@ -54,8 +54,12 @@ class Estimator:
         self._arrange = arranger(self.inputs, columns.frame, None if missing_as_none(estimator) else np.nan)
 
     def typical(self) -> Sequence[float] | None:
-        """The means that a scaler at the model's entrance learnt."""
-        return means(self.estimator, len(self.inputs))
+        """The means that a scaler at the model's entrance learnt, or a row that the model remembers."""
+        learnt = means(self.estimator, len(self.inputs))
+        rows = getattr(self.estimator, "_fit_X", None)  # of neighbours, some of which answer only where there are any
+        if learnt is None and isinstance(rows, np.ndarray) and rows.ndim == 2 and rows.shape[1] == len(self.inputs):
+            return [float(value) for value in rows[0]]
+        return learnt
 
     def probe(self, tensors: Sequence[Column], rows: int) -> Output:
         table = self._arrange(tensors)
