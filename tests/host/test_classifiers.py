@@ -153,3 +153,15 @@ def test_a_model_of_one_number_need_not_count_its_columns(tmp_path: Path) -> Non
     model = IsotonicRegression(out_of_bounds="clip").fit(X[:, 2], X[:, 3])
     (values,) = ask(pickled(model, tmp_path), X[:, 2:3])
     assert np.array_equal(values, model.predict(X[:, 2]))
+
+
+def test_a_threshold_of_its_own_is_kept_where_no_probe_row_finds_it(tmp_path: Path) -> None:
+    """Few rows lie between it and one half: labels are not read off probabilities."""
+    from sklearn.model_selection import FixedThresholdClassifier
+
+    rows, labels = load_breast_cancer(return_X_y=True)
+    rows = rows[:, :10]
+    inner = LogisticRegression(max_iter=1000)
+    model = FixedThresholdClassifier(inner, threshold=0.3, pos_label=0).fit(rows[::2], labels[::2])
+    columns = ask(pickled(model, tmp_path), rows)
+    assert np.array_equal(columns[0], model.predict(rows))

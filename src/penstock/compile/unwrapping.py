@@ -12,11 +12,18 @@ from sklearn.multiclass import OneVsRestClassifier
 from sklearn.pipeline import Pipeline
 from sklearn.svm import LinearSVC
 
+from penstock.host.estimators import decides_otherwise
+
 EACH_BY_ITSELF = "one against the rest"
 
 
 def unwrapped(model: Any) -> Any:
-    """An estimator that answers as the model does, and that has a converter; often the model itself."""
+    """An estimator that answers as the model does, and that has a converter; often the model itself.
+
+    Raises NotImplementedError for one that decides at a threshold of its own: its converter forgets that.
+    """
+    if decides_otherwise(model):
+        raise NotImplementedError("a threshold of its own")
     if hasattr(model, "best_estimator_"):  # of a search
         return unwrapped(model.best_estimator_)
     if hasattr(model, "labeled_iter_"):  # of who trained itself

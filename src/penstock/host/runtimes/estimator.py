@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from penstock.errors import ModelFailed, UnavailableDevice, UnsupportedArtifact
 from penstock.host.columns import describe
-from penstock.host.estimators import everything, means, missing_as_none
+from penstock.host.estimators import decides_otherwise, everything, means, missing_as_none
 from penstock.host.inputs import settle
 from penstock.host.labels import Labels, chosen
 from penstock.host.model import Column, Outputs
@@ -103,6 +103,8 @@ class Estimator:
         return stated
 
     def _shows_one_pass(self, state: Callable[[Any], Any]) -> bool:
+        if decides_otherwise(self.estimator):
+            return False
         layout = Signature(inputs=self.inputs, output=Output(fields=())).tensors()
         try:
             rows = probe_rows(self.estimator, self.inputs, self.typical(), [], PROBES)
