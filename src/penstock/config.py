@@ -101,10 +101,12 @@ class Model(Slice, frozen=True, kw_only=True):
     ] = 300.0
     compile: Annotated[
         Literal["auto", "off", "require"],
-        Meta(description="auto runs a scikit-learn model compiled where that is proven equal; require refuses it else"),
+        Meta(
+            description="auto runs a scikit-learn model compiled where that is shown to be equal; require refuses it else"
+        ),
     ] = "auto"
     compile_timeout_s: Annotated[
-        float, Meta(gt=0, description="seconds that compiling may take, and at most half of start_timeout_s")
+        float, Meta(gt=0, description="seconds that compiling may take, beside start_timeout_s")
     ] = 60.0
     inputs: Annotated[
         Word | None, Meta(description="what an artifact without shapes takes: 4, or 3x224x224, or name:dtype,…")

@@ -89,7 +89,7 @@ class UnavailableDevice(ArtifactError):
 
 
 class NotCompiled(ArtifactError):
-    """The model has no compiled form that is proven equal."""
+    """The model has no compiled form that is shown to be equal."""
 
 
 class FailedExample(ArtifactError):

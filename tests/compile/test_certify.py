@@ -12,8 +12,9 @@ from sklearn.compose import ColumnTransformer
 from sklearn.datasets import load_diabetes, load_iris
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.model_selection import FixedThresholdClassifier
 from sklearn.neighbors import KNeighborsClassifier
-from sklearn.pipeline import make_pipeline
+from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from sklearn.svm import SVC
 
@@ -76,12 +77,48 @@ def test_a_regressor_and_columns_of_several_types(tmp_path: Path) -> None:
     assert np.array_equal(np.asarray(labels, bool), model.predict(frame))
 
 
-def test_text(tmp_path: Path) -> None:
-    texts = ["a good film", "a bad film", "good, good!", "awful and bad"] * 5
-    entry = certified(make_pipeline(TfidfVectorizer(), LogisticRegression()).fit(texts, [1, 0, 1, 0] * 5), tmp_path)
-    assert entry.certificate.verdict in ("compiled", "original")
-    if entry.certificate.verdict == "original":
-        assert "differs on the row" in (entry.certificate.reason or "")
+TEXTS = ["a good film", "a bad film", "good, good!", "awful and bad"] * 5
+
+
+def test_text_is_compiled_where_words_are_split_alike(tmp_path: Path) -> None:
+    model = make_pipeline(TfidfVectorizer(), LogisticRegression()).fit(TEXTS, [1, 0, 1, 0] * 5)
+    entry = certified(model, tmp_path)
+    assert entry.certificate.verdict == "compiled", entry.certificate.reason
+    asked = ["résumé awful", "a GOOD film", "good\u00a0bad", "bad—good", "", "awful\nfilm"]
+    _, _, probabilities = run(entry, asked)
+    assert np.allclose(probabilities, model.predict_proba(asked), rtol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "texts"),
+    [(r"\S+", TEXTS), (r"(?u)\b\w\w+\b", ["ein schönes über", "ärger und grauen", "schön", "grauen"] * 5)],
+)
+def test_text_is_not_compiled_where_they_are_not(pattern: str, texts: list[str], tmp_path: Path) -> None:
+    """Blanks beyond ASCII part words for Python alone, and capitals beyond it are lowered by Python alone."""
+    model = make_pipeline(TfidfVectorizer(token_pattern=pattern), LogisticRegression()).fit(texts, [1, 0, 1, 0] * 5)
+    certificate = certified(model, tmp_path).certificate
+    assert certificate.verdict == "original"
+    assert "differs on the row" in (certificate.reason or "")
+
+
+@pytest.mark.parametrize("threshold", [0.3, 0.45])
+def test_a_threshold_of_its_own_is_no_largest_probability(threshold: float, tmp_path: Path) -> None:
+    model = FixedThresholdClassifier(linear(), threshold=threshold).fit(IRIS.data, IRIS.target > 1)
+    assert certified(model, tmp_path).certificate.verdict == "original"
+
+
+class Guarded(Pipeline):  # type: ignore[misc]  # scikit-learn has no types
+    """A pipeline with a rule of its own."""
+
+    def predict(self, rows: Any) -> Any:
+        return np.where(np.asarray(rows)[:, 0] == 5.05, 0, super().predict(rows))
+
+
+def test_a_class_of_ones_own_is_not_taken_for_what_it_builds_on(tmp_path: Path) -> None:
+    model = Guarded(linear().steps).fit(IRIS.data, IRIS.target)
+    certificate = certified(model, tmp_path).certificate
+    assert certificate.verdict == "original"
+    assert (certificate.reason or "").endswith("Guarded is code of its own")
 
 
 def test_a_conversion_that_is_wrong_is_told_with_the_row(tmp_path: Path) -> None:

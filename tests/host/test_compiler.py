@@ -18,7 +18,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from penstock.model.certificate import Certificate
-from penstock.model.control import Artifact, Loaded
+from penstock.model.control import Artifact, Loaded, Transform
 from tests.acceptance.driver import wait_until
 from tests.host.driver import HostProcess, artifact, pickled
 
@@ -103,7 +103,7 @@ def test_required_and_not_there_is_refused(tmp_path: Path, cache: Path) -> None:
     with host(pickled(model, tmp_path, compile="require"), cache) as process:
         refused = process.refused()
     assert refused.code == "not_compiled"
-    assert "has no compiled form that is proven equal (" in refused.message
+    assert "has no compiled form that is shown to be equal (" in refused.message
     assert refused.message.endswith("say `compile: auto` to serve the original")
 
 
@@ -165,6 +165,30 @@ def test_what_nobody_vouched_for_is_not_even_looked_up(iris: Artifact, cache: Pa
         first.loaded()
     with host(changed(iris, trusted=False), cache) as second:
         assert second.refused().code == "untrusted_artifact"
+
+
+def test_a_transform_that_nobody_vouched_for_never_reaches_the_compiler(
+    iris: Artifact, cache: Path, tmp_path: Path
+) -> None:
+    mark = tmp_path / "mark"
+    (tmp_path / "scaler.pkl").write_bytes(f"cos\nsystem\n(Vtouch {mark}\ntR.".encode())
+    transforms = (Transform(str(tmp_path / "scaler.pkl"), "pickle"),)
+    with host(changed(iris, transforms=transforms), cache) as process:
+        assert process.refused().code == "untrusted_artifact"
+    assert not mark.exists()
+
+
+def test_own_code_that_has_changed_is_refused_also_where_all_is_in_the_cache(
+    iris: Artifact, cache: Path, tmp_path: Path
+) -> None:
+    own = tmp_path / "own.py"
+    own.write_text("HALF = 0.5")
+    pins = {str(own): hashlib.sha256(own.read_bytes()).hexdigest()}
+    with host(changed(iris, code=(str(own),), code_pins=pins), cache) as first:
+        first.loaded()
+    own.write_text("HALF = 0.6")
+    with host(changed(iris, code=(str(own),), code_pins=pins), cache) as second:
+        assert second.refused().code == "changed_artifact"
 
 
 def test_the_compiler_ends_with_its_host(tmp_path: Path, cache: Path) -> None:

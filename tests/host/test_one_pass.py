@@ -9,15 +9,19 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.datasets import load_iris
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import Pipeline
 
+from penstock.host import estimators
 from penstock.host.labels import Labels
 from penstock.host.one_pass import is_one_pass
 from penstock.host.rehearsal import Rehearsal
 from penstock.host.runtimes.estimator import Estimator
 from penstock.model.control import Artifact
+from penstock.model.signature import Field
 
 IRIS = load_iris()
 ROWS = [[float(i)] for i in range(64)]
+INPUTS = (Field(name="x"),)
 LABELS = Labels(["a", "b"])
 
 
@@ -62,7 +66,10 @@ def test_one_pass_answers_what_two_did() -> None:
 @pytest.mark.parametrize(
     ("odd", "asked"), [(None, {"predict": 0, "predict_proba": 1}), (0.5, {"predict": 1, "predict_proba": 1})]
 )
-def test_what_was_shown_to_be_one_is_asked_once(odd: float | None, asked: dict[str, int]) -> None:
+def test_what_was_shown_to_be_one_is_asked_once(
+    odd: float | None, asked: dict[str, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(estimators, "LIBRARIES", {"tests"})
     model = Counting(odd)
     served = estimator(model)
     model.calls.update(predict=0, predict_proba=0)
@@ -73,9 +80,9 @@ def test_what_was_shown_to_be_one_is_asked_once(odd: float | None, asked: dict[s
 def test_one_row_that_differs_is_enough() -> None:
     for odd in (0.0, 17.0, 63.0):
         model = Counting(odd)
-        assert not is_one_pass(ROWS, np.array, model.predict, model.predict_proba, LABELS)
+        assert not is_one_pass(INPUTS, ROWS, np.array, model.predict, model.predict_proba, LABELS)
     model = Counting()
-    assert is_one_pass(ROWS, np.array, model.predict, model.predict_proba, LABELS)
+    assert is_one_pass(INPUTS, ROWS, np.array, model.predict, model.predict_proba, LABELS)
 
 
 def test_rows_that_the_model_refuses_show_nothing() -> None:
@@ -89,8 +96,8 @@ def test_rows_that_the_model_refuses_show_nothing() -> None:
 
         return predict
 
-    assert is_one_pass(ROWS, np.array, refuse(20.0), model.predict_proba, LABELS)
-    assert not is_one_pass(ROWS, np.array, refuse(-1.0), model.predict_proba, LABELS)
+    assert is_one_pass(INPUTS, ROWS, np.array, refuse(20.0), model.predict_proba, LABELS)
+    assert not is_one_pass(INPUTS, ROWS, np.array, refuse(-1.0), model.predict_proba, LABELS)
 
 
 def test_probabilities_that_are_not_finite_are_no_label() -> None:
@@ -99,7 +106,7 @@ def test_probabilities_that_are_not_finite_are_no_label() -> None:
     def state(rows: Any) -> Any:
         return model.predict_proba(rows) * np.nan
 
-    assert not is_one_pass(ROWS, np.array, model.predict, state, LABELS)
+    assert not is_one_pass(INPUTS, ROWS, np.array, model.predict, state, LABELS)
 
 
 def test_a_pipeline_by_names_is_shown_too() -> None:
@@ -108,3 +115,33 @@ def test_a_pipeline_by_names_is_shown_too() -> None:
     served = estimator(model)
     outputs = served.predict([IRIS.data], len(IRIS.data), False)
     assert np.array_equal(np.asarray(outputs.values[0]), model.predict(frame))
+
+
+class Guarded(Pipeline):  # type: ignore[misc]  # scikit-learn has no types
+    """A pipeline with a rule of its own, which probe rows need not meet."""
+
+    def predict(self, rows: Any) -> Any:
+        answers = super().predict(rows)
+        answers[(rows[:, 0] > 5.0) & (rows[:, 0] < 5.1)] = 0
+        return answers
+
+
+def test_a_class_of_ones_own_is_asked_twice() -> None:
+    model = Guarded([("model", LogisticRegression(max_iter=500))]).fit(IRIS.data, IRIS.target)
+    rows = IRIS.data.copy()
+    rows[:, 0] = 5.05
+    outputs = estimator(model).predict([rows], len(rows), False)
+    assert np.array_equal(np.asarray(outputs.values[0]), model.predict(rows))
+
+
+@pytest.mark.parametrize("threshold", [0.3, 0.45])
+def test_a_threshold_between_two_classes_is_found_at_their_boundary(threshold: float) -> None:
+    """Of rows that are far from it none tells."""
+    model = Counting()
+
+    def predict(rows: Any) -> Any:
+        return model.classes_[(model.predict_proba(rows)[:, 1] > threshold).astype(int)]
+
+    far = [[-1e6], [1e6]] * 20
+    assert not is_one_pass(INPUTS, far, np.array, predict, model.predict_proba, LABELS)
+    assert is_one_pass(INPUTS, far, np.array, model.predict, model.predict_proba, LABELS)

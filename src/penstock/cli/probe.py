@@ -62,7 +62,8 @@ def probe(source: ModelSource, progress: Callable[[str], object]) -> Finding:
     artifact = msgspec.structs.replace(source.artifact, threads=threads)
     with lone_host(threads) as host:
         host.channel.send(Load(source.name, source.version, artifact))
-        verdict = _verdict(host, source.settings.start_timeout_s, progress)
+        compiling_s = 0.0 if artifact.compile == "off" else artifact.compile_timeout_s
+        verdict = _verdict(host, source.settings.start_timeout_s + compiling_s, progress)
         if isinstance(verdict, Refused):
             return Finding(refused=verdict)
         progress("measuring")

@@ -87,10 +87,9 @@ def _probabilities(nodes: Nodes, model: Any, scores: str, binary: bool) -> str:
 
 
 def _sigmoid(nodes: Nodes, scores: str) -> str:
-    """That of ONNX Runtime is zero far below zero, and those of several classes are divided by their sum."""
-    less = nodes.add("Exp", nodes.add("Neg", nodes.add("Abs", scores)))
-    upper = nodes.add("Where", nodes.add("Less", scores, nodes.constant([0.0])), less, nodes.constant([1.0]))
-    return nodes.add("Div", upper, nodes.add("Add", less, nodes.constant([1.0])))
+    """Written out: ONNX Runtime's own is zero sooner than scipy's, and several classes are divided by their sum."""
+    one = nodes.constant([1.0])
+    return nodes.add("Div", one, nodes.add("Add", one, nodes.add("Exp", nodes.add("Neg", scores))))
 
 
 def _of_two(nodes: Nodes, positive: str) -> str:

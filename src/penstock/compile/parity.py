@@ -12,6 +12,7 @@ from penstock.host.rows import Row
 from penstock.model.signature import Output
 
 TOLERANCE = 1e-5
+ALONE = 40  # rows that are asked one by one
 LONGEST_ROW = 200
 
 Batch = Callable[[Sequence[Row]], list[Column]]
@@ -22,11 +23,15 @@ class Difference(Exception):
 
 
 class Reference(NamedTuple):
-    """What the original answers: the rows that it takes, as it answered them, and those that it refuses."""
+    """What the original answers: the rows that it takes, as it answered them, and those that it refuses.
+
+    `scales` has for each output the size that its numbers usually have, column by column.
+    """
 
     rows: list[Row]
     outputs: list[NDArray[Any]]
     refused: list[Row]
+    scales: list[NDArray[np.float64]]
 
 
 def reference(model: Model, rows: Sequence[Row], batch: Batch, output: Output) -> Reference:
@@ -49,38 +54,52 @@ def reference(model: Model, rows: Sequence[Row], batch: Batch, output: Output) -
     if not taken:
         raise Difference("the original takes none of the probe rows")
     columns = [np.concatenate(column) for column in zip(*parts, strict=True)]
-    return Reference(taken, columns, refused)
+    return Reference(taken, columns, refused, [_scales(column) for column in columns])
 
 
 def largest_difference(found: Reference, model: Model, batch: Batch, output: Output) -> float:
-    """The largest difference between numbers, which is within the tolerance. Raises Difference."""
-    try:
-        answers = _answered(model, found.rows, batch, output)
-    except Exception as error:
-        raise Difference(f"the compiled form answers no batch ({detail(error)})") from error
-    names = [*(field.name for field in output.fields), "confidence", "probabilities"]
-    labels = [field.classes is not None or field.dtype in ("string", "bool") for field in output.fields]
-    largest = 0.0
-    for position, (expected, got) in enumerate(zip(found.outputs, answers, strict=True)):
-        exact = position < len(labels) and labels[position]
-        differences = _differences(expected, got, exact, stated=position >= len(labels))
-        worst = int(np.argmax(differences))
-        if differences[worst] > TOLERANCE:
-            raise Difference(
-                f"{names[position]} differs on the row {shown(found.rows[worst])}: "
-                f"{shown(expected[worst])} by the original, {shown(got[worst])} compiled"
-            )
-        largest = max(largest, float(differences[worst]))
+    """The largest difference between numbers, which is within the tolerance. Raises Difference.
+
+    All rows are asked at once, and some of them alone: a graph may have ways of its own with few rows.
+    """
+    largest = _compared(found, model, batch, output)
+    step = max(1, len(found.rows) // ALONE)
+    for at in range(0, len(found.rows), step):
+        alone = Reference([found.rows[at]], [column[at : at + 1] for column in found.outputs], [], found.scales)
+        largest = max(largest, _compared(alone, model, batch, output))
     for row in found.refused:
         _demand_refused(model, row, batch, output)
     return largest
 
 
+def _compared(found: Reference, model: Model, batch: Batch, output: Output) -> float:
+    try:
+        answers = _answered(model, found.rows, batch, output)
+    except Exception as error:
+        raise Difference(f"the compiled form does not answer ({detail(error)})") from error
+    names = [*(field.name for field in output.fields), "confidence", "probabilities"]
+    labels = [field.classes is not None or field.dtype in ("string", "bool") for field in output.fields]
+    largest = 0.0
+    for position, (expected, got) in enumerate(zip(found.outputs, answers, strict=True)):
+        exact = position < len(labels) and labels[position]
+        differences = _differences(
+            expected, got, exact, scale=1.0 if position >= len(labels) else found.scales[position]
+        )
+        worst = int(np.argmax(differences))
+        if differences[worst] > TOLERANCE:
+            raise Difference(
+                f"{names[position]} differs on the row {_shown(found.rows[worst])}: "
+                f"{_shown(expected[worst])} by the original, {_shown(got[worst])} compiled"
+            )
+        largest = max(largest, float(differences[worst]))
+    return largest
+
+
 def _answered(model: Model, rows: list[Row], batch: Batch, output: Output) -> list[NDArray[Any]]:
-    return arrays(model.predict(batch(rows), len(rows), True), output, len(rows))
+    return _arrays(model.predict(batch(rows), len(rows), True), output, len(rows))
 
 
-def arrays(outputs: Outputs, output: Output, rows: int) -> list[NDArray[Any]]:
+def _arrays(outputs: Outputs, output: Output, rows: int) -> list[NDArray[Any]]:
     """The tensors of an answer, each checked to have `rows` rows: fields, then confidence and probabilities if any."""
     tensors = [np.asarray(value) for value in outputs.values]
     stated = [np.asarray(each) for each in (outputs.confidence, outputs.probabilities) if each is not None]
@@ -96,7 +115,7 @@ def _flat(tensor: NDArray[Any]) -> NDArray[Any]:
     return tensor.reshape(len(tensor), -1)
 
 
-def _differences(expected: NDArray[Any], got: NDArray[Any], exact: bool, stated: bool) -> NDArray[np.float64]:
+def _differences(expected: NDArray[Any], got: NDArray[Any], exact: bool, scale: Any) -> NDArray[np.float64]:
     """How far each row is off. Infinite where labels differ, or only one of the two is finite."""
     if expected.shape != got.shape:
         return np.full(len(expected), np.inf)
@@ -104,7 +123,6 @@ def _differences(expected: NDArray[Any], got: NDArray[Any], exact: bool, stated:
         return np.where((expected == got).all(axis=1), 0.0, np.inf)
     expected, got = expected.astype(np.float64), got.astype(np.float64)
     finite = np.isfinite(expected)
-    scale = 1.0 if stated else _scale(expected[finite])
     with np.errstate(invalid="ignore", over="ignore"):
         off = np.abs(got - expected) / np.maximum(np.abs(expected), scale)
         same = np.isnan(expected) == np.isnan(got)
@@ -113,10 +131,13 @@ def _differences(expected: NDArray[Any], got: NDArray[Any], exact: bool, stated:
     return worst
 
 
-def _scale(values: NDArray[np.float64]) -> float:
-    """Below which numbers are compared absolutely: the size that values usually have, and never above 1."""
-    usual = float(np.median(np.abs(values))) if len(values) else 1.0
-    return min(1.0, usual) or 1e-9
+def _scales(values: NDArray[Any]) -> NDArray[np.float64]:
+    """Below which the numbers of each column are compared absolutely: their usual size, and never above 1."""
+    if values.dtype.kind not in "fiu":
+        return np.ones(values.shape[1])
+    sizes = np.abs(np.where(np.isfinite(values), values, 0.0).astype(np.float64))
+    usual: NDArray[np.float64] = np.median(sizes, axis=0)
+    return np.maximum(np.minimum(1.0, usual), 1e-9)
 
 
 def _demand_refused(model: Model, row: Row, batch: Batch, output: Output) -> None:
@@ -128,10 +149,10 @@ def _demand_refused(model: Model, row: Row, batch: Batch, output: Output) -> Non
     handed_out = answers[: len(output.fields) + 1]  # probabilities are only there when they are asked for
     if any(answer.dtype.kind == "f" and not np.isfinite(answer).all() for answer in handed_out):
         return
-    raise Difference(f"the original refuses the row {shown(row)}, which the compiled form answers")
+    raise Difference(f"the original refuses the row {_shown(row)}, which the compiled form answers")
 
 
-def shown(value: Any) -> str:
+def _shown(value: Any) -> str:
     """The value on one line, and not all of a long one."""
     text = str(value.tolist() if isinstance(value, np.ndarray) else value)
     return text if len(text) <= LONGEST_ROW else text[: LONGEST_ROW - 1] + "…"

@@ -36,13 +36,17 @@ DISTRIBUTIONS = (
 
 
 class Entry(Struct, frozen=True, kw_only=True):
-    """What the compiler found: `graph` is empty where the original serves."""
+    """What the compiler found: `graph` is empty where the original serves.
+
+    `final` is false where it may find something else another time: memory or speed were short.
+    """
 
     certificate: Certificate
     signature: Signature
     trained_with: dict[str, str] = {}
     warnings: tuple[str, ...] = ()
     graph: bytes = b""
+    final: bool = True
 
 
 def key_of(artifact: Artifact, sha256: str, beside: Iterable[str]) -> str:

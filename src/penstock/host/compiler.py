@@ -11,6 +11,7 @@ from msgspec import structs
 from penstock.errors import NotCompiled
 from penstock.host import source
 from penstock.host.cache import VARIABLE, Cache, Entry, key_of, place
+from penstock.host.refusals import detail
 from penstock.model.certificate import Certificate
 from penstock.model.control import Artifact
 
@@ -47,7 +48,7 @@ def compiled(artifact: Artifact, sha256: str, before: Callable[[], None]) -> Com
     found = _found(artifact, sha256, before)
     if artifact.compile == "require" and not found.graph:
         raise NotCompiled(
-            f"{artifact.path} has no compiled form that is proven equal ({found.certificate.reason}): "
+            f"{artifact.path} has no compiled form that is shown to be equal ({found.certificate.reason}): "
             "say `compile: auto` to serve the original"
         )
     return found
@@ -59,6 +60,9 @@ def _found(artifact: Artifact, sha256: str, before: Callable[[], None]) -> Compi
     if artifact.device.startswith("cuda"):
         return _original("it is to run on the CPU only")
     files = [*(each.path for each in artifact.transforms), *([artifact.examples] if artifact.examples else [])]
+    for path, pin in artifact.code_pins.items():
+        if os.path.getsize(path):  # an empty __init__.py is a good module
+            source.read(path, pin)
     beside = {path: source.read(path, artifact.beside.get(path)).sha256 for path in files}
     key = key_of(artifact, sha256, beside.values())
     directory = place(os.environ)
@@ -69,7 +73,7 @@ def _found(artifact: Artifact, sha256: str, before: Callable[[], None]) -> Compi
     outcome = _made(structs.replace(artifact, pinned=sha256, beside=artifact.beside | beside))
     if isinstance(outcome, str):
         return _original(outcome)
-    return Compilation(outcome.certificate, outcome, _kept(cache, key, outcome), beside)
+    return Compilation(outcome.certificate, outcome, _kept(cache, key, outcome) if outcome.final else None, beside)
 
 
 def _original(reason: str) -> Compilation:
@@ -85,12 +89,15 @@ def _made(artifact: Artifact) -> Entry | str:
         command = [sys.executable, *PROGRAM, str(answer)]
         request = msgspec.msgpack.encode(artifact)
         subprocess.run(command, input=request, pass_fds=[answer], timeout=artifact.compile_timeout_s, check=True)
-        size = os.fstat(answer).st_size
-        return msgspec.msgpack.decode(os.pread(answer, size, 0), type=Entry)
+        with open(answer, "rb", closefd=False) as file:
+            file.seek(0)  # the compiler has left it at the end
+            return msgspec.msgpack.decode(file.read(), type=Entry)
     except subprocess.TimeoutExpired:
         return f"compiling it took longer than {artifact.compile_timeout_s:g} s; compile_timeout_s allows it more"
     except subprocess.CalledProcessError as error:
         return "the compiler could not load it" if error.returncode == 1 else f"the compiler ended: {error}"
+    except (OSError, msgspec.MsgspecError) as error:
+        return f"the compiler could not be run ({detail(error)})"
     finally:
         os.close(answer)
 

@@ -10,6 +10,7 @@ from typing import Any
 
 _INNER = ("best_estimator_", "regressor_", "estimator_", "estimators_", "calibrated_classifiers_", "_preprocessor")
 _PREFITTED = "estimator"  # of FrozenEstimator and CalibratedClassifierCV's members
+LIBRARIES = frozenset({"sklearn", "xgboost", "lightgbm"})
 _NOTHING = (None, "passthrough", "drop")
 
 
@@ -90,6 +91,14 @@ def decides_otherwise(model: Any) -> bool:
     Between the two thresholds there may be few rows, and no probe row.
     """
     return any(hasattr(inner, "response_method") for inner in everything(model))
+
+
+def is_known(model: Any) -> bool:
+    """Whether the model and all within are classes of a library whose ways are known, and none that builds on them.
+
+    A pipeline of one's own, say, may answer anything where a pipeline's converter answers what its last step does.
+    """
+    return all(type(inner).__module__.partition(".")[0] in LIBRARIES for inner in everything(model))
 
 
 def takes_one_number(estimator: Any) -> bool:

@@ -19,7 +19,7 @@ MOST_ROWS = 4000
 MOST_VALUES = 400_000
 MAGNITUDES = (0.0, 1e-3, 0.5, 1.0, 2.0, 10.0, 100.0, 1e3, 1e4, 1e6)
 WORDS = ("", "unheard", "Ünïcödé", "42", "a, b; c", "UPPER", "don't", "x" * 40)
-JOINTS = (" a ", ", ", "-", "'", "_", "\n", ". ", " & ", "é", " 7 ", "…")
+JOINTS = (" a ", ", ", "-", "'", "_", "\n", ". ", " & ", "é", " 7 ", "…", "\t", "\u00a0", "\u3000", "—")
 SPELLINGS: tuple[Callable[[str], str], ...] = (str, str, str, str.upper, str.capitalize)
 MOST_WORDS = 500
 MOST_PAIRS = 100
@@ -44,9 +44,9 @@ def probe_rows(
     usual = [*made_up, *(list(row) for row in examples)]
     most = max(100, min(most, MOST_VALUES // len(inputs)))
     recalled = _completed(remembered[: most // 2], inputs, pools, usual, dice)
-    varied = list(_varied(usual, pools, dice))
-    mixed = [[_drawn(pool, dice) for pool in pools] for _ in range(most // 3)]
-    return [*usual, *recalled, *_thinned([*varied, *mixed], most - len(usual) - len(recalled))]
+    left = max(0, most - len(usual) - len(recalled))
+    mixed = [[_drawn(pool, dice) for pool in pools] for _ in range(left // 3)]
+    return [*usual, *recalled, *_varied(usual, pools, left - len(mixed), dice), *mixed]
 
 
 def _remembered(model: Any, inputs: Sequence[Field], dice: np.random.Generator) -> Rows:
@@ -126,13 +126,13 @@ def _completed(
     return found
 
 
-def _varied(usual: Sequence[Row], pools: Sequence[list[Any]], dice: np.random.Generator) -> Iterator[Row]:
-    """Usual rows with one value exchanged, for each that a field has."""
-    for position, pool in enumerate(pools):
-        for value in pool:
-            row = list(usual[int(dice.integers(len(usual)))])
-            row[position] = value
-            yield row
+def _varied(usual: Sequence[Row], pools: Sequence[list[Any]], most: int, dice: np.random.Generator) -> Iterator[Row]:
+    """Usual rows with one value exchanged, for each that a field has or for as many as there may be, from all over."""
+    places = [(position, at) for position, pool in enumerate(pools) for at in range(len(pool))]
+    for position, at in _thinned(places, most):
+        row = list(usual[int(dice.integers(len(usual)))])
+        row[position] = pools[position][at]
+        yield row
 
 
 def _drawn(pool: Sequence[Any], dice: np.random.Generator) -> Any:
@@ -156,7 +156,9 @@ def _words(model: Any, field: Field, dice: np.random.Generator) -> list[str]:
     mixed = [f"{sentence} {WORDS[i % len(WORDS)]}" for i, sentence in enumerate(sentences[:50])]
     pairs = [word for word in known if " " in word.strip()][:MOST_PAIRS]
     apart = [joint.join(pair.split()) for pair in pairs for joint in dice.choice(joints, size=3)]
-    return [*WORDS, *known[:100], *apart, *sentences, *mixed]
+    foreign = [str(word) for word in learnt if not str(word).isascii()][:MOST_PAIRS]
+    spelt = [spell(word) for word in foreign for spell in (str.upper, str.capitalize)]
+    return [*WORDS, *known[:100], *spelt, *apart, *sentences, *mixed]
 
 
 def _stop_words(estimator: Any) -> Iterable[str]:
@@ -176,8 +178,8 @@ def _sentence(known: Sequence[str], joints: Sequence[str], dice: np.random.Gener
     return text.strip()
 
 
-def _thinned(rows: list[Row], most: int) -> list[Row]:
-    """At most so many of the rows, from all over."""
-    if len(rows) <= most:
-        return rows
-    return [rows[int(i)] for i in np.linspace(0, len(rows) - 1, max(0, most)).astype(int)]
+def _thinned(places: list[tuple[int, int]], most: int) -> list[tuple[int, int]]:
+    """At most so many of them, from all over."""
+    if len(places) <= most:
+        return places
+    return [places[int(i)] for i in np.linspace(0, len(places) - 1, most).astype(int)]

@@ -67,11 +67,18 @@ def _limit_memory(most: int | None) -> None:
 
 
 def _demand_trust(artifact: Artifact, digest: str) -> None:
+    """Before anything else looks at it: the compiler would run it too."""
     if artifact.format in RUNS_CODE and not artifact.trusted:
         raise UntrustedArtifact(
             f"{artifact.path} runs code when it is loaded, and nobody vouched for it (sha256 {digest[:12]}…): "
             f"if you trust it, pin it with `penstock lock {artifact.root}`"
         )
+    for transform in artifact.transforms:
+        if transform.format in RUNS_CODE and transform.path not in artifact.beside:
+            raise UntrustedArtifact(
+                f"{transform.path} runs code when it is loaded, and nobody vouched for it: "
+                f"if you trust it, pin it with `penstock lock {artifact.root}`"
+            )
 
 
 def _model(

@@ -147,7 +147,7 @@ def _from_file(path: Path, settings: Model) -> Artifact:
         device=settings.device,
         memory=settings.memory,
         compile=settings.compile if kind in COMPILABLE else "off",
-        compile_timeout_s=min(settings.compile_timeout_s, settings.start_timeout_s / 2),
+        compile_timeout_s=settings.compile_timeout_s,
     )
 
 
@@ -176,7 +176,7 @@ def _from_directory(place: Place, settings: Model) -> Artifact:
         device=settings.device,
         memory=settings.memory,
         compile=settings.compile if kind in COMPILABLE else "off",
-        compile_timeout_s=min(settings.compile_timeout_s, settings.start_timeout_s / 2),
+        compile_timeout_s=settings.compile_timeout_s,
     )
 
 

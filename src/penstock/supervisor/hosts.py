@@ -61,6 +61,7 @@ class Host:
         self._outputs: list[Output] = []
         child = self._start(log, load, program)
         self._start_timeout_s = start_timeout_s
+        self._compile_timeout_s = load.artifact.compile_timeout_s
         self._deadline = loop.later(start_timeout_s, self._is_late)
         self.link = Link(loop, child, self._heard, self._ended)
         self.link.send(load)
@@ -99,6 +100,8 @@ class Host:
         match message:
             case Progress() if not self.ready:
                 self._stage = message.stage
+                if message.stage == "compiling":
+                    self._allow(self._compile_timeout_s)
                 self._on_progress(message)
             case Loaded() if not self.ready and self._verdict is None:
                 self._deadline.cancel()
@@ -108,6 +111,11 @@ class Host:
                 self._verdict = message, "refused"
                 self._deadline.cancel()
                 self._deadline = self._loop.later(LAST_WORDS_S, self.link.kill)
+
+    def _allow(self, more_s: float) -> None:
+        """Compiling takes its own time, and none of what loading may take."""
+        self._deadline.cancel()
+        self._deadline = self._loop.later(max(0.0, self._start_timeout_s - self.seconds) + more_s, self._is_late)
 
     def _is_late(self) -> None:
         message = (

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from penstock.errors import ModelFailed, UnavailableDevice, UnsupportedArtifact
 from penstock.host.columns import describe
-from penstock.host.estimators import decides_otherwise, everything, means, missing_as_none
+from penstock.host.estimators import decides_otherwise, everything, is_known, means, missing_as_none
 from penstock.host.inputs import settle
 from penstock.host.labels import Labels, chosen
 from penstock.host.model import Column, Outputs
@@ -103,7 +103,7 @@ class Estimator:
         return stated
 
     def _shows_one_pass(self, state: Callable[[Any], Any]) -> bool:
-        if decides_otherwise(self.estimator):
+        if decides_otherwise(self.estimator) or not is_known(self.estimator):
             return False
         layout = Signature(inputs=self.inputs, output=Output(fields=())).tensors()
         try:
@@ -111,7 +111,12 @@ class Estimator:
         except Exception:  # noqa: BLE001  # other people's estimators: what cannot be shown is not so
             return False
         return is_one_pass(
-            rows, lambda part: self._arrange(batch(layout, self.inputs, part)), self._predict, state, self._labels[0]
+            self.inputs,
+            rows,
+            lambda part: self._arrange(batch(layout, self.inputs, part)),
+            self._predict,
+            state,
+            self._labels[0],
         )
 
     def _probabilities(self, table: Any) -> Callable[[Any], Any] | None:

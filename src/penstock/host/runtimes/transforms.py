@@ -7,12 +7,11 @@ from typing import Any, NamedTuple
 
 from msgspec import structs
 
-from penstock.errors import UnsupportedArtifact, UntrustedArtifact
+from penstock.errors import UnsupportedArtifact
 from penstock.host import source
 from penstock.host.columns import remembered
 from penstock.host.runtimes.estimator import Estimator, demand_predict
 from penstock.model.control import Artifact, Transform
-from penstock.model.formats import RUNS_CODE
 
 
 class Part(NamedTuple):
@@ -78,7 +77,6 @@ def read_transforms(artifact: Artifact) -> Transforms:
     parts: list[Part] = []
     digests: dict[str, str] = {}
     for transform in artifact.transforms:
-        _demand_trust(transform, artifact)
         found = source.read(transform.path, artifact.beside.get(transform.path))
         runtime = import_module(f"penstock.host.runtimes.{transform.format}")
         fitted = runtime.read(found, structs.replace(artifact, path=transform.path, format=transform.format))
@@ -94,14 +92,6 @@ def width_of(fitted: Any) -> int | None:
         return len(fitted.get_feature_names_out())
     except Exception:  # noqa: BLE001  # other people's code, which need not know
         return None
-
-
-def _demand_trust(transform: Transform, artifact: Artifact) -> None:
-    if transform.format in RUNS_CODE and transform.path not in artifact.beside:
-        raise UntrustedArtifact(
-            f"{transform.path} runs code when it is loaded, and nobody vouched for it: "
-            f"if you trust it, pin it with `penstock lock {artifact.root}`"
-        )
 
 
 def _demand_transform(fitted: Any, transform: Transform) -> None:
