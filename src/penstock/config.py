@@ -101,9 +101,7 @@ class Model(Slice, frozen=True, kw_only=True):
     ] = 300.0
     compile: Annotated[
         Literal["auto", "off", "require"],
-        Meta(
-            description="auto runs a scikit-learn model compiled where that is shown to be equal; require refuses it else"
-        ),
+        Meta(description="auto runs a scikit-learn model compiled where shown to be equal; require refuses it else"),
     ] = "auto"
     compile_timeout_s: Annotated[
         float, Meta(gt=0, description="seconds that compiling may take, beside start_timeout_s")

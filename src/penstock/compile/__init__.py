@@ -1,1 +1,1 @@
-"""The compiler: turns a fitted scikit-learn-family model into an ONNX graph, and proves the two equal."""
+"""The compiler: turns a fitted scikit-learn-family model into an ONNX graph, and shows the two to be equal."""

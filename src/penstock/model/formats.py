@@ -22,7 +22,7 @@ PREDICTOR = "predictor.py"
 RUNS_CODE: frozenset[Format] = frozenset({"pickle", "torchscript", "predictor"})
 """Formats whose loading runs what their author wrote."""
 COMPILABLE: frozenset[Format] = frozenset({"pickle", "skops"})
-"""Formats whose models may be run as something else, where that is proven equal."""
+"""Formats whose models may be run as something else, where that is shown to be equal."""
 
 _TO_ONNX = "export the model to ONNX and serve model.onnx"
 _STATE = "such a file holds weights without a program: save torch.jit.script(model) as model.pt, or export to ONNX"
