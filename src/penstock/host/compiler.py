@@ -21,7 +21,7 @@ NEEDED = ("skl2onnx", "onnxruntime")
 class Compilation:
     """What became of compiling an artifact. `entry` is None where that could not even be tried.
 
-    `beside` has the sha256 of the transforms that are part of the graph, by path.
+    `beside` has the sha256, by path, of the transforms that are part of the graph and of what it was proven with.
     """
 
     def __init__(
@@ -41,8 +41,8 @@ class Compilation:
 def compiled(artifact: Artifact, sha256: str, before: Callable[[], None]) -> Compilation:
     """Looks for the compiled form of an artifact of these bytes; calls `before` where it has to be made.
 
-    Raises NotCompiled where it is required and there is none, ArtifactError for examples or transforms that
-    cannot be read or are not the pinned ones.
+    Raises NotCompiled where it is required and there is none, ArtifactError for examples, a reference or transforms
+    that cannot be read or are not the pinned ones.
     """
     found = _found(artifact, sha256, before)
     if artifact.compile == "require" and not found.graph:
@@ -58,7 +58,8 @@ def _found(artifact: Artifact, sha256: str, before: Callable[[], None]) -> Compi
         return _original(f'{lacking[0]} is not installed: pip install "penstock[compile]"')
     if artifact.device.startswith("cuda"):
         return _original("it is to run on the CPU only")
-    files = [*(each.path for each in artifact.transforms), *([artifact.examples] if artifact.examples else [])]
+    proof = [path for path in (artifact.examples, artifact.reference) if path]
+    files = [*(each.path for each in artifact.transforms), *proof]
     beside = {path: source.read(path, artifact.beside.get(path)).sha256 for path in files}
     key = key_of(artifact, sha256, beside.values())
     directory = place(os.environ)
@@ -66,7 +67,8 @@ def _found(artifact: Artifact, sha256: str, before: Callable[[], None]) -> Compi
     if cache and (entry := cache.get(key)):
         return Compilation(entry.certificate, entry, beside=beside)
     before()
-    outcome = _made(artifact)
+    pins = artifact.beside | {path: beside[path] for path in proof}  # a pin of a transform would vouch for it
+    outcome = _made(msgspec.structs.replace(artifact, beside=pins))
     if isinstance(outcome, str):
         return _original(outcome)
     return Compilation(outcome.certificate, outcome, _kept(cache, key, outcome), beside)

@@ -1,8 +1,9 @@
 """Probe rows: where two ways to run a model are compared.
 
-Rows of golden examples, rows that the model remembers, points on and beside the splits of its trees, the ends of
-declared ranges and beyond, magnitudes up to 1e6, every category and an unknown one, missing values where they are
-taken, texts of known and unknown words, and random mixtures of all that. The same model has the same probes each time.
+Rows of golden examples and of the training data, rows that the model remembers, points on and beside the splits of its
+trees, the ends of declared ranges and beyond, magnitudes up to 1e6, every category and an unknown one, missing values
+where they are taken, texts of known and unknown words, and random mixtures of all that. The same model has the same
+probes each time.
 """
 
 from collections.abc import Iterator, Sequence
@@ -29,16 +30,21 @@ def probe_rows(
     typical: Sequence[float] | None,
     examples: Sequence[Row],
     most: int = MOST_ROWS,
+    sample: Sequence[Row] = (),
 ) -> list[Row]:
-    """About `most` rows for a fitted estimator that takes `inputs`, fewer where there are many; examples among them."""
+    """About `most` rows for a fitted estimator that takes `inputs`, fewer where there are many.
+
+    All `examples` are among them, and of a `sample` of the training data as many as leave room for the others.
+    """
     dice = np.random.default_rng(0)
     remembered = _remembered(model, inputs, dice)
     pools = [_pool(field, remembered[:, i], _words(model, field, dice)) for i, field in enumerate(inputs)]
     made_up = [
         [_fitting(field, value) for field, value in zip(inputs, row, strict=True)] for row in plausible(inputs, typical)
     ]
-    usual = [*made_up, *(list(row) for row in examples)]
     most = max(100, min(most, MOST_VALUES // len(inputs)))
+    trained = _thinned([list(row) for row in sample], most // 4)
+    usual = [*made_up, *(list(row) for row in examples), *trained]
     recalled = _completed(remembered[: most // 2], inputs, pools, usual, dice)
     varied = list(_varied(usual, pools, dice))
     mixed = [[_drawn(pool, dice) for pool in pools] for _ in range(most // 3)]

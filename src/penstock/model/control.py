@@ -37,7 +37,8 @@ class Artifact(Struct, frozen=True, kw_only=True):
     `all_zero` what becomes of a row of nothing but zeros, and `output` what is made of the answers.
     `transforms` are applied before the model, in order. `beside`: the sha256 that further files must have, by path:
     from the lock, or of those that the first load read. `memory`: bytes of data that the process may hold.
-    `compile`: whether a compiled form is looked for, within `compile_timeout_s`.
+    `reference`: a file with rows of the training data. `compile`: whether a compiled form is looked for, within
+    `compile_timeout_s`.
     """
 
     path: str
@@ -53,6 +54,7 @@ class Artifact(Struct, frozen=True, kw_only=True):
     all_zero: AllZero = "serve"
     output: Shaping = Shaping()
     examples: str | None = None
+    reference: str | None = None
     beside: dict[str, str] = {}
     device: str = "auto"
     threads: int = 1
@@ -92,7 +94,7 @@ class Loaded(Struct, frozen=True, tag=True, kw_only=True):
     """Host to supervisor: ready to answer. `libraries` and `trained_with` map packages to versions.
 
     `beside` has the sha256 of every file that was read besides the artifact, by path: transforms, external weights,
-    examples. `certificate` says whether it runs compiled; None where that was not asked.
+    examples, reference. `certificate` says whether it runs compiled; None where that was not asked.
     """
 
     signature: Signature
