@@ -16,6 +16,7 @@ from penstock.errors import ConfigurationError, PenstockError
 COMMANDS = {
     "serve": "penstock.cli.serve",
     "check": "penstock.cli.check",
+    "pack": "penstock.cli.pack",
     "lock": "penstock.cli.lock",
     "config": "penstock.cli.config",
     "demo": "penstock.cli.demo",
@@ -28,6 +29,7 @@ usage: penstock COMMAND …
 
   serve    serve models over HTTP
   check    load an artifact, and show what it takes, what it gives and how fast it is
+  pack     make a model's directory of an artifact and its training data
   lock     vouch for the files of a repository that run code when they are loaded
   config   show every setting in force, and where its value came from
   demo     train two models on real data and serve them
