@@ -19,6 +19,7 @@ COMMANDS = {
     "pack": "penstock.cli.pack",
     "lock": "penstock.cli.lock",
     "config": "penstock.cli.config",
+    "profile": "penstock.cli.profile",
     "demo": "penstock.cli.demo",
 }
 
@@ -32,6 +33,7 @@ usage: penstock COMMAND …
   pack     make a model's directory of an artifact and its training data
   lock     vouch for the files of a repository that run code when they are loaded
   config   show every setting in force, and where its value came from
+  profile  measure where the time of a request goes, and say what would help
   demo     train two models on real data and serve them
 
   penstock COMMAND --help    what a command takes, with examples

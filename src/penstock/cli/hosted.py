@@ -11,7 +11,7 @@ import msgspec
 
 from penstock.errors import FailedStart, HostLost
 from penstock.model.batch import BATCH, Answer, Batch, TensorHead, decode_answer
-from penstock.model.control import Attach, Load, Loaded, Progress, Refused
+from penstock.model.control import Attach, Load, Loaded, Profile, Profiled, Progress, Refused
 from penstock.model.frames import Buffer, Frame, FrameReader, FrameWriter, encode
 from penstock.model.source import ModelSource
 from penstock.supervisor.cpus import usable_cpus
@@ -21,8 +21,9 @@ from penstock.supervisor.processes import Child, ChildFailed, lone_host
 class Hosted:
     """A model that is `loaded` and answers one batch at a time, each within so many seconds."""
 
-    def __init__(self, loaded: Loaded, ours: socket.socket, within: float) -> None:
+    def __init__(self, host: Child, loaded: Loaded, ours: socket.socket, within: float) -> None:
         ours.setblocking(False)
+        self._host = host
         self.loaded = loaded
         self._socket = ours
         self._within = within
@@ -36,6 +37,16 @@ class Hosted:
         self._writer.send(encode(BATCH, Batch(next(self._ids), rows, heads, probabilities), payload))
         frame = self._awaited()
         return decode_answer(frame.header), frame.payload
+
+    def profiled(self, work: Callable[[], object]) -> Profiled:
+        """Where the time goes in the model's process while `work` asks it. Raises HostLost, ChildFailed."""
+        self._host.channel.send(Profile())
+        work()
+        self._host.channel.send(Profile(stop=True))
+        for message in self._host.messages(self._within):
+            if isinstance(message, Profiled):
+                return message
+        raise HostLost("the model's process died")
 
     def _awaited(self) -> Frame:
         poll = select.poll()
@@ -68,7 +79,7 @@ def hosted(source: ModelSource, progress: Callable[[str], object]) -> Iterator[H
         with ours:
             with theirs:
                 host.channel.send(Attach(0), [theirs.fileno()])
-            yield Hosted(verdict, ours, source.settings.predict_timeout_s)
+            yield Hosted(host, verdict, ours, source.settings.predict_timeout_s)
 
 
 def _verdict(host: Child, within: float, progress: Callable[[str], object]) -> Loaded | Refused:

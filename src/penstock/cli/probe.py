@@ -56,13 +56,18 @@ def probe(source: ModelSource, progress: Callable[[str], object]) -> Finding:
             return Finding(refused=model)
         progress("measuring")
         try:
-            return Finding(loaded=model.loaded, latency=tuple(_measure(model, rows) for rows in ROWS))
+            return Finding(loaded=model.loaded, latency=measured(model))
         except HostLost as lost:
             return Finding(loaded=model.loaded, refused=Refused(lost.code, str(lost)))
 
 
+def measured(model: Hosted) -> tuple[Latency, ...]:
+    """How long the model takes for one row, and for many. Raises HostLost where its process does not survive that."""
+    return tuple(_measure(model, rows) for rows in ROWS)
+
+
 def _measure(model: Hosted, rows: int) -> Latency:
-    """Asks for batches of `rows` one after the other. Raises HostLost where the process does not survive that."""
+    """Asks for batches of `rows` one after the other."""
     heads, payload = made_up(model.loaded.signature, rows)
     taken: list[tuple[float, float]] = []
     until = time.perf_counter() + BUDGET_S

@@ -83,6 +83,30 @@ class Stop(Struct, frozen=True, tag=True):
     finish_s: float = 0.0
 
 
+class Profile(Struct, frozen=True, tag=True):
+    """A command to its host: note from now on what takes the time of the answers; with `stop`, say what did."""
+
+    stop: bool = False
+
+
+class HotSpot(Struct, frozen=True):
+    """A function, where it is written, how often it was called, and its seconds: its own, and with those it called."""
+
+    function: str
+    where: str
+    calls: int
+    own_s: float
+    total_s: float
+
+
+class Profiled(Struct, frozen=True, tag=True):
+    """Host to a command: the functions in which the time of so many answers went, `seconds` of it altogether."""
+
+    answers: int
+    seconds: float
+    spots: tuple[HotSpot, ...]
+
+
 class Progress(Struct, frozen=True, tag=True):
     """Host to supervisor: where the loading stands. "loading" carries the sha256 of what is about to be loaded."""
 
@@ -225,8 +249,8 @@ class Drained(Struct, frozen=True, tag=True):
     cut: int
 
 
-ToHost = Load | Attach | Stop
-FromHost = Progress | Loaded | Refused
+ToHost = Load | Attach | Stop | Profile
+FromHost = Progress | Loaded | Refused | Profiled
 ToFront = Configure | Listen | Yield | HostOf | Models | Drain | Retire | Stop | Merged
 FromFront = Listening | Hung | Report | Drained
 
