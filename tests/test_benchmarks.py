@@ -1,24 +1,53 @@
-"""The benchmark runs, and every server in it gives the model's own answers."""
+"""The benchmarks run, every server in them gives the model's own answers, and their sums are right."""
 
+import importlib
 import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-BENCH = Path(__file__).parent.parent / "benchmarks" / "bench.py"
+BENCHMARKS = Path(__file__).parent.parent / "benchmarks"
 
 
 @pytest.mark.needs("wrk", "skl2onnx", "structlog")
 def test_each_server_is_checked_and_measured() -> None:
     options = ["--cells", "iris:1x1", "--rounds", "1", "--seconds", "1", "--warmup", "0"]
-    done = subprocess.run([sys.executable, BENCH, *options], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    assert re.findall(r"^\| iris:1x1 \| (\w+) \|", done.stdout, re.MULTILINE) == [
+    told = output_of("bench.py", *options)
+    assert re.findall(r"^\| iris:1x1 \| (\w+) \|", told, re.MULTILINE) == [
         "naive",
         "lane",
         "batched",
         "penstock",
         "bare",
     ]
+
+
+@pytest.mark.needs("wrk", "skl2onnx")
+def test_fronts_are_measured_idle_and_at_work() -> None:
+    told = output_of("fronts.py", "--rounds", "1", "--seconds", "1", "--idle", "0.5")
+    assert re.search(r"^An idle front: \d+\.\d\d % of a core, RSS \d+\.\d MB, PSS \d+\.\d MB$", told, re.MULTILINE)
+    assert re.findall(r"^\| (1 front|2 fronts) \|.*\| 0 \|$", told, re.MULTILINE) == ["1 front", "2 fronts"]
+
+
+def output_of(program: str, *options: str) -> str:
+    command = [sys.executable, str(BENCHMARKS / program), *options]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_a_row_has_the_medians_of_its_rounds_and_the_ratio_within_each(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rates of 100, 200 and 400 against 200, 100 and 300: the ratios are 2, 1/2 and 3/4, and 3/4 is in the middle."""
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    fronts: Any = importlib.import_module("fronts")
+
+    def runs(*rates: float, errors: int = 0) -> list[Any]:
+        return [fronts.Figures(rate, rate, 1000 / rate, 2000 / rate, errors, {}, 0.0, 0.0) for rate in rates]
+
+    alone, two = runs(100, 200, 400), runs(200, 100, 300, errors=1)
+    assert fronts.row(1, alone, alone) == ["1 front", "200", "5.00", "10.0", "1.00", "0"]
+    assert fronts.row(2, two, alone) == ["2 fronts", "200", "5.00", "10.0", "0.75", "3"]
+    assert fronts.table({1: alone, 2: two}).count("\n") == 3

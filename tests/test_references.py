@@ -44,7 +44,7 @@ def choices(annotation: Any) -> tuple[str, ...]:
 
 def written(default: object) -> str | None:
     """A default as YAML has it; None where words say it better."""
-    if default in (None, (), msgspec.NODEFAULT):
+    if default in (None, (), msgspec.NODEFAULT) or isinstance(default, Struct):
         return None
     return default if isinstance(default, str) else json.dumps(default)
 

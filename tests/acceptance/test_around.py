@@ -90,7 +90,7 @@ def test_a_number_is_rounded_clipped_and_described(tmp_path: Path) -> None:
         told = service.get("/openapi.json").body["components"]["schemas"]["m.Answer"]["properties"]["prediction"]
         assert (told["title"], told["x-unit"], told["minimum"], told["maximum"]) == ("progression", "points", 100, 200)
     shown = penstock("check", "models", cwd=tmp_path).stdout
-    assert "rounded to 1 digits, clipped to 100…200, points" in shown
+    assert "rounded to 1 digit, clipped to 100…200, points" in shown
 
 
 def test_what_contradicts_the_model_is_one_line_and_exit_1(tmp_path: Path) -> None:
@@ -138,6 +138,26 @@ def test_a_row_of_zeros_is_refused_by_its_place(tmp_path: Path, iris_onnx: Path)
         assert "every number is zero" in refused.body["detail"]
         assert service.request("POST", "/predict", {"features": [0, 0, 0, -0.0]}).status == 422
         assert service.predict(0, 0, 0, 1e-30).status == 200
+
+
+WIDE = """
+class Wide:
+    signature = [{"name": f"f{i}", "range": [0, 1]} for i in range(30)]
+
+    def load(self, path):
+        pass
+
+    def predict(self, batch):
+        return batch[:, 0]
+"""
+
+
+def test_a_warning_names_twenty_features_and_the_figures_all(tmp_path: Path) -> None:
+    (tmp_path / "predictor.py").write_text(WIDE)
+    with serving("predictor.py", cwd=tmp_path) as service:
+        assert service.predict(*[2] * 30).status == 200
+        assert len(service.wait_for("unusual_input")["out_of_range"]) == 20
+        assert str(service.get("/metrics").body).count("penstock_feature_out_of_range_total{") == 30
 
 
 OWN = """

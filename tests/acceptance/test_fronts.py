@@ -4,6 +4,7 @@ import os
 import signal
 import socket
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -68,6 +69,10 @@ def seconds(timestamp: str) -> float:
     return int(hours) * 3600 + int(minutes) * 60 + float(rest)
 
 
+def has_rolled(service: Service, times: int) -> bool:
+    return len(service.lines("fronts_rolled")) == times
+
+
 @pytest.mark.soak
 def test_rolling_restarts_under_load_lose_nothing(
     service: Service, scale: Callable[[int, int], int], tmp_path: Path
@@ -79,7 +84,7 @@ def test_rolling_restarts_under_load_lose_nothing(
         for number in range(1, rounds + 1):
             load.wait_for(requests * (2 * number - 1) // (2 * rounds))
             service.process.send_signal(signal.SIGHUP)
-            wait_until(lambda n=number: len(service.lines("fronts_rolled")) == n, "rolled", service.explain)  # type: ignore[misc]
+            wait_until(partial(has_rolled, service, number), "rolled", service.explain)
         load.wait_for(requests)
         load.stop()
     assert load.failures == []

@@ -5,6 +5,7 @@ import signal
 import socket
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from threading import Thread
 from typing import Any
@@ -14,13 +15,17 @@ from tests.acceptance.driver import Load, Reply, Service, serving, wait_until
 from tests.acceptance.test_statuses import until_called, until_queued
 
 
+def has_another_host(service: Service, old: int) -> bool:
+    return service.processes("host") not in ([], [old])
+
+
 def test_a_host_killed_under_load_costs_only_what_it_held(iris_onnx: Path, tmp_path: Path) -> None:
     with serving(iris_onnx, cwd=tmp_path) as service, Load(service) as load:
         for _ in range(2):
             load.wait_for(len(load.answers) + 200)
             (host,) = service.processes("host")
             os.kill(host, signal.SIGKILL)
-            wait_until(lambda old=host: service.processes("host") not in ([], [old]), "another host", service.explain)  # type: ignore[misc]
+            wait_until(partial(has_another_host, service, host), "another host", service.explain)
             load.wait_for(len(load.answers) + 200)
         load.stop()
         assert load.failures == []
@@ -47,7 +52,7 @@ def test_a_request_that_its_host_never_took_is_not_to_blame_for_its_end(
     with serving(*arguments, cwd=tmp_path) as service:
         (host,) = service.processes("host")
         os.kill(host, signal.SIGSTOP)
-        unread = _asking(service, 0, 101)
+        unread = Asking(service, 0, 101)
         wait_until(lambda: b"penstock_requests_in_flight 2.0" in service.get("/metrics").body, "it and this one")
         os.kill(host, signal.SIGKILL)
         reply = unread.wait()
@@ -58,12 +63,12 @@ def test_a_request_that_its_host_never_took_is_not_to_blame_for_its_end(
 def test_a_batch_that_is_lost_is_503_and_what_waited_is_served(behaving: Callable[[], Any], tmp_path: Path) -> None:
     _, arguments, record = behaving()
     with serving(*arguments, cwd=tmp_path) as service:
-        first = _asking(service, SLEEP, 101)
+        first = Asking(service, SLEEP, 101)
         until_called(record, "101")
-        held = [_asking(service, HOLD, 102), _asking(service, HOLD, 103)]
+        held = [Asking(service, HOLD, 102), Asking(service, HOLD, 103)]
         first.wait()
         until_called(record, "103")
-        waiting = _asking(service, 0, 4)
+        waiting = Asking(service, 0, 4)
         until_queued(service, 1)
         os.kill(service.processes("host")[0], signal.SIGKILL)
         replies = [each.wait() for each in held]
@@ -77,9 +82,9 @@ def test_a_hung_host_is_killed_at_the_models_own_time_limit(behaving: Callable[[
     _, arguments, record = behaving()
     with serving(*arguments, "--predict-timeout-s", "1", cwd=tmp_path) as service:
         (before,) = service.processes("host")
-        hung = _asking(service, HANG, 101)
+        hung = Asking(service, HANG, 101)
         until_called(record, "101")
-        waiting = _asking(service, 0, 2)
+        waiting = Asking(service, 0, 2)
         assert hung.wait().status == 504
         assert waiting.wait().status == 200
         assert before not in service.processes("host")
@@ -97,7 +102,7 @@ def test_a_clients_deadline_never_kills_a_host(talkative: tuple[Service, Path]) 
 
 def test_the_rows_of_a_client_that_went_away_are_never_computed(talkative: tuple[Service, Path]) -> None:
     service, record = talkative
-    holding = _asking(service, HOLD, 101)
+    holding = Asking(service, HOLD, 101)
     until_called(record, "101")
     body = b'{"features": [0, 77]}'
     leaving = socket.create_connection(("127.0.0.1", service.port))
@@ -117,7 +122,7 @@ def test_what_a_model_prints_reaches_the_log(talkative: tuple[Service, Path]) ->
     assert (line["line"], line["stream"], line["model"]) == ("hello from the model", "stdout", "behaving")
 
 
-class _asking(Thread):  # noqa: N801 # reads as a verb
+class Asking(Thread):
     """A request under way."""
 
     def __init__(self, service: Service, *features: float) -> None:

@@ -16,7 +16,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import QuantileTransformer
 
-from tests.acceptance.driver import serving
+from tests.acceptance.driver import penstock, serving
 
 CONFIG = """
 [checks.not_a_server_error]
@@ -24,16 +24,31 @@ expected-statuses = ["2xx", "3xx", "4xx", 504]
 """
 
 
+SHAPED = """
+all_zero: refuse
+inputs:
+  - {name: a, unit: cm}
+  - {name: b, range: [0, 8]}
+  - {name: c, categories: [1, 2], unknown: refuse}
+  - {name: d}
+output: {name: flower, labels: [S, E, V], top_k: 2}
+"""
+
+
 @pytest.mark.soak
 @pytest.mark.needs("schemathesis")
-def test_schemathesis_finds_nothing(tmp_path: Path, scale: Callable[[int, int], int]) -> None:
+@pytest.mark.parametrize("manifest", ["", SHAPED], ids=["plain", "shaped"])
+def test_schemathesis_finds_nothing(tmp_path: Path, scale: Callable[[int, int], int], manifest: str) -> None:
     """The model answers for every finite number: of one that raises on 1e308, a 500 would be the truth."""
     command = shutil.which("schemathesis", path=str(Path(sys.executable).parent)) or "schemathesis"
     (tmp_path / "schemathesis.toml").write_text(CONFIG)
     data = load_iris()
     model = make_pipeline(QuantileTransformer(n_quantiles=50), LogisticRegression(max_iter=500))
-    (tmp_path / "iris.pkl").write_bytes(pickle.dumps(model.fit(data.data, data.target_names[data.target])))
-    with serving("iris.pkl", cwd=tmp_path) as service:
+    (tmp_path / "iris").mkdir()
+    (tmp_path / "iris" / "model.pkl").write_bytes(pickle.dumps(model.fit(data.data, data.target_names[data.target])))
+    (tmp_path / "iris" / "model.yaml").write_text(manifest)
+    assert penstock("lock", "iris", cwd=tmp_path).returncode == 0
+    with serving("iris", cwd=tmp_path) as service:
         done = subprocess.run(
             [
                 command, "run", f"http://127.0.0.1:{service.port}/openapi.json", "--checks", "all",

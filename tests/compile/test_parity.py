@@ -135,6 +135,15 @@ def test_what_the_original_refuses_may_not_be_answered() -> None:
         compare(refusing(17), refusing(17, 18), REGRESSOR, ROWS)
 
 
+def test_an_answer_that_is_not_finite_is_a_refusal() -> None:
+    def infinite(*refused: int) -> Made:
+        return values(lambda rows: np.where(np.isin(rows[:, 0], refused), np.nan, rows[:, 0]))
+
+    assert compare(refusing(17, 50), infinite(17, 50), REGRESSOR, ROWS) == 0.0
+    with pytest.raises(Difference, match=r"refuses the row \[50\.0"):
+        compare(refusing(17, 50), infinite(17), REGRESSOR, ROWS)
+
+
 def test_an_original_that_takes_no_row_shows_nothing() -> None:
     with pytest.raises(Difference, match="takes none of the probe rows"):
         reference(refusing(*range(100)), ROWS, AS_BATCH, REGRESSOR)

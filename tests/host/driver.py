@@ -85,7 +85,8 @@ class Front:
             if isinstance(tensor, list):
                 heads.append(TensorHead("text", "string", (len(tensor),), tensor))
             else:
-                heads.append(TensorHead("numbers", tensor.dtype.name, tensor.shape))  # type: ignore[arg-type]  # numpy's name
+                dtype: Any = tensor.dtype.name
+                heads.append(TensorHead("numbers", dtype, tensor.shape))
                 payload.append(tensor.tobytes())
         number = next(self._ids)
         self._writer.send(encode(BATCH, Batch(number, len(tensors[0]), tuple(heads), probabilities), payload))

@@ -12,17 +12,15 @@ import signal
 import socket
 import sys
 
-import joblib  # noqa: F401
-import onnxruntime  # noqa: F401
-import pandas as pd  # noqa: F401
-import sklearn.ensemble
-import sklearn.pipeline  # noqa: F401
-
 from penstock.host.__main__ import main
 from penstock.model.control import CHANNEL_FD
 
+READY = ("joblib", "onnxruntime", "pandas", "sklearn.ensemble", "sklearn.pipeline")
+
 
 def run() -> None:
+    for name in READY:
+        importlib.import_module(name)
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # the kernel buries the children
     with contextlib.suppress(ImportError, ValueError):  # it is not installed, or there is none to import
         importlib.import_module(sys.argv[1])

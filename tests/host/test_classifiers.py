@@ -12,11 +12,13 @@ import pytest
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.datasets import load_breast_cancer, load_diabetes, load_digits, load_iris, load_wine
 from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor, VotingClassifier
+from sklearn.isotonic import IsotonicRegression
 from sklearn.linear_model import LinearRegression, LogisticRegression, RidgeClassifier
 from sklearn.model_selection import GridSearchCV
 from sklearn.multiclass import OneVsRestClassifier
 from sklearn.multioutput import MultiOutputClassifier
 from sklearn.naive_bayes import GaussianNB
+from sklearn.neighbors import RadiusNeighborsClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
@@ -138,3 +140,28 @@ def test_a_multi_label_model_answers_yes_or_no_for_each_label(tmp_path: Path) ->
         columns = host.front().ask(X)
     assert [field.classes for field in output.fields] == [(0, 1), (0, 1)]
     assert np.array_equal(np.column_stack(columns), model.predict(X))
+
+
+def test_neighbours_within_a_radius_are_warmed_up_where_there_are_some(tmp_path: Path) -> None:
+    """They refuse rows that have none, such as zeros here."""
+    model = RadiusNeighborsClassifier(radius=1.0).fit(X, NAMES[Y])
+    columns = ask(pickled(model, tmp_path), X)
+    assert np.array_equal(NAMES[columns[0]], model.predict(X))
+
+
+def test_a_model_of_one_number_need_not_count_its_columns(tmp_path: Path) -> None:
+    model = IsotonicRegression(out_of_bounds="clip").fit(X[:, 2], X[:, 3])
+    (values,) = ask(pickled(model, tmp_path), X[:, 2:3])
+    assert np.array_equal(values, model.predict(X[:, 2]))
+
+
+def test_a_threshold_of_its_own_is_kept_where_no_probe_row_finds_it(tmp_path: Path) -> None:
+    """Few rows lie between it and one half: labels are not read off probabilities."""
+    from sklearn.model_selection import FixedThresholdClassifier
+
+    rows, labels = load_breast_cancer(return_X_y=True)
+    rows = rows[:, :10]
+    inner = LogisticRegression(max_iter=1000)
+    model = FixedThresholdClassifier(inner, threshold=0.3, pos_label=0).fit(rows[::2], labels[::2])
+    columns = ask(pickled(model, tmp_path), rows)
+    assert np.array_equal(columns[0], model.predict(rows))

@@ -1,5 +1,6 @@
 """A host and the compiler it starts: what it serves, what it keeps, and what it does when there is no compiled form."""
 
+import hashlib
 import json
 import os
 import stat
@@ -17,7 +18,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from penstock.model.certificate import Certificate
-from penstock.model.control import Artifact, Loaded
+from penstock.model.control import Artifact, Loaded, Transform
 from tests.acceptance.driver import wait_until
 from tests.host.driver import HostProcess, artifact, pickled
 
@@ -137,6 +138,27 @@ def test_what_cannot_be_loaded_is_said_by_the_host(tmp_path: Path, cache: Path) 
     assert refused.code == "unreadable_artifact"
 
 
+def test_the_compiler_reads_what_the_host_has_read(iris: Artifact, cache: Path, tmp_path: Path) -> None:
+    """A file that is exchanged between the two is neither compiled nor kept as what the host was to serve."""
+    path = tmp_path / "model.pkl"
+    other = KNeighborsClassifier().fit(IRIS.data, IRIS.target)
+    whole = Path(iris.path).read_bytes()
+    path.write_bytes(whole)
+    with host(artifact(path, compile="auto"), cache) as process:
+        wait_until(lambda: _compiler_of(process.pid) is not None, "compiling", str)
+        joblib.dump(other, tmp_path / "other")
+        os.replace(tmp_path / "other", path)
+        found = process.loaded()
+    assert found.sha256 == hashlib.sha256(whole).hexdigest()
+    if certificate(found).verdict == "original":  # it came too late, and the host serves what it has read
+        assert not cache.exists()
+
+
+def _compiler_of(pid: int) -> int | None:
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    return int(children[0]) if children else None
+
+
 def test_what_nobody_vouched_for_is_not_even_looked_up(iris: Artifact, cache: Path) -> None:
     """A compiled form in the cache does not replace the operator's word."""
     with host(iris, cache) as first:
@@ -184,3 +206,12 @@ def test_examples_have_a_say(iris: Artifact, cache: Path, tmp_path: Path) -> Non
         found = process.loaded()
     assert (certificate(found).verdict, found.examples) == ("compiled", 1)
     assert stat.S_IMODE(os.stat(cache).st_mode) == 0o700
+
+
+def test_the_compiler_loads_no_transform_that_nobody_vouched_for(iris: Artifact, cache: Path, tmp_path: Path) -> None:
+    ran = tmp_path / "ran"
+    (tmp_path / "scaler.pkl").write_bytes(f"cos\nsystem\n(S'touch {ran}'\ntR.".encode())
+    unvouched = changed(iris, transforms=(Transform(str(tmp_path / "scaler.pkl"), "pickle"),))
+    with host(unvouched, cache) as refusing:
+        assert refusing.refused().code == "untrusted_artifact"
+    assert not ran.exists()

@@ -1,12 +1,15 @@
 """Own code in a predictor.py: what it is given, what it may answer, and what is said of each mistake."""
 
+import hashlib
 from pathlib import Path
 from typing import Any
 
+import joblib
 import numpy as np
 import pytest
+from sklearn.preprocessing import StandardScaler
 
-from penstock.model.control import Artifact
+from penstock.model.control import Artifact, Transform
 from penstock.model.shaping import Shaping
 from penstock.model.signature import Field
 from tests.host.driver import HostProcess, artifact, declared, loaded, refusal
@@ -135,6 +138,19 @@ def test_code_that_is_vouched_for_may_be_imported(tmp_path: Path) -> None:
     with HostProcess(own(tmp_path, source, code=(str(tmp_path / "weights.py"),))) as host:
         host.loaded()
         assert host.front().ask(ROWS)[0].tolist() == [0.0, 9.0]
+
+
+def test_it_stands_behind_transforms_and_gets_what_they_make(tmp_path: Path) -> None:
+    scaler = StandardScaler().fit(ROWS)
+    joblib.dump(scaler, tmp_path / "scaler.pkl")
+    pin = hashlib.sha256((tmp_path / "scaler.pkl").read_bytes()).hexdigest()
+    transforms = (Transform(str(tmp_path / "scaler.pkl"), "pickle"),)
+    of = own(
+        tmp_path, predicting("return batch[:, 2]", "None"), transforms=transforms, beside={transforms[0].path: pin}
+    )
+    with HostProcess(of) as host:
+        host.loaded()
+        assert host.front().ask(ROWS)[0].tolist() == scaler.transform(ROWS)[:, 2].tolist()
 
 
 # ------------------------------------------------------------------ mistakes

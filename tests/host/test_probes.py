@@ -12,7 +12,7 @@ from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassif
 from sklearn.feature_extraction.text import CountVectorizer
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression
-from sklearn.neighbors import KNeighborsClassifier
+from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from sklearn.tree import DecisionTreeClassifier
@@ -92,6 +92,14 @@ def test_rows_that_a_model_remembers_are_among_them() -> None:
     assert len(asked & set(map(tuple, IRIS.data.tolist()))) > 50
 
 
+def test_neighbours_are_probed_where_they_tie() -> None:
+    """Where the last that counts and the next are at the same distance, and say different things."""
+    model = make_pipeline(StandardScaler(), KNeighborsRegressor()).fit(IRIS.data[::2], IRIS.target[::2])
+    distances, near = model[1].kneighbors(model[0].transform(matrix(probes(model))), n_neighbors=6)
+    tied = distances[:, 5] - distances[:, 4] < 1e-9 * distances[:, 5]
+    assert (IRIS.target[::2][near[tied, 4]] != IRIS.target[::2][near[tied, 5]]).sum() > 3
+
+
 def test_magnitudes_gaps_ranges_and_examples() -> None:
     model = LogisticRegression(max_iter=500).fit(IRIS.data, IRIS.target)
     inputs = [
@@ -125,6 +133,26 @@ def test_texts_hold_words_that_the_model_knows_and_others() -> None:
     assert any({"good", "bad"} <= set(text.split()) for text in texts)
     assert "" in texts
     assert any("unheard" in text for text in texts)
+
+
+def test_texts_hold_what_the_model_drops_and_other_spellings() -> None:
+    """Between two words that make a pair: a word that is dropped, or one of a single letter."""
+    vectorizer = CountVectorizer(ngram_range=(1, 2), stop_words=["and"])
+    model = make_pipeline(vectorizer, LogisticRegression()).fit(["good film", "bad film"], [1, 0])
+    texts = [row[0] for row in probes(model)]
+    assert {"good and film", "bad and film"} & set(texts)
+    assert any(" a " in text for text in texts)
+    assert any("FILM" in text or "GOOD" in text for text in texts)
+    assert any("Film" in text or "Good" in text for text in texts)
+
+
+def test_a_number_between_categories_is_probed_where_it_may_come() -> None:
+    """What takes 1.5 for 1 is found out."""
+    model = LogisticRegression().fit(IRIS.data[:, :2], IRIS.target)
+    inputs = [Field(name="f0", categories=(1.0, 2.0)), Field(name="f1", dtype="int64", categories=(1, 2))]
+    rows = probes(model, inputs)
+    assert {1.0, 2.0, 1.5, 3.0} <= {row[0] for row in rows}
+    assert {row[1] for row in rows} == {1, 2, 3}
 
 
 def test_the_same_model_is_probed_with_the_same_rows_and_not_too_many() -> None:

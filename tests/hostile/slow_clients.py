@@ -16,6 +16,7 @@ import time
 from collections.abc import Sequence
 from multiprocessing import Process
 from pathlib import Path
+from typing import NamedTuple
 
 import uvloop
 
@@ -66,12 +67,29 @@ def crowd_out(port: int) -> None:
 
 
 def p(latencies: Sequence[float], quantile: float) -> float:
+    """The latency that a share of `quantile` of them stays under."""
     return sorted(latencies)[int(len(latencies) * quantile)]
+
+
+class Round(NamedTuple):
+    """The latencies, in milliseconds, without the crowd and beside it."""
+
+    without: Sequence[float]
+    beside: Sequence[float]
+
+    @property
+    def ratio(self) -> float:
+        """What the crowd makes of the p99."""
+        return p(self.beside, 0.99) / p(self.without, 0.99)
+
+    def line(self, number: int) -> str:
+        figures = [p(latencies, quantile) for latencies in self for quantile in (0.5, 0.99)]
+        return f"{number:5}   " + "   ".join(f"{figure:8.2f}" for figure in (*figures, self.ratio))
 
 
 def measure(port: int, rounds: int, seconds: float, rate: float) -> None:
     good = Good(port, 8, rate)
-    ratios: list[float] = []
+    measured: list[Round] = []
     uvloop.run(good.ask(SETTLE_S))
     print("round   without p50   p99   with p50   p99 (ms)   p99 ratio")
     for number in range(rounds):
@@ -83,10 +101,9 @@ def measure(port: int, rounds: int, seconds: float, rate: float) -> None:
         crowd.terminate()
         crowd.join()
         time.sleep(SETTLE_S)
-        ratios.append(p(beside, 0.99) / p(without, 0.99))
-        figures = [p(without, 0.5), p(without, 0.99), p(beside, 0.5), p(beside, 0.99), ratios[-1]]
-        print(f"{number + 1:5}   " + "   ".join(f"{figure:8.2f}" for figure in figures), flush=True)
-    print(f"median ratio {statistics.median(ratios):.2f}")
+        measured.append(Round(without, beside))
+        print(measured[-1].line(number + 1), flush=True)
+    print(f"median ratio {statistics.median(each.ratio for each in measured):.2f}")
 
 
 def main() -> None:

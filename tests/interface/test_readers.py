@@ -1,6 +1,7 @@
 """Clients that do not take their answers: they are read from no further, hold little memory, and are let go in time."""
 
 import asyncio
+import errno
 import socket
 
 import pytest
@@ -41,6 +42,16 @@ async def test_whoever_does_not_take_an_answer_is_let_go(sent: bytes) -> None:
             await asyncio.get_running_loop().sock_sendall(client, sent)
             await until(lambda: server.connections == 1)
             await until(lambda: server.connections == 0)
+
+
+async def test_answers_that_the_kernel_still_holds_when_a_connection_has_been_idle_go_with_it() -> None:
+    """They fit into its buffer, so the server has nothing left to send; the kernel would try to for minutes."""
+    async with serving(Limits(idle_s=0.5)) as (service, server):
+        with await connect(service) as client:
+            await asyncio.get_running_loop().sock_sendall(client, GET * 500)
+            await until(lambda: server.connections == 1)
+            await until(lambda: server.connections == 0)
+            await until(lambda: client.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) == errno.ECONNRESET)
 
 
 async def test_taking_a_byte_now_and_then_does_not_prolong_the_time() -> None:

@@ -351,6 +351,13 @@ def test_a_transform_is_no_model() -> None:
     assert (source.refusal, Path(source.artifact.path).name) == (None, "model.pkl")
 
 
+def test_an_artifact_that_is_named_alone_is_served_without_its_manifest_and_that_is_told(world: Path) -> None:
+    write("m/model.onnx", "m/model.yaml", text="transform: [scaler.pkl]")
+    assert resolved("m/model.onnx").notices == (
+        f"model: model.yaml beside it is not read; to have what it says, name {world}/m",
+    )
+
+
 def test_a_predictor_is_the_model_and_what_lies_beside_it_is_its_own(world: Path) -> None:
     write("models/net/predictor.py", "models/net/weights.pt", "models/net/model.pkl", "models/net/helper.py")
     code, message = reason(only("models"))

@@ -14,6 +14,7 @@ from tests.soak.traffic import mix, send
 
 Scale = Callable[[int, int], int]
 TROUBLE = {"front_died", "host_died", "internal_error", "log_lines_dropped"}
+FIRST, MORE = 3_000, 9_000  # requests of the short form
 Looks = list[tuple[int, Census]]
 
 
@@ -32,7 +33,7 @@ def test_memory_descriptors_threads_and_processes_stay_as_they_are(tmp_path: Pat
     with serving(
         largest(tmp_path / "largest.onnx"), "--workers", "2", "--drain-linger-s", "0", cwd=tmp_path
     ) as service:
-        (_, young), (_, old) = looks = live(service, scale(5_000, 100_000), scale(15_000, 900_000))
+        (_, young), (_, old) = looks = live(service, scale(FIRST, 100_000), scale(MORE, 900_000))
         print(table(*looks))
         assert list(growth(young, old, bound)) == []
         assert TROUBLE.isdisjoint(line["event"] for line in events(service.log))
@@ -43,7 +44,7 @@ def test_memory_descriptors_threads_and_processes_stay_as_they_are(tmp_path: Pat
 def test_a_leak_is_found_in_the_process_that_it_is_in(tmp_path: Path) -> None:
     """The short form above fails when a model, or a front, keeps 512 bytes of each row or request."""
     with serving(*leaking_model(tmp_path), cwd=tmp_path, env=leaking_fronts(tmp_path)) as service:
-        (_, young), (_, old) = looks = live(service, 3_000, 9_000)
+        (_, young), (_, old) = looks = live(service, FIRST, MORE)
         print(table(*looks))
         found = list(growth(young, old, 0.03))
     assert [complaint.split()[0] for complaint in found] == ["front", "host", "together"], found

@@ -135,6 +135,6 @@ def _some(rows: Sequence[Sequence[str]]) -> Iterator[str]:
 def _decisions(signature: Signature) -> Iterator[str]:
     output = signature.output
     if output.threshold is not None:
-        yield f"the second from {output.threshold:g} on"
+        yield f"{(output.fields[0].classes or ('', 'the second'))[1]} from {output.threshold:g} on"
     if output.top_k is not None:
         yield f"probabilities of the likeliest {output.top_k}"

@@ -29,7 +29,7 @@ def takes(field: Field) -> tuple[str, str, str, str]:
 
 def gives(field: OutputField) -> tuple[str, str, str]:
     """An output by its name, its type or classes, and what becomes of it."""
-    rounded = "" if field.round is None else f"rounded to {field.round} digits"
+    rounded = "" if field.round is None else f"rounded to {field.round} digit{'' if field.round == 1 else 's'}"
     low, high = ("" if end is None else f"{end:g}" for end in field.clip or (None, None))
     clipped = f"clipped to {low}…{high}" if field.clip else ""
     extras = ", ".join(filter(None, [rounded, clipped, field.unit or ""]))

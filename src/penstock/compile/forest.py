@@ -1,4 +1,4 @@
-"""A forest in ONNX: which leaf each row comes to in each tree, and the sums of what the leaves hold, as doubles.
+"""A forest in ONNX: which leaf each row comes to in each tree, and the sums of what the leaves hold.
 
 ONNX Runtime's tree operator adds in single precision, or in an order of its own. Here it only finds leaves: each tree
 answers with the number of its leaf, which looks up what the leaf holds, and that is added tree by tree, as the original
@@ -33,10 +33,10 @@ class Tree(NamedTuple):
     yes: Ints
     no: Ints
     nan_to_yes: NDArray[Any]
-    value: Doubles
+    value: NDArray[Any]
 
 
-def constant(value: Doubles) -> Tree:
+def constant(value: NDArray[Any]) -> Tree:
     """A tree that is one leaf, holding `value` [outputs]: what a sum begins with."""
     nought = np.zeros(1, np.int64)
     return Tree(np.array([LEAF]), nought, np.zeros(1), nought, nought, nought, value.reshape(1, -1))

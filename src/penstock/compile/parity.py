@@ -120,9 +120,13 @@ def _scale(values: NDArray[np.float64]) -> float:
 
 
 def _demand_refused(model: Model, row: Row, batch: Batch, output: Output) -> None:
+    """An answer that is not finite is a refusal: a host does not hand it out."""
     try:
-        _answered(model, [row], batch, output)
+        answers = _answered(model, [row], batch, output)
     except Exception:  # noqa: BLE001  # as the original did
+        return
+    handed_out = answers[: len(output.fields) + 1]  # probabilities are only there when they are asked for
+    if any(answer.dtype.kind == "f" and not np.isfinite(answer).all() for answer in handed_out):
         return
     raise Difference(f"the original refuses the row {shown(row)}, which the compiled form answers")
 

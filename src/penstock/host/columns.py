@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from penstock.host.estimators import accepts_missing, lineage, steps, takes_text
+from penstock.host.estimators import accepts_missing, lineage, steps, takes_one_number, takes_text
 from penstock.host.inputs import made_up
 from penstock.host.labels import plain
 from penstock.model.signature import DType, Field, Label
@@ -40,6 +40,8 @@ def describe(model: Any) -> Columns:
         chain = steps(model)
         if any(map(takes_text, chain)):
             return Columns((Field(name=TEXT, dtype="string"),), named=True)
+        if takes_one_number(model):
+            return Columns((Field(name=made_up(0)),))
         return Columns()
     known = None if names is None else [str(name) for name in names]
     traits = _traits(steps(model), (), len(known) if known else int(count), known)

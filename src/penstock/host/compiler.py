@@ -1,18 +1,19 @@
 """The compiled form of a model: out of the cache, or made and proven by a process of its own that may be killed."""
 
-import contextlib
 import importlib.util
 import os
 import sys
 from collections.abc import Callable, Mapping
 
 import msgspec
+from msgspec import structs
 
 from penstock.errors import NotCompiled
 from penstock.host import source
 from penstock.host.cache import VARIABLE, Cache, Entry, key_of, place
 from penstock.model.certificate import Certificate
 from penstock.model.control import Artifact
+from penstock.model.formats import RUNS_CODE
 
 PROGRAM = ("-P", "-m", "penstock.compile")
 NEEDED = ("skl2onnx", "onnxruntime")
@@ -67,11 +68,16 @@ def _found(artifact: Artifact, sha256: str, before: Callable[[], None]) -> Compi
     if cache and (entry := cache.get(key)):
         return Compilation(entry.certificate, entry, beside=beside)
     before()
-    pins = artifact.beside | {path: beside[path] for path in proof}  # a pin of a transform would vouch for it
-    outcome = _made(msgspec.structs.replace(artifact, beside=pins))
+    outcome = _made(structs.replace(artifact, pinned=sha256, beside=artifact.beside | _pins(artifact, beside)))
     if isinstance(outcome, str):
         return _original(outcome)
     return Compilation(outcome.certificate, outcome, _kept(cache, key, outcome), beside)
+
+
+def _pins(artifact: Artifact, beside: Mapping[str, str]) -> dict[str, str]:
+    """What the compiler has to find as it was found here. A pin of a pickle would vouch for it, which is not ours."""
+    risky = {each.path for each in artifact.transforms if each.format in RUNS_CODE}
+    return {path: sha256 for path, sha256 in beside.items() if path not in risky}
 
 
 def _original(reason: str) -> Compilation:
@@ -104,9 +110,8 @@ def _kept(cache: Cache | None, key: str, entry: Entry) -> str | None:
     try:
         cache.put(key, entry)
     except OSError as error:
-        with contextlib.suppress(OSError):
-            return (
-                f"compiled anew at each start: {error.filename} cannot keep it ({(error.strerror or '').lower()}); "
-                f"set {VARIABLE} to a directory of your own"
-            )
+        return (
+            f"compiled anew at each start: {error.filename} cannot keep it ({(error.strerror or 'error').lower()}); "
+            f"set {VARIABLE} to a directory of your own"
+        )
     return None

@@ -84,6 +84,20 @@ def takes_text(estimator: Any) -> bool:
     return False
 
 
+def decides_otherwise(model: Any) -> bool:
+    """Whether labels are decided at a threshold that was tuned or fixed, and not by the largest probability.
+
+    Between the two thresholds there may be few rows, and no probe row.
+    """
+    return any(hasattr(inner, "response_method") for inner in everything(model))
+
+
+def takes_one_number(estimator: Any) -> bool:
+    """Whether a row is a single number, as to an isotonic regression: that does not count its columns."""
+    tags = _input_tags(estimator)
+    return tags is not None and tags.one_d_array
+
+
 def _input_tags(estimator: Any) -> Any:
     utils = sys.modules.get("sklearn.utils")
     try:

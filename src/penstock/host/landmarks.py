@@ -1,4 +1,4 @@
-"""What a fitted model remembers of its input: rows that it was trained on, and the places where its trees split.
+"""What a fitted model remembers of its input: rows it was trained on, and the places where it changes its mind.
 
 Everything is told by the attributes that fitted estimators share, as in estimators.py. What an estimator inside a
 pipeline remembers is taken back through the steps before it, as far as they have a way back.
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from penstock.host.columns import positions
 from penstock.host.splits import beside_splits, trees_of
+from penstock.host.ties import ties
 
 Rows = NDArray[np.float64]
 """Shape (rows, columns of the model's input); NaN where a column may hold anything."""
@@ -41,6 +42,7 @@ def landmarks(model: Any, width: int, dice: np.random.Generator) -> Rows:
     grown = [(tree, estimator.n_features_in_, back) for estimator, back in everyone for tree in trees_of(estimator)]
     chosen = [grown[i] for i in dice.permutation(len(grown))[:MOST_TREES]]
     found = [(rows, back) for estimator, back in everyone for rows in _seen(estimator)]
+    found += [(tied, back) for estimator, back in everyone if len(tied := ties(estimator, dice))]
     found += [(beside_splits(tree, count, MOST_AT_SPLITS // len(chosen), dice), back) for tree, count, back in chosen]
     raw = [taken for rows, back in found if (taken := _taken_back(rows, back, width)) is not None]
     return np.concatenate([np.empty((0, width)), *raw])

@@ -6,7 +6,7 @@ where they are taken, texts of known and unknown words, and random mixtures of a
 probes each time.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -20,7 +20,11 @@ MOST_ROWS = 4000
 MOST_VALUES = 400_000
 MAGNITUDES = (0.0, 1e-3, 0.5, 1.0, 2.0, 10.0, 100.0, 1e3, 1e4, 1e6)
 WORDS = ("", "unheard", "Ünïcödé", "42", "a, b; c", "UPPER", "don't", "x" * 40)
+JOINTS = (" a ", ", ", "-", "'", "_", "\n", ". ", " & ", "é", " 7 ", "…")
+SPELLINGS: tuple[Callable[[str], str], ...] = (str, str, str, str.upper, str.capitalize)
 MOST_WORDS = 500
+MOST_PAIRS = 100
+NOTHINGS = ("", "nan", "None")  # texts that are there, and might be taken for one that is missing
 STRANGER = "a category that was never seen"
 
 
@@ -68,7 +72,7 @@ def _pool(field: Field, remembered: Rows, words: Sequence[str]) -> list[Any]:
     """Values worth trying in one field."""
     if field.dtype == "string":
         values: list[Any] = list(field.categories or words)
-        strange = [STRANGER] if field.categories and field.unknown == "warn" else []
+        strange = [STRANGER, *NOTHINGS] if field.categories and field.unknown == "warn" else []
     elif field.categories:
         values, strange = list(field.categories), _unheard(field)
     else:
@@ -77,10 +81,12 @@ def _pool(field: Field, remembered: Rows, words: Sequence[str]) -> list[Any]:
 
 
 def _unheard(field: Field) -> list[Any]:
-    """A number that is no category, where one may come."""
+    """Numbers that are no category, where they may come: beyond all, and between two where there are fractions."""
     if field.unknown != "warn" or field.dtype == "bool":
         return []
-    return [_as(field, 1 + max(float(each) for each in field.categories or () if not isinstance(each, str)))]
+    known = [float(each) for each in field.categories or () if not isinstance(each, str)]
+    strange = (_as(field, value) for value in (max(known) + 1, min(known) + 0.5, max(known) + 1e-9))
+    return [value for value in dict.fromkeys(strange) if value not in known]
 
 
 def _numbers(field: Field, remembered: Rows) -> list[Any]:
@@ -144,14 +150,36 @@ def _drawn(pool: Sequence[Any], dice: np.random.Generator) -> Any:
 
 
 def _words(model: Any, field: Field, dice: np.random.Generator) -> list[str]:
-    """Texts out of the words that the model learnt and of some that it cannot know."""
+    """Texts out of the words that the model learnt, and of what it drops, splits at or cannot know."""
     if field.dtype != "string" or field.categories:
         return []
-    learnt = [word for inner in everything(model) for word in getattr(inner, "vocabulary_", None) or ()]
+    inside = list(everything(model))
+    learnt = [word for inner in inside for word in getattr(inner, "vocabulary_", None) or ()]
     known = [str(learnt[i]) for i in dice.permutation(len(learnt))[:MOST_WORDS]] or ["word", "another"]
-    sentences = [" ".join(dice.choice(known, size=int(dice.integers(1, 12)))) for _ in range(200)]
+    dropped = sorted({word for inner in inside for word in _stop_words(inner)})
+    joints = [*JOINTS, *(f" {word} " for word in (dice.choice(dropped, size=len(JOINTS)) if dropped else ()))]
+    sentences = [_sentence(known, joints, dice) for _ in range(200)]
     mixed = [f"{sentence} {WORDS[i % len(WORDS)]}" for i, sentence in enumerate(sentences[:50])]
-    return [*WORDS, *known[:100], *sentences, *mixed]
+    pairs = [word for word in known if " " in word.strip()][:MOST_PAIRS]
+    apart = [joint.join(pair.split()) for pair in pairs for joint in dice.choice(joints, size=3)]
+    return [*WORDS, *known[:100], *apart, *sentences, *mixed]
+
+
+def _stop_words(estimator: Any) -> Iterable[str]:
+    try:
+        return estimator.get_stop_words() or ()
+    except Exception:  # noqa: BLE001  # other people's estimators, and those that have none
+        return ()
+
+
+def _sentence(known: Sequence[str], joints: Sequence[str], dice: np.random.Generator) -> str:
+    """Words, each in one of several spellings, mostly with blanks between them; in every other text only so."""
+    plain = dice.random() < 0.5
+    text = ""
+    for word in dice.choice(known, size=int(dice.integers(1, 12))):
+        joint = " " if plain or dice.random() < 0.5 else str(dice.choice(joints))
+        text += joint + SPELLINGS[0 if plain else int(dice.integers(len(SPELLINGS)))](str(word))
+    return text.strip()
 
 
 def _thinned(rows: list[Row], most: int) -> list[Row]:

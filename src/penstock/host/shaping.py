@@ -76,7 +76,9 @@ def round_off(shaping: Shaping, output: Output, sample: Outputs) -> Plan:
     def rounded(values: Any) -> NDArray[Any]:
         array = np.asarray(values, np.float64)
         small = np.abs(array) < EXACT
-        return np.where(small, np.round(np.where(small, array, 0.0), digits) + 0.0, array)  # and no -0.0
+        if small.all():
+            return array.round(digits) + 0.0  # and no -0.0
+        return np.where(small, np.where(small, array, 0.0).round(digits) + 0.0, array)
 
     return _changed(output, fields, dtype="float64", round=digits), _on(dict.fromkeys(fields, rounded))
 
@@ -96,9 +98,13 @@ def clip(shaping: Shaping, output: Output, sample: Outputs) -> Plan:
 
 
 def _clipped(low: float | None, high: float | None) -> Change:
+    least, greatest = -np.inf if low is None else low, np.inf if high is None else high
+
     def clipped(values: Any) -> NDArray[Any]:
         array = np.asarray(values, np.float64)
-        return np.where(np.isfinite(array), np.clip(array, low, high), array)
+        within = np.minimum(np.maximum(array, least), greatest)  # half of what np.clip takes
+        finite = np.isfinite(array)
+        return within if finite.all() else np.where(finite, within, array)
 
     return clipped
 

@@ -4,8 +4,10 @@ Whoever is refused before all of the request has arrived is read on for a bounde
 answer and not a reset connection. uvicorn is pinned exactly, because this leans on its insides.
 """
 
+import fcntl
 import socket
 import struct
+import termios
 from collections.abc import Iterable
 from contextlib import suppress
 from typing import Any
@@ -119,9 +121,23 @@ class Connection(HttpToolsProtocol):
         if self.transport.is_closing():
             self._reset()  # told to close, but somebody does not read what is left to send
         elif self._silent or self._refused or (answered and not self._whole):
-            self.transport.close()
+            self._hang_up()
         else:
             self._turn_away(SlowRequest())
+
+    def _hang_up(self) -> None:
+        """Closes a connection on which nothing has happened for long.
+
+        What the client has not taken until now the kernel would keep for it, and try to send, for minutes more.
+        """
+        try:
+            untaken = fcntl.ioctl(self.transport.get_extra_info("socket").fileno(), termios.TIOCOUTQ, bytes(4))
+        except (OSError, ValueError):  # it is closed already
+            untaken = b""
+        if any(untaken):
+            self._reset()
+        else:
+            self.transport.close()
 
     def _reset(self) -> None:
         """Ends the connection at once. The kernel, too, forgets what is left to send, instead of trying for minutes."""

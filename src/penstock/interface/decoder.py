@@ -7,7 +7,8 @@ no. Where it says no, `explain` reads the body again, slowly, and says why.
 import re
 from collections.abc import Sequence
 from operator import itemgetter
-from typing import Any, Union
+from types import GenericAlias
+from typing import Any
 
 import msgspec
 from msgspec import Struct, defstruct
@@ -41,7 +42,7 @@ class RowDecoder:
         self._bulk = BulkReader(signature, limits.rows) if BulkReader.suits(signature) else None
         self._measure = measure_of(signature.inputs, limits.rows)
         self._measure_of_row = measure_of(signature.inputs, 1)
-        row: Any = Union[_list_type(signature, self._bare), _object_type(signature)]  # noqa: UP007 # made at run time
+        row: Any = _list_type(signature, self._bare) | _object_type(signature)
         self._single = msgspec.json.Decoder(_body("features", row)).decode
         self._batch = msgspec.json.Decoder(_body("batch", list[row])).decode
 
@@ -85,7 +86,8 @@ class RowDecoder:
         if row.keys() != {field.name for field in fields}:
             raise Unpackable
         types = tuple(_type_of(field) for field in fields)
-        return msgspec.convert([row[field.name] for field in fields], tuple[types])  # type: ignore[valid-type]
+        values: Row = msgspec.convert([row[field.name] for field in fields], GenericAlias(tuple, types))
+        return values
 
     def _pack(self, rows: Sequence[Row]) -> Rows:
         columns = [pack(rows if take is None else [take(row) for row in rows]) for take, pack in self._packers]
@@ -118,12 +120,12 @@ def _body(name: str, of: Any) -> type[Any]:
 
 
 def _list_type(signature: Signature, bare: bool) -> Any:
-    types = [_type_of(field) for field in signature.inputs]
+    types = tuple(_type_of(field) for field in signature.inputs)
     if bare:
         return types[0]
     if all(kind == types[0] for kind in types):
-        return list[types[0]]  # type: ignore[valid-type] # its length is checked when it is packed
-    return tuple[tuple(types)]  # type: ignore[misc]
+        return GenericAlias(list, types[0])  # its length is checked when it is packed
+    return GenericAlias(tuple, types)
 
 
 def _object_type(signature: Signature) -> Any:

@@ -80,8 +80,10 @@ def _heads(tensors: Sequence[tuple[str, DType, tuple[int | None, ...]]]) -> Head
     if any(dtype == "string" or None in shape for _, dtype, shape in tensors):
         return None
 
+    fixed = [(name, dtype, tuple(n for n in shape if n is not None)) for name, dtype, shape in tensors]
+
     @lru_cache(256)
     def heads(rows: int) -> tuple[TensorHead, ...]:
-        return tuple(TensorHead(name, dtype, (rows, *shape)) for name, dtype, shape in tensors)  # type: ignore[arg-type]
+        return tuple(TensorHead(name, dtype, (rows, *shape)) for name, dtype, shape in fixed)
 
     return heads

@@ -13,6 +13,7 @@ from penstock.config import Model, Settings
 from penstock.configuration import MODEL_NAME, Configuration
 from penstock.errors import ArtifactError, ConfigurationError
 from penstock.model.layout import ONLY_VERSION, Place, places
+from penstock.model.manifest import MANIFEST
 from penstock.model.source import ModelSource, Warrant, refused, source_of
 from penstock.model.trust import LOCK_NAME, Lock, read_lock
 from penstock.model.versions import VERSION_NAME, version_key
@@ -75,7 +76,7 @@ def find(arguments: Sequence[str], configuration: Configuration) -> tuple[list[F
         try:
             fit, passed_over = _fit(_places(named), named)
             sources = [source_of(place, named.settings, named.warrant) for place in fit]
-            notices += passed_over
+            notices += [*passed_over, *_alone(fit)]
         except (ArtifactError, ConfigurationError) as error:
             if isinstance(error, ConfigurationError) and not named.configured:
                 raise
@@ -108,6 +109,13 @@ def _fit(places: Sequence[Place], named: Named) -> tuple[list[Place], list[str]]
     if len(wrong) == len(places):
         raise ConfigurationError(next(iter(wrong.values())))
     return [place for place in places if place not in wrong], [f"passed over: {each}" for each in wrong.values()]
+
+
+def _alone(places: Sequence[Place]) -> Iterator[str]:
+    """A word on files that were named by themselves and lie beside a manifest, which might well name a transform."""
+    for place in places:
+        if not place.path.is_dir() and place.path.with_name(MANIFEST).exists():
+            yield f"{place.name}: {MANIFEST} beside it is not read; to have what it says, name {place.path.parent}"
 
 
 def _misnomer(place: Place, named: Named) -> str | None:

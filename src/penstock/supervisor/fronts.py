@@ -24,11 +24,12 @@ from penstock.supervisor.equipment import Equipment
 from penstock.supervisor.link import Link
 from penstock.supervisor.listeners import shut_out_newcomers
 from penstock.supervisor.processes import Exit, start_front
+from penstock.supervisor.pulse import Pulse
+from penstock.supervisor.roll import Roll
 from penstock.supervisor.slots import Front, Slot
 
 STRANDED_S = 1.0  # how long connections may wait in the queue of a listener that has no front
 MOST_STILLBORN = 3  # fronts that may end before the first one ever listened
-PULSE_S = 1.0  # how often fronts are looked at; they report as often
 OVERTIME_S = 2.0  # beyond what a front was given to retire, before it is killed
 
 
@@ -67,8 +68,8 @@ class Fronts:
         self._settings = settings
         self._owner = owner
         self._slots = [Slot(i, listener, equipment.front_backoff()) for i, listener in enumerate(listeners)]
-        self._rolling = False
-        self._old = 0  # fronts with a lower number are to be replaced
+        self._roll = Roll(self._slots, self._log, equipment.numbers, self._start)
+        self._pulse = Pulse(self._loop, equipment.silent_s, self.alive)
         self._draining = False
         self._killed = False
         self._stillborn: int | None = 0  # None once a front has listened
@@ -76,7 +77,7 @@ class Fronts:
     def start(self) -> None:
         for slot in self._slots:
             slot.front = self._start(slot)
-        self._feel_pulses(self._loop.now())
+        self._pulse.start()
 
     def alive(self) -> list[Front]:
         """Every front that runs, also those that come and go."""
@@ -98,14 +99,14 @@ class Fronts:
         """
         if self._draining:
             return
-        self._log.info("fronts_rolling", fronts=len(self._slots))
-        self._rolling, self._old = True, next(self._equipment.numbers)
+        self._roll.begin()
         self._start_due()
-        self._roll_on()
+        self._roll.advance()
 
     def drain(self) -> None:
         """From now on none is replaced, and all serve on, but say that they are not ready."""
         self._draining = True
+        self._roll.give_up()
         self._start_due()  # connections wait there: they are served as long as the others are
         self.broadcast(Drain())
 
@@ -118,6 +119,7 @@ class Fronts:
 
     def kill(self) -> None:
         self._draining = self._killed = True
+        self._roll.give_up()
         for slot in self._slots:
             if slot.due:
                 slot.due.cancel()
@@ -189,7 +191,7 @@ class Fronts:
             borrower.link.send(Yield(slot.number))
         if front is slot.successor and not self._draining:
             self._replaced(slot, front)
-        self._roll_on()
+        self._roll.advance()
         self._owner.front_listening(front)
 
     def _ended(self, slot: Slot, front: Front, how: Exit) -> None:
@@ -211,7 +213,7 @@ class Fronts:
             held = front.listening_since is not None
             self.cut += held and not retired  # nobody can say how many, but what it held is lost
             self._log.error("front_died", slot=slot.number, reason=reason, detail="while it drained: work was cut")
-        self._roll_on()
+        self._roll.advance()
 
     def _failed(self, slot: Slot, front: Front, reason: str) -> None:
         """A front has ended, or could not start, that ought to be there."""
@@ -223,7 +225,7 @@ class Fronts:
             self._loop.later(STRANDED_S, self._lend_stranded)
         elif slot.front:
             self._log.error("front_not_replaced", slot=slot.number, reason=reason, detail="the present fronts serve on")
-            self._rolling = False
+            self._roll.give_up()
         elif not self._draining:
             self._replace(slot, front, reason)
 
@@ -244,19 +246,6 @@ class Fronts:
         if not self._draining:
             slot.front = self._start(slot)
 
-    def _feel_pulses(self, due: float) -> None:
-        """Ends fronts that live and say nothing: what stops their reports stops their answers too.
-
-        Where this comes late itself, everything stood still (a container that was paused): nobody is to blame.
-        """
-        now = self._loop.now()
-        for front in self.alive():
-            if now > due + PULSE_S:
-                front.heard_at = now
-            elif fault := front.silence(now, self._equipment.silent_s):
-                front.give_up(fault)
-        self._loop.later(PULSE_S, lambda: self._feel_pulses(now + PULSE_S))
-
     def _lend_stranded(self) -> None:
         """Has another front accept the connections of each slot that is still without one of its own."""
         helpers = [front for slot in self._slots if slot.served and (front := slot.front)]
@@ -265,18 +254,6 @@ class Fronts:
                 slot.borrower = helpers[0]
                 self._log.warning("listener_lent", slot=slot.number, to=slot.borrower.slot)
                 self._give(slot, slot.borrower)
-
-    # ------------------------------------------------------------------ one in the place of another
-    def _roll_on(self) -> None:
-        """Takes the next step of a rolling restart, unless one is under way. A slot without a front gets a new one."""
-        if not self._rolling or self._draining or any(slot.successor or slot.retiring for slot in self._slots):
-            return
-        for slot in self._slots:
-            if slot.front and slot.front.number < self._old:
-                slot.successor = self._start(slot)
-                return
-        self._rolling = False
-        self._log.info("fronts_rolled", fronts=len(self._slots))
 
     def _replaced(self, slot: Slot, successor: Front) -> None:
         drain = self._settings.drain

@@ -12,6 +12,7 @@ import socket
 import time
 from collections.abc import Callable
 from types import FrameType
+from typing import Any
 
 Callback = Callable[[], object]
 
@@ -54,7 +55,7 @@ class Loop:
         self._timers: list[tuple[float, int, Timer]] = []
         self._order = itertools.count()
         self._signals: dict[int, Callback] = {}
-        self._before: dict[int, object] = {}
+        self._before: dict[int, Any] = {}  # what signal.signal returned
         self._inbox, self._outbox = socket.socketpair()
         self._inbox.setblocking(False)
         self._outbox.setblocking(False)
@@ -114,7 +115,7 @@ class Loop:
         if self._signals:
             signal.set_wakeup_fd(-1)
         for number, before in self._before.items():
-            signal.signal(number, before)  # type: ignore[arg-type]  # what signal.signal itself returned
+            signal.signal(number, before)
         self._selector.close()
         self._inbox.close()
         self._outbox.close()

@@ -16,6 +16,8 @@ from penstock.model.signature import Output, Signature
 
 LABELS, STATED = 0, 1  # the outputs of a graph that skl2onnx made of a classifier
 
+GAP = "\ue000"  # in the place of a text that is missing: a character that no text has
+
 
 class Compiled:
     """The graph that an estimator of this signature was compiled to."""
@@ -35,7 +37,7 @@ class Compiled:
         self.beside = beside or {}
         self.trained_with = trained_with
         session = open_session(graph, {}, artifact)
-        self._feed = feeder(session.get_inputs(), signature.inputs)
+        self._feed = feeder(session.get_inputs(), signature.inputs, GAP)
         self._run = session.run
         self._output = signature.output
         self._labels = tuple(Labels(field.classes) for field in signature.output.fields if field.classes is not None)

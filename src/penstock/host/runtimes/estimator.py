@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from penstock.errors import ModelFailed, UnavailableDevice, UnsupportedArtifact
 from penstock.host.columns import describe
-from penstock.host.estimators import everything, means, missing_as_none
+from penstock.host.estimators import decides_otherwise, everything, means, missing_as_none
 from penstock.host.inputs import settle
 from penstock.host.labels import Labels, chosen
 from penstock.host.model import Column, Outputs
@@ -54,8 +54,12 @@ class Estimator:
         self._arrange = arranger(self.inputs, columns.frame, None if missing_as_none(estimator) else np.nan)
 
     def typical(self) -> Sequence[float] | None:
-        """The means that a scaler at the model's entrance learnt."""
-        return means(self.estimator, len(self.inputs))
+        """The means that a scaler at the model's entrance learnt, or a row that the model remembers."""
+        learnt = means(self.estimator, len(self.inputs))
+        rows = getattr(self.estimator, "_fit_X", None)  # of neighbours, some of which answer only where there are any
+        if learnt is None and isinstance(rows, np.ndarray) and rows.ndim == 2 and rows.shape[1] == len(self.inputs):
+            return [float(value) for value in rows[0]]
+        return learnt
 
     def probe(self, tensors: Sequence[Column], rows: int) -> Output:
         table = self._arrange(tensors)
@@ -99,6 +103,8 @@ class Estimator:
         return stated
 
     def _shows_one_pass(self, state: Callable[[Any], Any]) -> bool:
+        if decides_otherwise(self.estimator):
+            return False
         layout = Signature(inputs=self.inputs, output=Output(fields=())).tensors()
         try:
             rows = probe_rows(self.estimator, self.inputs, self.typical(), [], PROBES)

@@ -59,16 +59,19 @@ def fields(nodes: Sequence[Any], widths: Mapping[str, int]) -> tuple[tuple[Field
     ), True
 
 
-def feeder(nodes: Sequence[Any], inputs: Sequence[Field]) -> Feed:
-    """What turns a batch's tensors into the graph's inputs. Raises UnsupportedArtifact where they do not fit."""
+def feeder(nodes: Sequence[Any], inputs: Sequence[Field], gap: str = "") -> Feed:
+    """What turns a batch's tensors into the graph's inputs; `gap` stands for a text that is missing.
+
+    Raises UnsupportedArtifact where they do not fit.
+    """
     if len(nodes) != 1 and len(nodes) != len(inputs):
         raise UnsupportedArtifact(
             f"the model takes {len(nodes)} inputs and {len(inputs)} are declared: name each of them"
         )
     if len(nodes) == 1:
-        name, convert = nodes[0].name, _converter(nodes[0])
+        name, convert = nodes[0].name, _converter(nodes[0], gap)
         return lambda columns: {name: convert(columns[0] if len(columns) == 1 else _stack(columns))}
-    converters = [(node.name, _converter(node)) for node in nodes]
+    converters = [(node.name, _converter(node, gap)) for node in nodes]
 
     def feed(columns: Sequence[Column]) -> dict[str, NDArray[Any]]:
         each = list(np.asarray(columns[0]).T) if len(columns) == 1 else columns
@@ -81,14 +84,14 @@ def _stack(columns: Sequence[Column]) -> NDArray[Any]:
     return np.stack([np.asarray(column) for column in columns], axis=1)
 
 
-def _converter(node: Any) -> Callable[[Column], NDArray[Any]]:
+def _converter(node: Any, gap: str) -> Callable[[Column], NDArray[Any]]:
     """A column as an array of the node's dtype and rank."""
     rank = len(node.shape)
     if node.type == "tensor(string)":
 
         def text(column: Column) -> NDArray[Any]:
             array: Any = np.array(column, dtype=object)
-            array[array == None] = ""  # noqa: E711  # item by item
+            array[array == None] = gap  # noqa: E711  # item by item
             shaped: NDArray[Any] = array.reshape(-1, 1) if rank == 2 and array.ndim == 1 else array
             return shaped
 
