@@ -181,12 +181,13 @@ def test_columns_are_found_by_name_and_gaps_and_strangers_are_told(capsys: pytes
     assert all("colour" in example["features"] for example in document("models/buyers/1/examples.json"))
 
 
-def test_the_only_text_of_a_model_keeps_the_name_that_requests_know_it_by() -> None:
+def test_the_only_text_of_a_model_keeps_the_name_that_requests_know_it_by(capsys: pytest.CaptureFixture[str]) -> None:
     texts = ["good film", "bad film", "very good", "very bad"]
     model = make_pipeline(TfidfVectorizer(), LogisticRegression()).fit(texts, [1, 0, 1, 0])
     Path("films.pkl").write_bytes(pickle.dumps(model))
     Path("films.csv").write_text("".join(f"{text}\n" for text in ("review", *texts)))
     assert main(["pack", "films.pkl", "--data", "films.csv", "-o", "models/films", *AS_IT_IS]) == 0
+    assert ": 1 input, 4 examples, 4 rows of training data\n" in capsys.readouterr().out
     (field,) = document("models/films/model.yaml")["inputs"]
     assert (field["name"], field["dtype"]) == ("text", "string")
     assert "categories" not in field

@@ -105,7 +105,7 @@ def _told(where: Shelf, source: ModelSource, found: Found, finding: Finding | No
     if finding is None:
         return [f"{where.target} holds just that: nothing to do"]
     data = f"{found.reference.rows if found.reference else 'no'} rows of training data"
-    held = f"{len(found.fields)} inputs, {len(found.examples)} examples, {data}"
+    held = ", ".join([_counted(len(found.fields), "input"), _counted(len(found.examples), "example"), data])
     lines = [f"packed {where.name} {where.version} into {where.target}: {held}"]
     if finding.loaded and finding.loaded.certificate:
         lines.append(f"compiled: {finding.loaded.certificate.summary}")
@@ -115,3 +115,7 @@ def _told(where: Shelf, source: ModelSource, found: Found, finding: Finding | No
     else:
         lines.append(f"next: penstock serve {prefix}{where.home}")
     return lines
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
