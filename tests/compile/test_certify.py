@@ -192,3 +192,26 @@ def test_a_support_vector_machine_states_no_probabilities_compiled_either(tmp_pa
     labels, confidence, probabilities = run(entry, IRIS.data)
     assert np.array_equal(labels, model.predict(IRIS.data))
     assert (confidence, probabilities) == (None, None)
+
+
+def test_the_two_are_compared_on_rows_of_the_training_data(tmp_path: Path) -> None:
+    """Here they differ nowhere else: a label that only the reference's row brings about."""
+    reference = tmp_path / "reference.json"
+    fields = [{"name": f"f{i}", "count": 1, "missing": 0} for i in range(4)]
+    row = [4321.5, 1234.5, 3.25, 7.75]
+    reference.write_text(json.dumps({"rows": 1, "fields": fields, "sample": [row]}))
+    compiled = Compiled.predict
+
+    def wrong_there(self: Compiled, tensors: Sequence[Any], rows: int, probabilities: bool) -> Any:
+        answers = compiled(self, tensors, rows, probabilities)
+        there = (np.asarray(tensors[0]) == row).all(axis=1)
+        labels = np.asarray(answers.values[0])
+        return answers._replace(values=[np.where(there, (labels + 1) % 3, labels)])
+
+    model = linear().fit(IRIS.data, IRIS.target)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Compiled, "predict", wrong_there)
+        assert certified(model, tmp_path).certificate.verdict == "compiled"
+        certificate = certified(model, tmp_path, reference=str(reference)).certificate
+    assert certificate.verdict == "original"
+    assert "differs on the row [4321.5, 1234.5, 3.25, 7.75]" in (certificate.reason or "")

@@ -230,3 +230,12 @@ def test_examples_have_a_say(iris: Artifact, cache: Path, tmp_path: Path) -> Non
         found = process.loaded()
     assert (certificate(found).verdict, found.examples) == ("compiled", 1)
     assert stat.S_IMODE(os.stat(cache).st_mode) == 0o700
+
+
+def test_the_compiler_loads_no_transform_that_nobody_vouched_for(iris: Artifact, cache: Path, tmp_path: Path) -> None:
+    ran = tmp_path / "ran"
+    (tmp_path / "scaler.pkl").write_bytes(f"cos\nsystem\n(S'touch {ran}'\ntR.".encode())
+    unvouched = changed(iris, transforms=(Transform(str(tmp_path / "scaler.pkl"), "pickle"),))
+    with host(unvouched, cache) as refusing:
+        assert refusing.refused().code == "untrusted_artifact"
+    assert not ran.exists()

@@ -162,3 +162,14 @@ def test_the_same_model_is_probed_with_the_same_rows_and_not_too_many() -> None:
     assert 3000 < len(first) <= 4000
     wide = [Field(name=f"f{i}") for i in range(5000)]
     assert len(probes(LogisticRegression(), wide)) < 200
+
+
+def test_rows_of_the_training_data_are_among_the_probes_and_leave_room_for_the_others() -> None:
+    model = LogisticRegression(max_iter=500).fit(IRIS.data, IRIS.target)
+    sample = IRIS.data.tolist()
+    inputs = describe(model).fields
+    rows = probe_rows(model, inputs, None, [], sample=sample)
+    assert all(row in rows for row in sample)
+    few = probe_rows(model, inputs, None, [], most=100, sample=sample)
+    assert len([row for row in few if row in sample]) == 25
+    assert 80 < len(few) <= 130

@@ -133,6 +133,13 @@ def test_a_model_that_answers_its_examples_alone_is_served(tmp_path: Path) -> No
     assert loaded(rejecting(tmp_path, examples=golden)).examples == 1
 
 
+def test_a_model_that_answers_only_rows_like_those_it_was_trained_on_is_served(tmp_path: Path) -> None:
+    field = {"count": 1, "missing": 0}
+    fields = [field | {"name": "f0"}, field | {"name": "f1"}]
+    (tmp_path / "reference.json").write_text(json.dumps({"rows": 1, "fields": fields, "sample": [[7, 7]]}))
+    loaded(rejecting(tmp_path, reference=str(tmp_path / "reference.json")))
+
+
 # ------------------------------------------------------------------ golden examples
 def examples(folder: Path, *listed: dict[str, Any]) -> str:
     (folder / "examples.json").write_text(json.dumps(listed))

@@ -61,7 +61,6 @@ def test_a_manifest_declares_fields(tmp_path: Path) -> None:
         ("artefact: model.pkl", "'artefact': unknown key; did you mean 'artifact'?"),
         ("command: /bin/sh", "'command': unknown key"),
         ("transform: scaler.pkl", "transform: expected a list of text, got 'scaler.pkl'"),
-        ("reference: r.json", "reference: not supported yet"),
         ("output: 2", "output: expected a mapping such as {round: 2}, got 2"),
         ("output: {label: [a, b]}", "output: unknown key 'label'; did you mean 'labels'?"),
         ("output: {labels: [a]}", "output.labels: name all classes, which are two at least"),

@@ -190,6 +190,14 @@ def test_a_manifest_says_which_file_it_is_and_what_it_takes(world: Path) -> None
 def test_examples_beside_the_artifact_are_found(world: Path) -> None:
     write("m/net.onnx", "m/examples.json")
     assert only("m").artifact.examples == str(world / "m/examples.json")
+    assert only("m").artifact.reference is None
+
+
+def test_the_training_data_beside_the_artifact_is_found_or_the_one_that_the_manifest_names(world: Path) -> None:
+    write("m/net.onnx", "m/reference.json", "m/mine.json")
+    assert only("m").artifact.reference == str(world / "m/reference.json")
+    write("m/model.yaml", text="artifact: net.onnx\nreference: mine.json")
+    assert only("m").artifact.reference == str(world / "m/mine.json")
 
 
 def test_inputs_on_the_command_line_win_over_the_manifest() -> None:
@@ -198,7 +206,7 @@ def test_inputs_on_the_command_line_win_over_the_manifest() -> None:
     assert len(only("m", flags={"models.*.inputs": ["7"]}).artifact.inputs) == 7
 
 
-@pytest.mark.parametrize("key", ["artifact: {}", "examples: {}", "code: ['{}']", "transform: ['{}']"])
+@pytest.mark.parametrize("key", ["artifact: {}", "examples: {}", "reference: {}", "code: ['{}']", "transform: ['{}']"])
 @pytest.mark.parametrize(
     ("path", "message"),
     [

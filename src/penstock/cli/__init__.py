@@ -16,8 +16,10 @@ from penstock.errors import ConfigurationError, PenstockError
 COMMANDS = {
     "serve": "penstock.cli.serve",
     "check": "penstock.cli.check",
+    "pack": "penstock.cli.pack",
     "lock": "penstock.cli.lock",
     "config": "penstock.cli.config",
+    "profile": "penstock.cli.profile",
     "demo": "penstock.cli.demo",
 }
 
@@ -28,8 +30,10 @@ usage: penstock COMMAND …
 
   serve    serve models over HTTP
   check    load an artifact, and show what it takes, what it gives and how fast it is
+  pack     make a model's directory of an artifact and its training data
   lock     vouch for the files of a repository that run code when they are loaded
   config   show every setting in force, and where its value came from
+  profile  measure where the time of a request goes, and say what would help
   demo     train two models on real data and serve them
 
   penstock COMMAND --help    what a command takes, with examples

@@ -1,18 +1,19 @@
 """`penstock check`: loads a model as `penstock serve` would, and shows what it is, what it takes and how fast it is."""
 
-import sys
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 from penstock.cli.arguments import Parser, add_settings, configuration_of, split_paths
 from penstock.cli.complaint import complain
-from penstock.cli.probe import Finding, Latency, probe
+from penstock.cli.description import gives, latency, takes, versions
+from penstock.cli.probe import Finding, probe
+from penstock.cli.progress import progress
 from penstock.cli.table import table
 from penstock.errors import ConfigurationError
 from penstock.model.control import Loaded
 from penstock.model.formats import RUNS_CODE
 from penstock.model.repository import resolve
-from penstock.model.signature import Field, OutputField, Signature
+from penstock.model.signature import Signature
 from penstock.model.source import ModelSource
 from penstock.option import EVERY_MODEL
 
@@ -37,7 +38,6 @@ OF_MODELS = (
 )
 SETTINGS = ("lock", *(f"{EVERY_MODEL}{name}" for name in OF_MODELS))
 MOST_FIELDS = 40  # that a person is shown
-MOST_CLASSES = 10
 
 
 def run(words: Sequence[str]) -> int:
@@ -59,17 +59,12 @@ def run(words: Sequence[str]) -> int:
 
 def _check(source: ModelSource, *, as_json: bool) -> bool:
     """Prints what there is to say of one model; returns whether it can be served."""
-    finding = probe(source, _progress if sys.stderr.isatty() else lambda stage: None)
-    if sys.stderr.isatty():
-        print("\r\x1b[K", end="", file=sys.stderr, flush=True)
+    with progress() as tell:
+        finding = probe(source, tell)
     print(_json(source, finding) if as_json else "\n".join(_text(source, finding)), flush=True)
     if finding.refused:
         complain(f"cannot serve {source.name}: {finding.refused.message}")
     return finding.refused is None
-
-
-def _progress(stage: str) -> None:
-    print(f"\r\x1b[K{stage} …", end="", file=sys.stderr, flush=True)
 
 
 def trust(source: ModelSource) -> str:
@@ -101,15 +96,15 @@ def _text(source: ModelSource, finding: Finding) -> Iterator[str]:
     facts = [("format", source.artifact.format), ("trust", trust(source))]
     if finding.loaded:
         facts += _facts(finding.loaded)
-    facts += [(f"{each.rows} row{'' if each.rows == 1 else 's'}", _latency(each)) for each in finding.latency]
+    facts += [(f"{each.rows} row{'' if each.rows == 1 else 's'}", latency(each)) for each in finding.latency]
     yield table(facts, indent="  ")
     if finding.loaded:
         yield "\n  takes"
-        yield from _some([_input(field) for field in finding.loaded.signature.inputs])
+        yield from _some([takes(field) for field in finding.loaded.signature.inputs])
         if finding.loaded.signature.all_zero == "refuse":
             yield "    and refuses a row whose numbers are all zero"
         yield "\n  gives"
-        yield from _some([_output(field) for field in finding.loaded.signature.output.fields])
+        yield from _some([gives(field) for field in finding.loaded.signature.output.fields])
         yield from (f"    {line}" for line in _decisions(finding.loaded.signature))
         yield from (f"\n  warning: {warning}" for warning in finding.loaded.warnings)
     yield ""
@@ -121,24 +116,14 @@ def _facts(loaded: Loaded) -> Iterator[tuple[str, str]]:
     if loaded.transforms:
         yield "transforms", f"{', then '.join(loaded.transforms)}, before the model"
     yield "runtime", f"{loaded.runtime} on {loaded.device}"
-    yield "libraries", _versions(loaded.libraries)
+    yield "libraries", versions(loaded.libraries)
     if loaded.trained_with:
-        yield "trained with", _versions(loaded.trained_with)
+        yield "trained with", versions(loaded.trained_with)
     if loaded.certificate:
         yield "compiled", loaded.certificate.summary
     yield "load", f"{loaded.load_s:.2f} s"
     yield "warm-up", f"{loaded.warmup_s:.2f} s"
     yield "examples", f"{loaded.examples} answered as they should" if loaded.examples else "none"
-
-
-def _versions(packages: dict[str, str]) -> str:
-    return ", ".join(f"{name} {version}" for name, version in packages.items()) or "–"
-
-
-def _latency(latency: Latency) -> str:
-    if latency.total_ms is None:
-        return f"failed on made-up values: {latency.error}"
-    return f"{latency.total_ms:g} ms, {latency.model_ms:g} ms of it the model's (median of {latency.batches})"
 
 
 def _some(rows: Sequence[Sequence[str]]) -> Iterator[str]:
@@ -147,33 +132,9 @@ def _some(rows: Sequence[Sequence[str]]) -> Iterator[str]:
         yield f"    … and {len(rows) - MOST_FIELDS} more"
 
 
-def _input(field: Field) -> tuple[str, str, str, str]:
-    limits = f"{field.range[0]:g} to {field.range[1]:g}" if field.range else _classes(field.categories or ())
-    extras = [limits, field.unit or "", "nullable" if field.nullable else ""]
-    return field.name, _kind(field.dtype, field.shape), field.origin, ", ".join(filter(None, extras))
-
-
-def _output(field: OutputField) -> tuple[str, str, str]:
-    rounded = "" if field.round is None else f"rounded to {field.round} digit{'' if field.round == 1 else 's'}"
-    low, high = ("" if end is None else f"{end:g}" for end in field.clip or (None, None))
-    clipped = f"clipped to {low}…{high}" if field.clip else ""
-    extras = ", ".join(filter(None, [rounded, clipped, field.unit or ""]))
-    return field.name, _classes(field.classes) if field.classes else _kind(field.dtype, field.shape), extras
-
-
 def _decisions(signature: Signature) -> Iterator[str]:
     output = signature.output
     if output.threshold is not None:
         yield f"{(output.fields[0].classes or ('', 'the second'))[1]} from {output.threshold:g} on"
     if output.top_k is not None:
         yield f"probabilities of the likeliest {output.top_k}"
-
-
-def _kind(dtype: str, shape: Sequence[int | None]) -> str:
-    lengths = "x".join("?" if length is None else str(length) for length in shape)
-    return f"{dtype} {lengths}".rstrip()
-
-
-def _classes(classes: Sequence[object]) -> str:
-    more = ", …" if len(classes) > MOST_CLASSES else ""
-    return ", ".join(map(str, classes[:MOST_CLASSES])) + more

@@ -2,25 +2,20 @@
 
 import math
 import random
-import select
-import socket
 import statistics
 import struct
 import time
 from collections.abc import Callable
 from typing import Any
 
-import msgspec
 from msgspec import Struct
 
-from penstock.errors import FailedStart, HostLost
-from penstock.model.batch import BATCH, Batch, TensorHead, decode_answer
-from penstock.model.control import Attach, Load, Loaded, Progress, Refused
-from penstock.model.frames import FrameReader, FrameWriter, encode
+from penstock.cli.hosted import Hosted, hosted
+from penstock.errors import HostLost
+from penstock.model.batch import TensorHead
+from penstock.model.control import Loaded, Refused
 from penstock.model.signature import DType, Field, Signature, Tensor
 from penstock.model.source import ModelSource
-from penstock.supervisor.cpus import usable_cpus
-from penstock.supervisor.processes import Child, ChildFailed, lone_host
 
 ROWS = (1, 100)
 REPETITIONS = 50
@@ -56,70 +51,34 @@ class Finding(Struct, frozen=True, kw_only=True):
 
 def probe(source: ModelSource, progress: Callable[[str], object]) -> Finding:
     """Loads `source`, measures it, and lets go of it. `progress` is told each stage."""
-    if source.refusal:
-        return Finding(refused=source.refusal)
-    threads = usable_cpus()
-    artifact = msgspec.structs.replace(source.artifact, threads=threads)
-    with lone_host(threads) as host:
-        host.channel.send(Load(source.name, source.version, artifact))
-        compiling_s = 0.0 if artifact.compile == "off" else artifact.compile_timeout_s
-        verdict = _verdict(host, source.settings.start_timeout_s + compiling_s, progress)
-        if isinstance(verdict, Refused):
-            return Finding(refused=verdict)
+    with hosted(source, progress) as model:
+        if isinstance(model, Refused):
+            return Finding(refused=model)
         progress("measuring")
         try:
-            latency = tuple(_measure(host, verdict.signature, rows, source.settings.predict_timeout_s) for rows in ROWS)
+            return Finding(loaded=model.loaded, latency=measured(model))
         except HostLost as lost:
-            return Finding(loaded=verdict, refused=Refused(lost.code, str(lost)))
-        return Finding(loaded=verdict, latency=latency)
+            return Finding(loaded=model.loaded, refused=Refused(lost.code, str(lost)))
 
 
-def _verdict(host: Child, within: float, progress: Callable[[str], object]) -> Loaded | Refused:
-    try:
-        for message in host.messages(within):
-            if isinstance(message, Progress):
-                progress(message.stage)
-            elif isinstance(message, Loaded | Refused):
-                return message
-    except ChildFailed as error:
-        return Refused(FailedStart.code, f"{error}; --start-timeout-s allows it more")
-    return Refused(FailedStart.code, "the model's process died while it was loading")
+def measured(model: Hosted) -> tuple[Latency, ...]:
+    """How long the model takes for one row, and for many. Raises HostLost where its process does not survive that."""
+    return tuple(_measure(model, rows) for rows in ROWS)
 
 
-def _measure(host: Child, signature: Signature, rows: int, within: float) -> Latency:
-    """Asks for batches of `rows` one after the other. Raises HostLost where the process does not survive that."""
-    ours, theirs = socket.socketpair()
-    with ours, theirs:
-        host.channel.send(Attach(0), [theirs.fileno()])
-        ours.setblocking(False)
-        theirs.close()
-        heads, payload = made_up(signature, rows)
-        reader, writer = FrameReader(ours), FrameWriter(ours)
-        taken: list[tuple[float, float]] = []
-        until = time.perf_counter() + BUDGET_S
-        while len(taken) < REPETITIONS and (time.perf_counter() < until or not taken):
-            began = time.perf_counter()
-            writer.send(encode(BATCH, Batch(len(taken), rows, heads), payload))
-            answer = decode_answer(_awaited(ours, reader, writer, within))
-            if answer.error:
-                return Latency(rows=rows, error=answer.error)
-            taken.append((time.perf_counter() - began, answer.seconds))
-    total, model = (round(statistics.median(column) * 1000, 3) for column in zip(*taken, strict=True))
-    return Latency(rows=rows, batches=len(taken), total_ms=total, model_ms=model)
-
-
-def _awaited(ours: socket.socket, reader: FrameReader, writer: FrameWriter, within: float) -> bytes:
-    """The header of the next answer."""
-    poll = select.poll()
-    until = time.monotonic() + within
-    while (left := until - time.monotonic()) > 0 and not reader.closed:
-        poll.register(ours, select.POLLIN | (select.POLLOUT if writer.pending else 0))
-        poll.poll(left * 1000)
-        writer.flush()
-        answers = [bytes(frame.header) for frame in reader.read()]
-        if answers:
-            return answers[0]
-    raise HostLost("the model's process died" if reader.closed else f"the model did not answer within {within:g} s")
+def _measure(model: Hosted, rows: int) -> Latency:
+    """Asks for batches of `rows` one after the other."""
+    heads, payload = made_up(model.loaded.signature, rows)
+    taken: list[tuple[float, float]] = []
+    until = time.perf_counter() + BUDGET_S
+    while len(taken) < REPETITIONS and (time.perf_counter() < until or not taken):
+        began = time.perf_counter()
+        answer, _ = model.ask(rows, heads, payload)
+        if answer.error:
+            return Latency(rows=rows, error=answer.error)
+        taken.append((time.perf_counter() - began, answer.seconds))
+    total, median = (round(statistics.median(column) * 1000, 3) for column in zip(*taken, strict=True))
+    return Latency(rows=rows, batches=len(taken), total_ms=total, model_ms=median)
 
 
 def made_up(signature: Signature, rows: int) -> tuple[tuple[TensorHead, ...], list[bytes]]:

@@ -19,6 +19,7 @@ from penstock.host.boundaries import boundary_rows
 from penstock.host.cache import Entry, versions
 from penstock.host.model import Model
 from penstock.host.probes import probe_rows
+from penstock.host.reference import sample_of
 from penstock.host.refusals import detail
 from penstock.host.rehearsal import Rehearsal
 from penstock.host.rows import Row, batch, row_of
@@ -40,8 +41,7 @@ def certify(artifact: Artifact) -> Entry:
     began = perf_counter()
     plain = structs.replace(artifact, compile="off", output=Shaping(), examples=None)  # what is compiled is the model
     model, loaded = start(plain, lambda progress: None)
-    golden = examples.read(artifact.examples, artifact.beside.get(artifact.examples))[0] if artifact.examples else []
-    trial = Trial(artifact, model, loaded, golden)
+    trial = Trial(artifact, model, loaded)
     certificate, graph = trial.verdict()
     certificate = structs.replace(certificate, seconds=round(perf_counter() - began, 3), libraries=versions())
     return Entry(
@@ -54,6 +54,12 @@ def certify(artifact: Artifact) -> Entry:
     )
 
 
+def _golden(artifact: Artifact) -> list[examples.Example]:
+    if artifact.examples is None:
+        return []
+    return examples.read(artifact.examples, artifact.beside.get(artifact.examples))[0]
+
+
 class NoFaster(Difference):
     """The two are equal, and compiling gains nothing."""
 
@@ -61,12 +67,13 @@ class NoFaster(Difference):
 class Trial:
     """The original, its answers on the probe rows, and one form after the other beside it."""
 
-    def __init__(self, artifact: Artifact, model: Model, loaded: Loaded, golden: Sequence[examples.Example]) -> None:
+    def __init__(self, artifact: Artifact, model: Model, loaded: Loaded) -> None:
         self._artifact = artifact
         self._model = model
         self._loaded = loaded
-        self._golden = golden
         self._signature = loaded.signature
+        self._golden = _golden(artifact)
+        self._sample = sample_of(artifact, self._signature.inputs).rows
         self._found: Reference | None = None
         self.might_pass_another_time = False
         self._batch = partial(batch, self._signature.tensors(), self._signature.inputs)
@@ -97,7 +104,7 @@ class Trial:
         """The original's answers; it is not asked before there is something to compare them with."""
         if self._found is None:
             inputs = self._signature.inputs
-            rows = probe_rows(estimator, inputs, self._model.typical(), self._golden_rows())
+            rows = probe_rows(estimator, inputs, self._model.typical(), self._golden_rows(), sample=self._sample)
             found = reference(self._model, rows, self._batch, self._signature.output)
             rows += self._boundaries(found)
             self._found = reference(self._model, rows, self._batch, self._signature.output)

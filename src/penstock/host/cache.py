@@ -52,7 +52,7 @@ class Entry(Struct, frozen=True, kw_only=True):
 def key_of(artifact: Artifact, sha256: str, beside: Iterable[str]) -> str:
     """What an entry is found by: everything that has a say in it.
 
-    `beside` has the sha256 of the transforms and the golden examples, in order.
+    `beside` has the sha256 of the transforms, the golden examples and the reference, in order.
     """
     code = sorted(artifact.code_pins.items())
     declared = (artifact.format, artifact.inputs, artifact.output, artifact.trusted_types, code)

@@ -14,6 +14,7 @@ from penstock.host.cache import VARIABLE, Cache, Entry, key_of, place
 from penstock.host.refusals import detail
 from penstock.model.certificate import Certificate
 from penstock.model.control import Artifact
+from penstock.model.formats import RUNS_CODE
 
 PROGRAM = ("-P", "-m", "penstock.compile")
 NEEDED = ("skl2onnx", "onnxruntime")
@@ -22,7 +23,7 @@ NEEDED = ("skl2onnx", "onnxruntime")
 class Compilation:
     """What became of compiling an artifact. `entry` is None where that could not even be tried.
 
-    `beside` has the sha256 of the transforms that are part of the graph, by path.
+    `beside` has the sha256, by path, of the transforms that are part of the graph and of what it was proven with.
     """
 
     def __init__(
@@ -42,8 +43,8 @@ class Compilation:
 def compiled(artifact: Artifact, sha256: str, before: Callable[[], None]) -> Compilation:
     """Looks for the compiled form of an artifact of these bytes; calls `before` where it has to be made.
 
-    Raises NotCompiled where it is required and there is none, ArtifactError for examples or transforms that
-    cannot be read or are not the pinned ones.
+    Raises NotCompiled where it is required and there is none, ArtifactError for examples, a reference or transforms
+    that cannot be read or are not the pinned ones.
     """
     found = _found(artifact, sha256, before)
     if artifact.compile == "require" and not found.graph:
@@ -59,7 +60,8 @@ def _found(artifact: Artifact, sha256: str, before: Callable[[], None]) -> Compi
         return _original(f'{lacking[0]} is not installed: pip install "penstock[compile]"')
     if artifact.device.startswith("cuda"):
         return _original("it is to run on the CPU only")
-    files = [*(each.path for each in artifact.transforms), *([artifact.examples] if artifact.examples else [])]
+    proof = [path for path in (artifact.examples, artifact.reference) if path]
+    files = [*(each.path for each in artifact.transforms), *proof]
     for path, pin in artifact.code_pins.items():
         if os.path.getsize(path):  # an empty __init__.py is a good module
             source.read(path, pin)
@@ -70,10 +72,16 @@ def _found(artifact: Artifact, sha256: str, before: Callable[[], None]) -> Compi
     if cache and (entry := cache.get(key)):
         return Compilation(entry.certificate, entry, beside=beside)
     before()
-    outcome = _made(structs.replace(artifact, pinned=sha256, beside=artifact.beside | beside))
+    outcome = _made(structs.replace(artifact, pinned=sha256, beside=artifact.beside | _pins(artifact, beside)))
     if isinstance(outcome, str):
         return _original(outcome)
     return Compilation(outcome.certificate, outcome, _kept(cache, key, outcome) if outcome.final else None, beside)
+
+
+def _pins(artifact: Artifact, beside: Mapping[str, str]) -> dict[str, str]:
+    """What the compiler has to find as it was found here. A pin of a pickle would vouch for it, which is not ours."""
+    risky = {each.path for each in artifact.transforms if each.format in RUNS_CODE}
+    return {path: sha256 for path, sha256 in beside.items() if path not in risky}
 
 
 def _original(reason: str) -> Compilation:

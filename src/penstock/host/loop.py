@@ -10,8 +10,9 @@ from typing import Any
 
 import msgspec
 
+from penstock.host.profiler import Profiler
 from penstock.host.responder import Responder
-from penstock.model.control import Attach, Channel, Stop
+from penstock.model.control import Attach, Channel, Profile, Stop
 from penstock.model.frames import BrokenFrame, FrameReader, FrameWriter
 
 
@@ -31,7 +32,9 @@ class Loop:
 
     def __init__(self, channel: Channel, responder: Responder) -> None:
         self._channel = channel
+        self._responder = responder
         self._answer = responder.answer
+        self._profiler: Profiler | None = None
         self._epoll = select.epoll()  # and not a selector, which takes as long as half a batch
         self._epoll.register(channel.socket, EPOLLIN)
         self._fronts: dict[int, Front] = {}
@@ -64,8 +67,19 @@ class Loop:
         for message, descriptors in messages:
             if isinstance(message, Attach):
                 self._attach(descriptors[0])
+            elif isinstance(message, Profile):
+                self._profile(message.stop)
             elif isinstance(message, Stop):
                 self._finish_by = monotonic() + message.finish_s
+
+    def _profile(self, stop: bool) -> None:
+        if not stop:
+            self._profiler = Profiler(self._responder.answer)
+            self._answer = self._profiler.answer
+        elif self._profiler is not None:
+            self._answer = self._responder.answer
+            self._channel.send(self._profiler.found())
+            self._profiler = None
 
     def _attach(self, descriptor: int) -> None:
         front = Front(descriptor)

@@ -1,12 +1,13 @@
 """Probe rows: where two ways to run a model are compared.
 
-Rows of golden examples, rows that the model remembers, points on and beside the splits of its trees, the ends of
-declared ranges and beyond, magnitudes up to 1e6, every category and an unknown one, missing values where they are
-taken, texts of known and unknown words, and random mixtures of all that. The same model has the same probes each time.
+Rows of golden examples and of the training data, rows that the model remembers, points on and beside the splits of its
+trees, the ends of declared ranges and beyond, magnitudes up to 1e6, every category and an unknown one, missing values
+where they are taken, texts of known and unknown words, and random mixtures of all that. The same model has the same
+probes each time.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -14,6 +15,8 @@ from penstock.host.estimators import everything
 from penstock.host.landmarks import Rows, landmarks
 from penstock.host.rows import Row, plausible
 from penstock.model.signature import Field
+
+Item = TypeVar("Item")
 
 MOST_ROWS = 4000
 MOST_VALUES = 400_000
@@ -33,16 +36,21 @@ def probe_rows(
     typical: Sequence[float] | None,
     examples: Sequence[Row],
     most: int = MOST_ROWS,
+    sample: Sequence[Row] = (),
 ) -> list[Row]:
-    """About `most` rows for a fitted estimator that takes `inputs`, fewer where there are many; examples among them."""
+    """About `most` rows for a fitted estimator that takes `inputs`, fewer where there are many.
+
+    All `examples` are among them, and of a `sample` of the training data as many as leave room for the others.
+    """
     dice = np.random.default_rng(0)
     remembered = _remembered(model, inputs, dice)
     pools = [_pool(field, remembered[:, i], _words(model, field, dice)) for i, field in enumerate(inputs)]
     made_up = [
         [_fitting(field, value) for field, value in zip(inputs, row, strict=True)] for row in plausible(inputs, typical)
     ]
-    usual = [*made_up, *(list(row) for row in examples)]
     most = max(100, min(most, MOST_VALUES // len(inputs)))
+    trained = _thinned([list(row) for row in sample], most // 4)
+    usual = [*made_up, *(list(row) for row in examples), *trained]
     recalled = _completed(remembered[: most // 2], inputs, pools, usual, dice)
     left = max(0, most - len(usual) - len(recalled))
     mixed = [[_drawn(pool, dice) for pool in pools] for _ in range(left // 3)]
@@ -178,8 +186,8 @@ def _sentence(known: Sequence[str], joints: Sequence[str], dice: np.random.Gener
     return text.strip()
 
 
-def _thinned(places: list[tuple[int, int]], most: int) -> list[tuple[int, int]]:
+def _thinned(items: Sequence[Item], most: int) -> Sequence[Item]:
     """At most so many of them, from all over."""
-    if len(places) <= most:
-        return places
-    return [places[int(i)] for i in np.linspace(0, len(places) - 1, most).astype(int)]
+    if len(items) <= most:
+        return items
+    return [items[int(i)] for i in np.linspace(0, len(items) - 1, most).astype(int)]

@@ -20,7 +20,7 @@ MOST_TRIALS = 64  # of one field missing at a time
 
 
 class Rehearsal:
-    """Rehearses a model with plausible rows, or else with those of its examples.
+    """Rehearses a model with plausible rows, or else with `features`: those of its examples and its training data.
 
     Afterwards `signature` says what it takes and answers. Raises FailedStart, or
     UnsupportedArtifact where it was never fitted, if it answers no row at all.

@@ -11,6 +11,7 @@ from penstock.errors import UnreadableArtifact, UntrustedArtifact
 from penstock.host import examples, libraries, runtimes, source
 from penstock.host.inputs import refusing_zeros
 from penstock.host.model import Model
+from penstock.host.reference import sample_of
 from penstock.host.rehearsal import Rehearsal
 from penstock.host.shaping import shaped
 from penstock.host.source import Source
@@ -19,6 +20,8 @@ from penstock.model.formats import RUNS_CODE
 
 if TYPE_CHECKING:
     from penstock.host.compiler import Compilation
+
+MOST_TRIED = 10  # rows of the training data, where plausible ones are refused
 
 Report = Callable[[Progress], None]
 
@@ -37,7 +40,9 @@ def start(artifact: Artifact, report: Report) -> tuple[Model, Loaded]:
     golden: list[examples.Example] = []
     if artifact.examples:
         golden, beside[artifact.examples] = examples.read(artifact.examples, artifact.beside.get(artifact.examples))
-    rehearsal = Rehearsal(model, [example.features for example in golden])
+    sample = sample_of(artifact, model.inputs)
+    beside |= sample.beside
+    rehearsal = Rehearsal(model, [*(example.features for example in golden), *sample.rows[:MOST_TRIED]])
     warm_at = perf_counter()
     if artifact.examples:
         report(Progress("replaying"))

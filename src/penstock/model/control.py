@@ -37,7 +37,8 @@ class Artifact(Struct, frozen=True, kw_only=True):
     `all_zero` what becomes of a row of nothing but zeros, and `output` what is made of the answers.
     `transforms` are applied before the model, in order. `beside`: the sha256 that further files must have, by path:
     from the lock, or of those that the first load read. `memory`: bytes of data that the process may hold.
-    `compile`: whether a compiled form is looked for, within `compile_timeout_s`.
+    `reference`: a file with rows of the training data. `compile`: whether a compiled form is looked for, within
+    `compile_timeout_s`.
     """
 
     path: str
@@ -53,6 +54,7 @@ class Artifact(Struct, frozen=True, kw_only=True):
     all_zero: AllZero = "serve"
     output: Shaping = Shaping()
     examples: str | None = None
+    reference: str | None = None
     beside: dict[str, str] = {}
     device: str = "auto"
     threads: int = 1
@@ -81,6 +83,30 @@ class Stop(Struct, frozen=True, tag=True):
     finish_s: float = 0.0
 
 
+class Profile(Struct, frozen=True, tag=True):
+    """A command to its host: note from now on what takes the time of the answers; with `stop`, say what did."""
+
+    stop: bool = False
+
+
+class HotSpot(Struct, frozen=True):
+    """A function, where it is written, how often it was called, and its seconds: its own, and with those it called."""
+
+    function: str
+    where: str
+    calls: int
+    own_s: float
+    total_s: float
+
+
+class Profiled(Struct, frozen=True, tag=True):
+    """Host to a command: the functions in which the time of so many answers went, `seconds` of it altogether."""
+
+    answers: int
+    seconds: float
+    spots: tuple[HotSpot, ...]
+
+
 class Progress(Struct, frozen=True, tag=True):
     """Host to supervisor: where the loading stands. "loading" carries the sha256 of what is about to be loaded."""
 
@@ -92,7 +118,7 @@ class Loaded(Struct, frozen=True, tag=True, kw_only=True):
     """Host to supervisor: ready to answer. `libraries` and `trained_with` map packages to versions.
 
     `beside` has the sha256 of every file that was read besides the artifact, by path: transforms, external weights,
-    examples. `certificate` says whether it runs compiled; None where that was not asked.
+    examples, reference. `certificate` says whether it runs compiled; None where that was not asked.
     """
 
     signature: Signature
@@ -223,8 +249,8 @@ class Drained(Struct, frozen=True, tag=True):
     cut: int
 
 
-ToHost = Load | Attach | Stop
-FromHost = Progress | Loaded | Refused
+ToHost = Load | Attach | Stop | Profile
+FromHost = Progress | Loaded | Refused | Profiled
 ToFront = Configure | Listen | Yield | HostOf | Models | Drain | Retire | Stop | Merged
 FromFront = Listening | Hung | Report | Drained
 

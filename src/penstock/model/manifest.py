@@ -14,7 +14,6 @@ from penstock.model.signature import AllZero, DType, Field
 from penstock.values import Unfit, convert, did_you_mean, shown
 
 MANIFEST = "model.yaml"
-LATER = frozenset({"reference"})
 MOST_FIELDS = 100_000
 MOST_ELEMENTS = 2**28
 
@@ -41,6 +40,7 @@ class Manifest(Struct, frozen=True, kw_only=True):
     all_zero: AllZero = "serve"
     output: Shaping = Shaping()
     examples: str | None = None
+    reference: str | None = None
 
     def fields(self, dtype: DType) -> tuple[Field, ...]:
         """The declared inputs; those that do not say their dtype have this one. Raises ConfigurationError."""
@@ -55,8 +55,6 @@ def read_manifest(path: Path) -> Manifest:
     hints = get_type_hints(Manifest)
     said: dict[str, Any] = {}
     for key, raw in document.items():
-        if key in LATER:
-            raise ConfigurationError(f"{MANIFEST}: {key}: not supported yet")
         if key not in hints:
             raise ConfigurationError(f"{MANIFEST}: {shown(key)}: unknown key{did_you_mean(str(key), hints)}")
         if raw is not None:

@@ -20,6 +20,7 @@ from penstock.model.control import Artifact, Refused, Transform
 from penstock.model.formats import COMPILABLE, EXTENSIONS, PREDICTOR, RUNS_CODE, format_of, usual_dtype
 from penstock.model.layout import Place, artifacts, strangers
 from penstock.model.manifest import MANIFEST, Manifest, parse_inputs, read_manifest
+from penstock.model.reference import REFERENCE
 from penstock.model.trust import Lock, digest_of
 
 EXAMPLES = "examples.json"
@@ -172,7 +173,8 @@ def _from_directory(place: Place, settings: Model) -> Artifact:
         code=(*code, *_own_code(settings)),
         all_zero=manifest.all_zero,
         output=manifest.output,
-        examples=_examples(directory, manifest, place.root),
+        examples=_companion(directory, manifest.examples, place.root, "examples", EXAMPLES),
+        reference=_companion(directory, manifest.reference, place.root, "reference", REFERENCE),
         device=settings.device,
         memory=settings.memory,
         compile=settings.compile if kind in COMPILABLE else "off",
@@ -222,11 +224,12 @@ def _only_artifact(directory: Path, manifest: Manifest) -> Path:
     )
 
 
-def _examples(directory: Path, manifest: Manifest, root: Path) -> str | None:
-    if manifest.examples is not None:
-        return str(inside(directory, manifest.examples, root, "examples"))
-    usual = directory / EXAMPLES
-    return str(kept(usual, root)) if usual.exists() else None
+def _companion(directory: Path, written: str | None, root: Path, key: str, usual: str) -> str | None:
+    """The file that the manifest calls `written` under `key`, or else the one of the usual name, if there is one."""
+    if written is not None:
+        return str(inside(directory, written, root, key))
+    file = directory / usual
+    return str(kept(file, root)) if file.exists() else None
 
 
 def _own_code(settings: Model) -> tuple[str, ...]:

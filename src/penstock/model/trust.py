@@ -42,7 +42,7 @@ class Lock(NamedTuple):
         return Lock(self.path, dict(sorted(pins.items())))
 
     def text(self) -> str:
-        return HEADER + "".join(f"{_line(name, pin)}\n" for name, pin in sorted(self.pins.items()))
+        return HEADER + "".join(f"{sum_line(name, pin)}\n" for name, pin in sorted(self.pins.items()))
 
     def write(self) -> None:
         """Writes the lock so that a reader finds the old one or the new one, and nothing between."""
@@ -90,17 +90,18 @@ def digest_of(file: Path) -> str:
         return hashlib.file_digest(opened, "sha256").hexdigest()
 
 
+def sum_line(name: str, pin: str) -> str:
+    """A file and its sha256 as sha256sum writes them."""
+    escaped = "".join(_ESCAPES.get(char, char) for char in name)
+    return f"{pin}  {escaped}" if escaped == name else f"\\{pin}  {escaped}"
+
+
 def _parsed(line: str, where: str) -> tuple[str, str]:
     match = _LINE.fullmatch(line.rstrip("\r"))
     if match is None:
         raise ConfigurationError(f"{where}: expected a sha256, two blanks and a path; `penstock lock` writes them")
     escaped, pin, name = match.groups()
     return (re.sub(r"\\[\\nr]", lambda found: _UNESCAPES[found[0]], name) if escaped else name), pin
-
-
-def _line(name: str, pin: str) -> str:
-    escaped = "".join(_ESCAPES.get(char, char) for char in name)
-    return f"{pin}  {escaped}" if escaped == name else f"\\{pin}  {escaped}"
 
 
 def _within(name: str, tree: str) -> bool:

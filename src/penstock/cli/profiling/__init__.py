@@ -1,0 +1,1 @@
+"""What `penstock profile` measures: a service under load, stage by stage, and the hot spots of its model."""
