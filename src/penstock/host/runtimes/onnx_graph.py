@@ -18,7 +18,7 @@ from penstock.model.signature import DType, Output, OutputField
 
 CUDA = "CUDAExecutionProvider"
 CPU = "CPUExecutionProvider"
-ERRORS_ONLY = 3
+FATAL_ONLY = 4  # what else goes wrong is raised
 
 
 def open_session(data: bytes, weights: Mapping[str, bytes], artifact: Artifact) -> Any:
@@ -29,7 +29,7 @@ def open_session(data: bytes, weights: Mapping[str, bytes], artifact: Artifact) 
     options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.add_session_config_entry("session.inter_op.allow_spinning", "0")
-    options.log_severity_level = ERRORS_ONLY
+    options.log_severity_level = FATAL_ONLY
     if weights:
         contents = list(weights.values())
         options.add_external_initializers_from_files_in_memory(list(weights), contents, list(map(len, contents)))
