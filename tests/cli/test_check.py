@@ -117,7 +117,7 @@ class Model:
   def predict(self, rows):
     time.sleep(60)
 """)
-    words = ("m.pkl", "--inputs", "3", "--code-path", "own.py", "--start-timeout-s", "1.5")
+    words = ("m.pkl", "--inputs", "3", "--code-path", "own.py", "--start-timeout-s", "1.5", "--compile", "off")
     code, document, _ = checked(*words, capsys=capsys)
     assert (code, document["refused"]["code"]) == (1, "failed_start")
     assert "did not answer within 1.5 s; --start-timeout-s allows it more" in document["refused"]["message"]

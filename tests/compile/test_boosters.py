@@ -1,6 +1,7 @@
 """XGBoost and LightGBM as ONNX graphs: the same decisions, and sums of the same numbers in the same order."""
 
 import importlib
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from sklearn.calibration import CalibratedClassifierCV
 from sklearn.datasets import load_breast_cancer, load_diabetes, load_iris
 from threadpoolctl import threadpool_limits
 
+from penstock.compile.conversion import own_converters
 from penstock.compile.trees import register
 
 Rows = NDArray[Any]
@@ -42,6 +44,13 @@ LIGHTGBM: dict[str, tuple[str, dict[str, Any], Any]] = {
     "values": ("LGBMRegressor", {}, DIABETES),
     "counts": ("LGBMRegressor", {"objective": "poisson"}, DIABETES),
 }
+
+
+@pytest.fixture(autouse=True)
+def afterwards() -> Iterator[None]:
+    """What is registered here is not registered any more."""
+    with own_converters():
+        yield
 
 
 def fitted(library: str, name: str, settings: dict[str, Any], data: Any) -> Any:

@@ -37,7 +37,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor, ExtraTreeClassifier, ExtraTreeRegressor
 from threadpoolctl import threadpool_limits
 
-from penstock.compile.trees import register
+from penstock.compile.conversion import own_converters
 
 Rows = NDArray[Any]
 Make = Callable[[], Any]
@@ -133,8 +133,7 @@ ROUNDED: dict[str, tuple[Make, Any]] = {
 
 @pytest.fixture(autouse=True, scope="module")
 def registered() -> Iterator[None]:
-    register()
-    with threadpool_limits(1):  # threads that wait for one another take longer than the trees do
+    with own_converters(), threadpool_limits(1):  # threads that wait for one another take longer than the trees do
         yield
 
 

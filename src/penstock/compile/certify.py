@@ -106,8 +106,10 @@ class Trial:
             inputs = self._signature.inputs
             rows = probe_rows(estimator, inputs, self._model.typical(), self._golden_rows(), sample=self._sample)
             found = reference(self._model, rows, self._batch, self._signature.output)
-            rows += self._boundaries(found)
-            self._found = reference(self._model, rows, self._batch, self._signature.output)
+            near = self._boundaries(found)
+            self._found = (
+                found.with_more(reference(self._model, near, self._batch, self._signature.output)) if near else found
+            )
         return self._found
 
     def _boundaries(self, found: Reference) -> list[Row]:

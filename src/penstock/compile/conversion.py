@@ -48,7 +48,7 @@ def forms(model: Any, signature: Signature) -> Iterator[Form]:
 
 
 def _graph(model: Any, signature: Signature, number: Any) -> bytes:
-    with warnings.catch_warnings(), _own_converters(), encoders.widening(number is data_types.DoubleTensorType):
+    with warnings.catch_warnings(), own_converters(), encoders.widening(number is data_types.DoubleTensorType):
         warnings.simplefilter("ignore")
         model = unwrapped(model)
         inputs = list(_inputs(model, signature.tensors(), number))
@@ -62,7 +62,7 @@ def _graph(model: Any, signature: Signature, number: Any) -> bytes:
 
 
 @contextmanager
-def _own_converters() -> Iterator[None]:
+def own_converters() -> Iterator[None]:
     """Within, skl2onnx has our converters in some places of its own; afterwards it is as it was."""
     before = [dict(pool) for pool in POOLS]
     try:

@@ -33,6 +33,11 @@ class Reference(NamedTuple):
     refused: list[Row]
     scales: list[NDArray[np.float64]]
 
+    def with_more(self, other: "Reference") -> "Reference":
+        """These and the other's rows; the scales are those of these."""
+        outputs = [np.concatenate(pair) for pair in zip(self.outputs, other.outputs, strict=True)]
+        return Reference(self.rows + other.rows, outputs, self.refused + other.refused, self.scales)
+
 
 def reference(model: Model, rows: Sequence[Row], batch: Batch, output: Output) -> Reference:
     """Asks the original. Where it refuses a batch, each half is tried, until the rows that it refuses are found.

@@ -7,6 +7,7 @@ probes each time.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from random import Random
 from typing import Any, TypeVar
 
 import numpy as np
@@ -42,9 +43,9 @@ def probe_rows(
 
     All `examples` are among them, and of a `sample` of the training data as many as leave room for the others.
     """
-    dice = np.random.default_rng(0)
-    remembered = _remembered(model, inputs, dice)
-    pools = [_pool(field, remembered[:, i], _words(model, field, dice)) for i, field in enumerate(inputs)]
+    generator, dice = np.random.default_rng(0), Random(0)
+    remembered = _remembered(model, inputs, generator)
+    pools = [_pool(field, remembered[:, i], _words(model, field, generator)) for i, field in enumerate(inputs)]
     made_up = [
         [_fitting(field, value) for field, value in zip(inputs, row, strict=True)] for row in plausible(inputs, typical)
     ]
@@ -117,13 +118,13 @@ def _fitting(field: Field, value: Any) -> Any:
 
 
 def _completed(
-    rows: Rows, inputs: Sequence[Field], pools: Sequence[list[Any]], usual: Sequence[Row], dice: np.random.Generator
+    rows: Rows, inputs: Sequence[Field], pools: Sequence[list[Any]], usual: Sequence[Row], dice: Random
 ) -> list[Row]:
     """Remembered rows, whose open columns get a usual value or one of the field's."""
     numeric = [field.dtype not in ("string", "bool") and not field.categories for field in inputs]
     found: list[Row] = []
     for row in rows.tolist():
-        base = usual[int(dice.integers(len(usual)))] if dice.random() < 0.7 else [_drawn(pool, dice) for pool in pools]
+        base = dice.choice(usual) if dice.random() < 0.7 else [_drawn(pool, dice) for pool in pools]
         known = (is_numeric and value == value for is_numeric, value in zip(numeric, row, strict=True))
         found.append(
             [
@@ -134,20 +135,20 @@ def _completed(
     return found
 
 
-def _varied(usual: Sequence[Row], pools: Sequence[list[Any]], most: int, dice: np.random.Generator) -> Iterator[Row]:
+def _varied(usual: Sequence[Row], pools: Sequence[list[Any]], most: int, dice: Random) -> Iterator[Row]:
     """Usual rows with one value exchanged, for each that a field has or for as many as there may be, from all over."""
     places = [(position, at) for position, pool in enumerate(pools) for at in range(len(pool))]
     for position, at in _thinned(places, most):
-        row = list(usual[int(dice.integers(len(usual)))])
+        row = list(dice.choice(usual))
         row[position] = pools[position][at]
         yield row
 
 
-def _drawn(pool: Sequence[Any], dice: np.random.Generator) -> Any:
+def _drawn(pool: Sequence[Any], dice: Random) -> Any:
     """One of the values, or, between two of them, another number of the same kind."""
-    value, other = (pool[int(i)] for i in dice.integers(len(pool), size=2))
+    value, other = dice.choice(pool), dice.choice(pool)
     if type(value) is float and type(other) is float and dice.random() < 0.5:
-        return value + (other - value) * float(dice.random())
+        return value + (other - value) * dice.random()
     return value
 
 
