@@ -80,6 +80,7 @@ DEEDS: dict[str, Callable[[Host, str], object]] = {
     "die": lambda _, name: os.kill(os.getpid(), getattr(signal, name)),
     "exit": lambda _, status: os._exit(int(status)),
     "sleep": lambda _, seconds: time.sleep(float(seconds)),
+    "wait": lambda _, fifo: Path(fifo).read_bytes(),  # until somebody has opened it for writing, and closed it
     "babble": lambda host, _: host.channel.socket.send(b"nonsense" * 100),
     "hangup": lambda host, _: host.channel.socket.close(),
     "refuse": Host.refuse,

@@ -109,9 +109,10 @@ class Running:
         version: dict[str, Any] = self.ask("models")[model]["versions"][0]
         return version
 
-    def children(self) -> list[int]:
-        """The ids of the processes that it has started."""
-        return sorted(map(int, Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()))
+    def children(self, of: str = "") -> list[int]:
+        """The ids of the processes that it has started, or of those of one kind: "front" or "host"."""
+        started = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
+        return sorted(int(pid) for pid in started if not of or of in arguments(pid))
 
     def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
         """Its exit status after that signal."""
@@ -130,6 +131,14 @@ def eventually(holds: Callable[[], object]) -> None:
     while not holds():
         assert time.monotonic() < until, "it never happened"
         time.sleep(0.01)
+
+
+def arguments(pid: str) -> list[str]:
+    """The words that the process was started with; none if it has ended meanwhile."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_text().split("\0")
+    except OSError:
+        return []
 
 
 def alive(pid: int) -> bool:

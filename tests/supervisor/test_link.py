@@ -52,13 +52,15 @@ def test_last_words_are_heard_although_the_process_has_ended(tmp_path: Path, hea
 
 def test_more_than_the_kernel_holds_is_sent_when_there_is_room(tmp_path: Path, heard: list[Any]) -> None:
     ours, theirs = socket.socketpair()
+    os.mkfifo(gate := tmp_path / "gate")
     with Loop() as loop, ours:
         link = Link(loop, host(), heard.append, heard.append)
-        link.send(load(tmp_path / "model", "sleep 0.5"))
+        link.send(load(tmp_path / "model", f"wait {gate}"))
         for front in range(20_000):
             link.send(Attach(front))
         link.send(Attach(0), [theirs])
         assert theirs.fileno() >= 0
+        gate.write_bytes(b"")
         link.send(Stop())
         while Exit(0) not in heard:
             loop.turn(10)

@@ -153,7 +153,7 @@ def test_connections_to_the_slot_of_a_front_that_stays_away_are_taken_by_another
 
 def fronts_of(service: Running) -> list[int]:
     """Not what the supervisor has only just forked: stopped before it is a front, it would stop its parent too."""
-    return [pid for pid in service.children() if b"\0front\0" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+    return service.children(of="front")
 
 
 def front_of(service: Running, slot: int) -> int:
@@ -266,7 +266,7 @@ def test_sighup_of_a_terminal_that_was_closed_ends_the_service_however_often_it_
 
 
 def host_of(service: Running) -> int:
-    return next(pid for pid in service.children() if b"\0host\0" in Path(f"/proc/{pid}/cmdline").read_bytes())
+    return service.children(of="host")[0]
 
 
 def test_sigterm_lingers_then_ends_everything_with_status_0(tmp_path: Path) -> None:
