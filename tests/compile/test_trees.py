@@ -55,6 +55,7 @@ KINDS = np.column_stack([SEED.integers(0, 90, 900) * 1.5 - 7, SEED.normal(size=9
 KINDS[:50, 2] = np.nan
 BY_KIND = (KINDS, (np.sin(KINDS[:, 0] * 7) + KINDS[:, 1] > 0).astype(int) + (KINDS[:, 2] == 2))
 SEVERAL = (IRIS[0], np.column_stack([IRIS[1], IRIS[1] > 0]))
+MILLIONS = (DIABETES[0], DIABETES[1] * 100_003)
 OPPOSITES = (DIABETES[0], np.column_stack([DIABETES[1], -DIABETES[1]]))
 
 EXACT: dict[str, tuple[Make, Any]] = {
@@ -65,6 +66,7 @@ EXACT: dict[str, tuple[Make, Any]] = {
     "a tree of several outputs": (lambda: DecisionTreeClassifier(max_depth=3, random_state=0), SEVERAL),
     "a random tree": (lambda: ExtraTreeClassifier(random_state=0), CANCER),
     "a forest": (lambda: RandomForestClassifier(20, random_state=0), CANCER),
+    "a shallow forest": (lambda: RandomForestClassifier(20, max_depth=4, random_state=0), CANCER),
     "a forest that knows names": (lambda: RandomForestClassifier(20, random_state=0), FLOWERS),
     "a forest that met holes": (lambda: RandomForestClassifier(20, random_state=0), HOLES),
     "a forest of several outputs": (lambda: RandomForestClassifier(9, max_depth=3, random_state=0), SEVERAL),
@@ -72,6 +74,8 @@ EXACT: dict[str, tuple[Make, Any]] = {
     "a regression tree": (lambda: DecisionTreeRegressor(random_state=0), DIABETES),
     "a random regression tree": (lambda: ExtraTreeRegressor(random_state=0), DIABETES),
     "a regression forest": (lambda: RandomForestRegressor(10, random_state=0), DIABETES),
+    "a shallow regression forest": (lambda: RandomForestRegressor(10, max_depth=4, random_state=0), DIABETES),
+    "a forest that counts far": (lambda: RandomForestRegressor(10, random_state=0), MILLIONS),
     "a random regression forest": (lambda: ExtraTreesRegressor(10, random_state=0), OPPOSITES),
     "boosted regression": (lambda: GradientBoostingRegressor(n_estimators=20, random_state=0), DIABETES),
     "boosted medians": (lambda: GradientBoostingRegressor(loss="quantile", n_estimators=20, random_state=0), DIABETES),

@@ -164,7 +164,7 @@ def test_what_is_malformed_says_how(body: bytes, error: type[RequestError]) -> N
 @settings(max_examples=300, deadline=None)
 def test_a_large_batch_is_read_as_a_small_one_is(data: st.DataObject) -> None:
     """The bulk reader is only asked about long bodies; padding makes these long."""
-    sig = GALLERY[data.draw(st.sampled_from(["floats", "float32", "one"]))]
+    sig = GALLERY[data.draw(st.sampled_from(["floats", "float32", "one", "missing"]))]
     width = len(sig.inputs)
     number = st.sampled_from([0, 1, -0.0, 2.5, 1e-320, 1e30, 3.4028235677973366e38, 1e300, 2**53 + 1, 2**64, 2**63])
     odd: st.SearchStrategy[Any] = st.sampled_from([None, True, "1", [1.0], [[]], {}, {"f 0": 1}])

@@ -3,6 +3,9 @@
 ONNX Runtime's tree operator adds in single precision, or in an order of its own. Here it only finds leaves: each tree
 answers with the number of its leaf, which looks up what the leaf holds, and that is added tree by tree, as the original
 library adds it. So decisions and sums are the original's, bit for bit.
+
+Whole numbers have the same sum in any order and precision, as long as it can be counted to: forests whose trees were
+grown to the end hold nothing else, and there the operator adds.
 """
 
 from collections.abc import Sequence
@@ -10,12 +13,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from onnx import TensorProto, numpy_helper
+from onnx import TensorProto, helper, numpy_helper
 
 from penstock.compile.graph import Graph
 
 LEAF, AT_MOST, BELOW, EQUAL = "LEAF", "BRANCH_LEQ", "BRANCH_LT", "BRANCH_EQ"
-MOST_LEAVES = 1 << 24  # the operator answers in single precision, which counts no further
+COUNTABLE = 1 << 24  # the operator answers in single precision, which counts no further
 
 Ints = NDArray[np.int64]
 Doubles = NDArray[np.float64]
@@ -49,7 +52,12 @@ def totals(graph: Graph, rows: str, trees: Sequence[Tree], number: type = np.flo
     With `groups` each leaf holds one number, and every `groups`-th tree adds to the same output: [rows, groups].
     """
     held = np.concatenate([tree.value[tree.mode == LEAF] for tree in trees])
-    leaves = graph("TreeEnsembleRegressor", rows, domain="ai.onnx.ml", version=3, **_attributes(trees, number))
+    if groups == 1 and _are_countable(held, len(trees)):
+        return _counted(graph, rows, trees, held, number)
+    which = np.repeat(np.arange(len(trees)), [np.count_nonzero(tree.mode == LEAF) for tree in trees])
+    if len(held) >= COUNTABLE:
+        raise NotImplementedError(f"its trees have {len(held)} leaves, and only {COUNTABLE} can be told apart")
+    leaves = _ensemble(graph, rows, trees, number, which.reshape(-1, 1), np.arange(len(held)).reshape(-1, 1))
     leaves = graph("Cast", graph("Transpose", leaves, perm=[1, 0]), to=TensorProto.INT32)
     first = np.array([0])
     if held.shape[1] > 1 or groups == 1:
@@ -59,16 +67,32 @@ def totals(graph: Graph, rows: str, trees: Sequence[Tree], number: type = np.flo
     return graph("Transpose", graph("ReduceSum", held_apart, first, keepdims=0), perm=[1, 0])
 
 
-def _attributes(trees: Sequence[Tree], number: type) -> dict[str, Any]:
-    """The operator's attributes: tree by tree, each with an output of its own that gets the number of the leaf."""
+def _are_countable(held: NDArray[Any], trees: int) -> bool:
+    """Whether leaves that hold such numbers add up without rounding in single precision, in whatever order."""
+    return bool((held == np.floor(held)).all() and np.abs(held).max() * trees < COUNTABLE)
+
+
+def _counted(graph: Graph, rows: str, trees: Sequence[Tree], held: NDArray[Any], number: type) -> str:
+    """Whole numbers, added by the operator; of two that always make 1, it adds the second alone."""
+    precise = helper.np_dtype_to_tensor_dtype(held.dtype)
+    shares = held.shape[1] == 2 and bool((held.sum(axis=1) == 1).all())
+    added = held[:, 1:] if shares else held
+    outputs = np.tile(np.arange(added.shape[1]), (len(added), 1))
+    total = graph("Cast", _ensemble(graph, rows, trees, number, outputs, added), to=precise)
+    if not shares:
+        return total
+    return graph("Concat", graph("Sub", np.array(len(trees), held.dtype), total), total, axis=1)
+
+
+def _ensemble(
+    graph: Graph, rows: str, trees: Sequence[Tree], number: type, outputs: Ints, weights: NDArray[Any]
+) -> str:
+    """The operator, in which each leaf adds `weights` to `outputs`, both [leaves, as many as it adds to]."""
     sizes = [len(tree.mode) for tree in trees]
-    modes = np.concatenate([tree.mode for tree in trees])
     tree_ids = np.repeat(np.arange(len(trees)), sizes)
     node_ids = np.concatenate([np.arange(size) for size in sizes])
+    modes = np.concatenate([tree.mode for tree in trees])
     leaf = modes == LEAF
-    if leaf.sum() >= MOST_LEAVES:
-        raise NotImplementedError(f"its trees have {leaf.sum()} leaves, and only {MOST_LEAVES} can be told apart")
-    thresholds = np.concatenate([tree.threshold for tree in trees])
     columns = {
         "nodes_treeids": tree_ids,
         "nodes_nodeids": node_ids,
@@ -77,16 +101,23 @@ def _attributes(trees: Sequence[Tree], number: type) -> dict[str, Any]:
         "nodes_truenodeids": np.concatenate([tree.yes for tree in trees]),
         "nodes_falsenodeids": np.concatenate([tree.no for tree in trees]),
         "nodes_missing_value_tracks_true": np.concatenate([tree.nan_to_yes for tree in trees]),
-        "target_treeids": tree_ids[leaf],
-        "target_nodeids": node_ids[leaf],
-        "target_ids": tree_ids[leaf],
+        "target_treeids": np.repeat(tree_ids[leaf], outputs.shape[1]),
+        "target_nodeids": np.repeat(node_ids[leaf], outputs.shape[1]),
+        "target_ids": outputs.ravel(),
     }
-    numbers = {"nodes_values": thresholds, "target_weights": np.arange(leaf.sum(), dtype=np.float64)}
-    return {
-        "n_targets": len(trees),
+    numbers = {
+        "nodes_values": np.concatenate([tree.threshold for tree in trees]),
+        "target_weights": weights.ravel().astype(np.float64),
+    }
+    return graph(
+        "TreeEnsembleRegressor",
+        rows,
+        domain="ai.onnx.ml",
+        version=3,
+        n_targets=int(outputs.max()) + 1,
         **{name: column.tolist() for name, column in columns.items()},
         **(_singles(numbers) if number is np.float32 else _doubles(numbers)),
-    }
+    )
 
 
 def _singles(numbers: dict[str, Doubles]) -> dict[str, list[float]]:

@@ -20,7 +20,7 @@ CLOSING = b"]}"
 
 
 class BulkReader:
-    """Reads `{"batch": [[…], …]}` for a signature whose rows are plain floats of one dtype."""
+    """Reads `{"batch": [[…], …]}` for a signature whose rows are floats of one dtype, as long as none is missing."""
 
     def __init__(self, signature: Signature, most_rows: int) -> None:
         self._parser = simdjson.Parser()
@@ -34,8 +34,7 @@ class BulkReader:
     def suits(signature: Signature) -> bool:
         first = signature.inputs[0]
         return first.dtype in ("float64", "float32") and all(
-            field.dtype == first.dtype and not (field.shape or field.nullable or field.unknown == "refuse")
-            for field in signature.inputs
+            field.dtype == first.dtype and not (field.shape or field.unknown == "refuse") for field in signature.inputs
         )
 
     def read(self, body: bytes) -> Rows | None:
