@@ -82,10 +82,10 @@ def _gradient_total(graph: Graph) -> str:
 def _beginning(model: Any) -> Doubles:
     """What the sum of gradient boosting begins with: [1, outputs]."""
     if isinstance(model.init_, DummyClassifier | DummyRegressor):
-        constant = getattr(model.init_, "strategy", None) not in RANDOM
+        is_constant = getattr(model.init_, "strategy", None) not in RANDOM
     else:
-        constant = isinstance(model.init_, str)  # "zero"
-    if not constant:
+        is_constant = isinstance(model.init_, str)  # "zero"
+    if not is_constant:
         raise NotImplementedError(f"its sum begins with the answers of a {type(model.init_).__name__}")
     beginning: Doubles = model._raw_predict_init(np.zeros((1, model.n_features_in_), np.float32))
     return beginning

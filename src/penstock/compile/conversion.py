@@ -14,7 +14,7 @@ from skl2onnx.common import _registration, data_types
 
 from penstock.compile import encoders, features, gaps, linear, trees, words
 from penstock.compile.unwrapping import unwrapped
-from penstock.host.estimators import everything, is_known, steps, takes_text
+from penstock.host.estimators import everything, steps, stranger, takes_text
 from penstock.model.signature import DType, Signature, Tensor
 
 OWN = (features, words, encoders, gaps, linear, trees)
@@ -40,8 +40,8 @@ def forms(model: Any, signature: Signature) -> Iterator[Form]:
 
     Raises NotImplementedError for classes of one's own, which a converter would take for those that they build on.
     """
-    if strangers := [type(each) for each in everything(model) if not is_known(each)]:
-        raise NotImplementedError(f"{strangers[0].__module__}.{strangers[0].__qualname__} is code of its own")
+    if kind := stranger(model):
+        raise NotImplementedError(f"{kind.__module__}.{kind.__qualname__} is code of its own")
     numbers = {"float64": data_types.DoubleTensorType, "float32": data_types.FloatTensorType}
     for name, number in numbers.items():
         yield Form(f"ONNX in {name}", partial(_graph, model, signature, number))

@@ -93,12 +93,13 @@ def decides_otherwise(model: Any) -> bool:
     return any(hasattr(inner, "response_method") for inner in everything(model))
 
 
-def is_known(model: Any) -> bool:
-    """Whether the model and all within are classes of a library whose ways are known, and none that builds on them.
+def stranger(model: Any) -> type | None:
+    """The first class, of the model and all within, that is none of a library whose ways are known.
 
     A pipeline of one's own, say, may answer anything where a pipeline's converter answers what its last step does.
     """
-    return all(type(inner).__module__.partition(".")[0] in LIBRARIES for inner in everything(model))
+    kinds = map(type, everything(model))
+    return next((kind for kind in kinds if kind.__module__.partition(".")[0] not in LIBRARIES), None)
 
 
 def takes_one_number(estimator: Any) -> bool:

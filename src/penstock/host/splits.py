@@ -11,7 +11,7 @@ VARIANTS = 5
 LEAF = -1
 
 
-class Tree(NamedTuple):
+class Splits(NamedTuple):
     """The nodes of a binary tree; `feature` is negative in a leaf."""
 
     feature: Sequence[int]
@@ -20,7 +20,7 @@ class Tree(NamedTuple):
     right: Sequence[int]
 
 
-def beside_splits(tree: Tree, width: int, most: int, dice: np.random.Generator) -> NDArray[np.float64]:
+def beside_splits(tree: Splits, width: int, most: int, dice: np.random.Generator) -> NDArray[np.float64]:
     """About `most` rows of `width` columns, NaN where the way to the node leaves a column open."""
     inner = [node for node, feature in enumerate(tree.feature) if feature >= 0]
     above = {child: node for node in inner for child in (tree.left[node], tree.right[node])}
@@ -45,7 +45,7 @@ def _neighbours(threshold: float) -> tuple[float, ...]:
     )
 
 
-def _at(tree: Tree, node: int, above: dict[int, int], width: int) -> NDArray[np.float64]:
+def _at(tree: Splits, node: int, above: dict[int, int], width: int) -> NDArray[np.float64]:
     """A row that gets as far as `node`."""
     low, high = np.full(width, -np.inf), np.full(width, np.inf)
     while node in above:
@@ -65,12 +65,12 @@ def _at(tree: Tree, node: int, above: dict[int, int], width: int) -> NDArray[np.
     return row
 
 
-def trees_of(estimator: Any) -> list[Tree]:
+def trees_of(estimator: Any) -> list[Splits]:
     """The trees of this very estimator and of none within it, in whichever way its library keeps them."""
     if hasattr(estimator, "tree_"):
         tree = estimator.tree_
         columns = (tree.feature, tree.threshold, tree.children_left, tree.children_right)
-        return [Tree(*(column.tolist() for column in columns))]
+        return [Splits(*(column.tolist() for column in columns))]
     if hasattr(estimator, "_predictors"):
         return [_of_histogram(predictor.nodes) for stage in estimator._predictors for predictor in stage]
     if callable(getattr(estimator, "get_booster", None)):
@@ -82,20 +82,20 @@ def trees_of(estimator: Any) -> list[Tree]:
     return []
 
 
-def _of_histogram(nodes: Any) -> Tree:
+def _of_histogram(nodes: Any) -> Splits:
     numeric = (nodes["is_leaf"] == 0) & (nodes["is_categorical"] == 0)
     feature = np.where(numeric, nodes["feature_idx"].astype(np.int64), LEAF)
     columns = (feature, nodes["num_threshold"], nodes["left"].astype(np.int64), nodes["right"].astype(np.int64))
-    return Tree(*(column.tolist() for column in columns))
+    return Splits(*(column.tolist() for column in columns))
 
 
-def _of_xgboost(tree: dict[str, Any]) -> Tree:
+def _of_xgboost(tree: dict[str, Any]) -> Splits:
     inner = [left >= 0 for left in tree["left_children"]]
     feature = [index if is_inner else LEAF for index, is_inner in zip(tree["split_indices"], inner, strict=True)]
-    return Tree(feature, tree["split_conditions"], tree["left_children"], tree["right_children"])
+    return Splits(feature, tree["split_conditions"], tree["left_children"], tree["right_children"])
 
 
-def _of_lightgbm(root: dict[str, Any]) -> Tree:
+def _of_lightgbm(root: dict[str, Any]) -> Splits:
     nodes = [root]
     feature, threshold, left, right = [], [], [], []
     for node in nodes:  # it grows while it is gone through
@@ -106,4 +106,4 @@ def _of_lightgbm(root: dict[str, Any]) -> Tree:
         left.append(len(nodes) if children else LEAF)
         right.append(len(nodes) + 1 if children else LEAF)
         nodes += children
-    return Tree(feature, threshold, left, right)
+    return Splits(feature, threshold, left, right)

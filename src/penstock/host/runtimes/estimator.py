@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from penstock.errors import ModelFailed, UnavailableDevice, UnsupportedArtifact
 from penstock.host.columns import describe
-from penstock.host.estimators import decides_otherwise, everything, is_known, means, missing_as_none
+from penstock.host.estimators import decides_otherwise, everything, means, missing_as_none, stranger
 from penstock.host.inputs import settle
 from penstock.host.labels import Labels, chosen
 from penstock.host.model import Column, Outputs
@@ -103,7 +103,7 @@ class Estimator:
         return stated
 
     def _shows_one_pass(self, state: Callable[[Any], Any]) -> bool:
-        if decides_otherwise(self.estimator) or not is_known(self.estimator):
+        if decides_otherwise(self.estimator) or stranger(self.estimator):
             return False
         layout = Signature(inputs=self.inputs, output=Output(fields=())).tensors()
         try:
