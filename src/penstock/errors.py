@@ -17,7 +17,8 @@
         │   ├── WrongFeatureCount     a list of the wrong length
         │   ├── RaggedBatch           rows of different lengths or kinds
         │   ├── NotFinite             a number beyond the range of the input's dtype
-        │   └── BadDeadline           X-Request-Timeout-Ms is not a positive number
+        │   ├── BadDeadline           X-Request-Timeout-Ms is not a positive number
+        │   └── BadPriority           X-Priority is neither high nor low
         ├── InvalidRequest            JSON of the wrong shape or types
         ├── UnknownModel              no model of that name, or no default one
         ├── UnknownVersion            no such version of the model
@@ -28,6 +29,8 @@
         ├── Unavailable               may work later: `retry_after` says when
         │   ├── NotReady              no version of the model is ready
         │   ├── QueueFull             the model's queue holds all that it may
+        │   ├── WaitTooLong           the answer would come after the request's deadline
+        │   ├── GaveWay               a request of high priority took its place in a full queue
         │   ├── TooManyConnections    the front holds all the connections that it may
         │   ├── FiguresLate           the figures of the other processes did not come in time
         │   └── HostLost              the model's process died with the request in it
@@ -124,6 +127,10 @@ class BadDeadline(MalformedRequest):
     """X-Request-Timeout-Ms must be a positive number of milliseconds."""
 
 
+class BadPriority(MalformedRequest):
+    """X-Priority must be high or low."""
+
+
 class Problem(NamedTuple):
     """One thing wrong with a body: where (`("batch", 3, "age")`) and what, without the value that was sent."""
 
@@ -166,8 +173,10 @@ class SlowRequest(RequestError):
 class Unavailable(RequestError):
     """The service cannot answer now."""
 
-    retry_after: ClassVar[int] = 1
-    """Seconds after which a client may try again."""
+    def __init__(self, message: str = "", *, retry_after: int = 1) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+        """Seconds after which a client may try again."""
 
 
 class NotReady(Unavailable):
@@ -176,6 +185,14 @@ class NotReady(Unavailable):
 
 class QueueFull(Unavailable):
     """The model's queue is full."""
+
+
+class WaitTooLong(Unavailable):
+    """So much waits for the model that the answer would come after the request's deadline."""
+
+
+class GaveWay(Unavailable):
+    """The model's queue is full, and this request gave way to one of high priority."""
 
 
 class TooManyConnections(Unavailable):

@@ -70,11 +70,15 @@ class FakeHost:
     def answer(self, outputs: Outputs, failed: tuple[int, ...] = (), seconds: float = 0.001) -> None:
         """Answers the oldest batch."""
         flight = self.flights.pop(0)
-        self._owner.answered(flight, Answer(0, seconds, failed=failed), outputs)
+        self._owner.answered(self, flight, Answer(0, seconds, failed=failed), outputs)
 
     def fail(self, reason: str = "boom") -> None:
         """Says that the model raised on the oldest batch."""
-        self._owner.answered(self.flights.pop(0), Answer(0, 0.0, error=reason), None)
+        self._owner.answered(self, self.flights.pop(0), Answer(0, 0.0, error=reason), None)
+
+    def expire(self) -> None:
+        """Says that it was too late for the oldest batch when its turn came."""
+        self._owner.answered(self, self.flights.pop(0), Answer(0, 0.0, expired=True), None)
 
     def die(self, *, broken: bool = False, unread: bool = False) -> None:
         """Vanishes with all that it holds; `broken`: it lives, but talks nonsense; `unread`: it held nothing yet."""

@@ -33,6 +33,10 @@ class World:
         self.soon: list[Callable[[], None]] = []
         self.hung: list[Host] = []
         self.batches: list[int] = []
+        self.busy_s = 0.0
+        self.waits: list[tuple[float, float]] = []
+        self.splits = 0
+        self.gone: list[str] = []
         self.settled: list[Ticket] = []
         model = Model(
             path="",
@@ -52,6 +56,18 @@ class World:
 
     def batch(self, rows: int, seconds: float, raw: Mapping[str, memoryview], /) -> None:
         self.batches.append(rows)
+
+    def busy(self, seconds: float, /) -> None:
+        self.busy_s += seconds
+
+    def waited(self, expected_s: float, waited_s: float, /) -> None:
+        self.waits.append((expected_s, waited_s))
+
+    def split(self) -> None:
+        self.splits += 1
+
+    def left(self, reason: str, /) -> None:
+        self.gone.append(reason)
 
     def host(self, depth: int = 1) -> FakeHost:
         host = FakeHost(self.batcher, depth)

@@ -3,7 +3,7 @@
 import math
 import traceback
 from collections.abc import Sequence
-from time import perf_counter
+from time import monotonic, perf_counter
 from typing import get_args
 
 import numpy as np
@@ -29,6 +29,8 @@ class Responder:
     def answer(self, frame: Frame) -> list[Buffer]:
         """The answer's frame, whatever the model does. Raises msgspec.DecodeError for a frame that is no batch."""
         batch = decode_batch(frame.header)
+        if batch.expires <= monotonic():
+            return encode(ANSWER, Answer(batch.id, 0.0, expired=True))
         started = perf_counter()
         try:
             tensors = unpack(batch.tensors or self._plain(batch.rows), frame.payload)

@@ -1,5 +1,6 @@
 """The queue of one model version, and the batches that are made of it."""
 
+import math
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
@@ -8,14 +9,18 @@ from penstock.config import Model
 from penstock.errors import (
     ClientGone,
     DeadlineExceeded,
+    GaveWay,
     HostLost,
     ModelFailed,
     NotReady,
     PredictTimeout,
     QueueFull,
     RequestError,
+    WaitTooLong,
 )
 from penstock.inference.alarm import Alarm, Timer
+from penstock.inference.fleet import Fleet
+from penstock.inference.forecast import Forecast
 from penstock.inference.hosts import Flight, Host
 from penstock.inference.outputs import Outputs, hand_out
 from penstock.inference.queue import TicketQueue
@@ -24,12 +29,26 @@ from penstock.model.batch import Answer
 
 BATCH_BYTES = 16 * 2**20
 QUEUE_BYTES = 64 * 2**20
+LONGEST_RETRY_S = 60
 
 
 class Meter(Protocol):
-    """What hears of every batch that was answered: its rows, the model's seconds, and the raw outputs by name."""
+    """What hears of batches."""
 
-    def batch(self, rows: int, seconds: float, raw: Mapping[str, memoryview], /) -> None: ...
+    def batch(self, rows: int, seconds: float, raw: Mapping[str, memoryview], /) -> None:
+        """One was answered: its rows, the model's seconds, and the raw outputs by name."""
+
+    def busy(self, seconds: float, /) -> None:
+        """The model worked for so long, whatever came of it."""
+
+    def waited(self, expected_s: float, waited_s: float, /) -> None:
+        """How long the first request of a batch was expected to wait for its answer, and how long it did."""
+
+    def split(self) -> None:
+        """A batch failed and is tried again in halves."""
+
+    def left(self, reason: str, /) -> None:
+        """A request left the queue and was never computed: it "expired", was "cancelled" or "gave_way"."""
 
 
 class Batcher:
@@ -51,19 +70,20 @@ class Batcher:
         hung: Callable[[Host], None],
         load_s: float = 0.0,
     ) -> None:
-        self._settings = settings
         self._wait_s = settings.batching.max_wait_ms / 1000
+        self._most_rows = settings.batching.max_rows
+        self._timeout_s = settings.predict_timeout_s
         self._timer = timer
         self._soon = soon
         self._meter = meter
         self._hung = hung
-        self._patience = 2.0 + 2.0 * load_s
         self._queue = TicketQueue(settings.queue.rows, QUEUE_BYTES)
         self._again: deque[Sequence[Ticket]] = deque()
         self._alone = 0
-        self._hosts: list[Host] = []
-        self._hostless_since: float | None = timer.time()
-        self._pumping = False
+        self._fleet = Fleet(timer.time(), 2.0 + 2.0 * load_s, settings.predict_timeout_s)
+        self._busy_until = 0.0
+        self.forecast = Forecast(self._most_rows)
+        self._arrived_at: float | None = None
         self._deadlines = Alarm(timer, self._expire)
         self._overruns = Alarm(timer, self._check_hosts)
         self._window = Alarm(timer, self._close_window)
@@ -76,43 +96,99 @@ class Batcher:
     @property
     def hosts(self) -> int:
         """How many hosts are attached."""
-        return len(self._hosts)
+        return len(self._fleet)
+
+    def admit(self, deadline: float, rows: int = 1, nbytes: int = 0, *, high: bool = False) -> float:
+        """How many seconds such a request would wait for its answer; 0 where it has time enough, or nothing is known.
+
+        Raises what it would be refused with: DeadlineExceeded, WaitTooLong, QueueFull, or NotReady where no host is
+        there or soon to come. A host that is free takes a request whatever is expected: else a wrong expectation would
+        never be put right.
+        """
+        now = self._timer.time()
+        expected_s = 0.0
+        if deadline <= now:
+            raise DeadlineExceeded
+        if not self._fleet:
+            if not self._fleet.hopes(now):
+                raise NotReady
+        elif self._queue:
+            if self._has_time(now, deadline, rows, nbytes) and self._queue.takes(rows, nbytes):
+                return 0.0
+            expected_s = self._expected_s(now, rows, nbytes, high=high)
+        elif self._fleet.free() is None:
+            expected_s = self._expected_s(now, rows, nbytes, high=high)
+        if now + expected_s > deadline:
+            raise WaitTooLong(retry_after=_whole_seconds(now + expected_s - deadline))
+        if not self._queue.takes(rows, nbytes, high=high):
+            raise QueueFull(retry_after=_whole_seconds(expected_s))
+        return expected_s
 
     def submit(self, ticket: Ticket) -> None:
-        """Queues a ticket. Raises QueueFull, or NotReady where no host is there or soon to come."""
-        if not self._hosts and not self._patient(self._timer.time()):
-            raise NotReady
-        if not self._queue.takes(ticket):
-            raise QueueFull
-        self._queue.push(ticket)
+        """Queues a ticket. Raises as `admit` does."""
+        ticket.expected_s = self.admit(ticket.deadline, ticket.rows.count, ticket.nbytes, high=ticket.high)
+        for low in self._queue.push(ticket):
+            self._meter.left("gave_way")
+            low.fail(GaveWay())
         self._deadlines.wake_by(ticket.deadline)
-        if not self._hosts:
-            self._overruns.wake_by(self._timer.time() + self._patience)
-        self._pump_soon()
+        if not self._fleet:
+            self._watch_hosts()
+        if self._arrived_at is None:
+            self._arrived_at = self._timer.time()
+            self._soon(self._pump_arrived)
 
     def withdraw(self, ticket: Ticket) -> None:
         """The client went away: what is still queued is never computed."""
-        self._fail([ticket], ClientGone)
+        self._fail([ticket], ClientGone, "cancelled")
+
+    def _has_time(self, now: float, deadline: float, rows: int, nbytes: int) -> bool:
+        """Whether a request has so much time that there is no need to look closer: as nearly all have."""
+        if self._again or self._alone or nbytes * self._most_rows > BATCH_BYTES * rows:
+            return False
+        batches = (self._queue.rows + rows) // self._most_rows + 2
+        return max(now, self._busy_until) + batches * self.forecast.full_s + self.forecast.lag_s < deadline
+
+    def _expected_s(self, now: float, rows: int, nbytes: int, *, high: bool) -> float:
+        again = sum([ticket.rows.count for group in self._again for ticket in group])
+        most = self._most_rows
+        if nbytes * most > BATCH_BYTES * rows:
+            most = max(1, BATCH_BYTES * rows // nbytes)
+        return self.forecast.answer_s(
+            again + self._queue.rows_before(high=high) + rows,
+            most=most,
+            apart=len(self._again) + self._alone,
+            hosts=len(self._fleet),
+            free_in_s=self._fleet.free_in_s(now, self.forecast),
+            high=high,
+        )
 
     # ---------------------------------------------------------------- hosts
     def attach(self, host: Host) -> None:
-        self._hosts.append(host)
-        self._hostless_since = None
-        self._pump_soon()
+        self._fleet.attach(host)
+        self._soon(self._pump)
 
-    def answered(self, flight: Flight, answer: Answer, outputs: Outputs | None) -> None:
+    def answered(self, host: Host, flight: Flight, answer: Answer, outputs: Outputs | None) -> None:
         """A host is done with a batch. One that failed is split until the culprit stands alone."""
-        if outputs is None and len(flight.tickets) > 1:
-            half = len(flight.tickets) // 2
-            self._again += (flight.tickets[:half], flight.tickets[half:])
+        now = self._timer.time()
+        tickets = flight.tickets
+        if outputs is None and not answer.expired and len(tickets) > 1:
+            self._again += (tickets[: len(tickets) // 2], tickets[len(tickets) // 2 :])
+            self._meter.split()
+        elif outputs is not None:
+            self._learn(flight, answer.seconds, now)
+        if host.flights:
+            host.flights[0].begun_at = now
         self._pump()  # the host computes the next batch while this one's answers are written
+        self._meter.busy(answer.seconds)
         if outputs is not None:
-            hand_out(flight.tickets, answer, outputs)
+            hand_out(tickets, answer, outputs)
             self._meter.batch(flight.rows, answer.seconds, outputs.raw)
-        elif len(flight.tickets) == 1:
+        elif answer.expired:
+            self._fail(tickets, DeadlineExceeded)
+        elif len(tickets) == 1:
             error = ModelFailed()
             error.add_note(answer.error or "")  # for the log: the client does not hear of the model's insides
-            flight.tickets[0].fail(error)
+            tickets[0].fail(error)
 
     def lost(self, host: Host, *, broken: bool = False, unread: bool = False) -> None:
         """A host is gone. Who was alone in the batch that ended it is to blame, unless the host never took that batch;
@@ -133,66 +209,61 @@ class Batcher:
         """Fails whatever is left and lets go of the hosts."""
         for alarm in (self._deadlines, self._overruns, self._window):
             alarm.cancel()
-        for host in list(self._hosts):
+        for host in self._fleet:
             self._detach(host)
             host.close()
             self._fail([t for flight in host.flights for t in flight.tickets], HostLost)
         self._fail(self._waiting(), NotReady)
 
     def _detach(self, host: Host) -> None:
-        if host in self._hosts:
-            self._hosts.remove(host)
-        if not self._hosts:
-            self._hostless_since = self._timer.time()
-            self._overruns.wake_by(self._hostless_since + self._patience)
+        self._fleet.detach(host, self._timer.time())
+        self._watch_hosts()
+
+    def _learn(self, flight: Flight, seconds: float, now: float) -> None:
+        first = flight.tickets[0]
+        high = sum([ticket.rows.count for ticket in flight.tickets if ticket.high]) / flight.rows
+        self.forecast.answered(flight.rows, seconds, now - flight.begun_at, high)
+        if first.expected_s:
+            self._meter.waited(first.expected_s, now - first.queued_at)
 
     # ---------------------------------------------------------------- batches
-    def _pump_soon(self) -> None:
+    def _pump_arrived(self) -> None:
         """Everything that arrived together goes together."""
-        if not self._pumping:
-            self._pumping = True
-            self._soon(self._pump)
+        if self._arrived_at is not None:
+            self.forecast.lagged(self._timer.time() - self._arrived_at)
+            self._arrived_at = None
+        self._pump()
 
     def _pump(self) -> None:
-        self._pumping = False
-        while self._queue or self._again:
-            host = self._free_host()
-            if host is None:
-                return
-            tickets = self._take(self._timer.time())
+        while (self._queue or self._again) and (host := self._fleet.free()) is not None:
+            now = self._timer.time()
+            tickets = self._next_again() or self._next_queued(now)
             if not tickets:
                 return
-            self._send(host, tickets)
+            for ticket in tickets:
+                ticket.sent_at = now
+            self._overruns.wake_by(now + self._timeout_s)
+            flight = Flight(tickets, now)
+            self._busy_until = max(self._busy_until, now + self.forecast.batch_s(flight.rows))
+            self._fleet.send(host, flight)
 
-    def _free_host(self) -> Host | None:
-        free = [host for host in self._hosts if len(host.flights) < host.depth]
-        if len(free) > 1:
-            return min(free, key=lambda host: len(host.flights))
-        return free[0] if free else None
-
-    def _send(self, host: Host, tickets: Sequence[Ticket]) -> None:
-        now = self._timer.time()
-        for ticket in tickets:
-            ticket.sent_at = now
-        self._overruns.wake_by(now + self._settings.predict_timeout_s)
-        host.send(Flight(tickets, now))
-
-    def _take(self, now: float) -> Sequence[Ticket]:
-        """The next batch: the half of a failed one, or what waits, as far as it fits together."""
+    def _next_again(self) -> Sequence[Ticket]:
+        """The half of a failed batch."""
         while self._again:
             if group := [ticket for ticket in self._again.popleft() if not ticket.done]:
                 return group
+        return ()
+
+    def _next_queued(self, now: float) -> Sequence[Ticket]:
+        """What waits, as far as it fits together."""
         if self._wait_s and self._holds(now):
             return ()
-        return self._fill(now)
-
-    def _fill(self, now: float) -> Sequence[Ticket]:
         batch: list[Ticket] = []
         rows = size = 0
-        most = 1 if self._alone else self._settings.batching.max_rows
+        most = 1 if self._alone else self._most_rows
         while (ticket := self._queue.first()) is not None:
             if ticket.deadline <= now:
-                self._fail([ticket], DeadlineExceeded)
+                self._fail([ticket], DeadlineExceeded, "expired")
                 continue
             rows += ticket.rows.count
             size += ticket.nbytes
@@ -207,7 +278,7 @@ class Batcher:
         """Whether the batch at hand is still to be filled."""
         first = self._queue.first()
         closes = first.queued_at + self._wait_s if first else now
-        if now >= closes or self._queue.rows >= self._settings.batching.max_rows:
+        if now >= closes or self._queue.rows >= self._most_rows:
             return False
         self._window.wake_by(closes)
         return True
@@ -218,43 +289,43 @@ class Batcher:
     # ---------------------------------------------------------------- time
     def _expire(self, now: float) -> float | None:
         """Fails what is overdue, wherever it is; the model is never called for what was still queued."""
-        sent = [ticket for host in self._hosts for flight in host.flights for ticket in flight.tickets]
+        sent = [ticket for host in self._fleet for flight in host.flights for ticket in flight.tickets]
         unanswered = [*self._waiting(), *sent]
         overdue = [ticket for ticket in unanswered if ticket.deadline <= now]
-        self._fail(overdue, DeadlineExceeded if self._hosts else _not_back)
+        self._fail(overdue, DeadlineExceeded if self._fleet else _not_back, "expired")
         return min((ticket.deadline for ticket in unanswered if not ticket.done), default=None)
 
     def _check_hosts(self, now: float) -> float | None:
         """Gives up on hosts that overran, and on waiting where no host comes back."""
-        timeout = self._settings.predict_timeout_s
-        for host in list(self._hosts):
-            if host.flights and host.flights[0].sent_at + timeout <= now:
-                self._detach(host)
-                host.close()
-                self._fail([t for flight in host.flights for t in flight.tickets], PredictTimeout)
-                self._hung(host)
-        if not self._hosts and not self._patient(now):
+        for host in self._fleet.overdue(now):
+            self._detach(host)
+            host.close()
+            self._fail([t for flight in host.flights for t in flight.tickets], PredictTimeout)
+            self._hung(host)
+        if not self._fleet and not self._fleet.hopes(now):
             self._fail(self._waiting(), HostLost)
-        due = [host.flights[0].sent_at + timeout for host in self._hosts if host.flights]
-        if self._waiting() and self._hostless_since is not None:
-            due.append(self._hostless_since + self._patience)
-        return min(due, default=None)
+        return self._fleet.next_check(waiting=bool(self._waiting()))
+
+    def _watch_hosts(self) -> None:
+        if (at := self._fleet.next_check(waiting=True)) is not None:
+            self._overruns.wake_by(at)
 
     def _waiting(self) -> list[Ticket]:
         """Who is not with a host: the queue, and what is left of batches that failed."""
         return [*(ticket for group in self._again for ticket in group if not ticket.done), *self._queue]
 
-    def _patient(self, now: float) -> bool:
-        """A host that has just gone is restarted at once: requests may wait for it for a while."""
-        return self._hostless_since is not None and now < self._hostless_since + self._patience
-
-    def _fail(self, tickets: Sequence[Ticket], error: Callable[[], RequestError]) -> None:
+    def _fail(self, tickets: Sequence[Ticket], error: Callable[[], RequestError], reason: str = "lost") -> None:
         for ticket in tickets:
-            ticket.fail(error())
             if ticket.queued:
                 self._queue.remove(ticket)
+                self._meter.left(reason)
+            ticket.fail(error())
 
 
 def _not_back() -> NotReady:
     """Not that the model took too long: there was none to ask."""
     return NotReady("The model's process is being restarted, and was not back before the request's deadline.")
+
+
+def _whole_seconds(wait_s: float) -> int:
+    return min(max(1, math.ceil(wait_s)), LONGEST_RETRY_S)

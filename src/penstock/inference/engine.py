@@ -14,22 +14,34 @@ class Engine:
     def __init__(self, versions: Versions) -> None:
         self.find = versions.find
 
+    def admit(self, served: ServedVersion, deadline_s: float | None, *, high: bool = False) -> float:
+        """The deadline of a request, in seconds of the monotonic clock. `deadline_s` counts from now; None takes the
+        model's own.
+
+        Looked at before the rows are: what could not even have one row answered in time is refused for next to
+        nothing. Raises DeadlineExceeded, WaitTooLong, QueueFull and NotReady.
+        """
+        deadline = time.monotonic() + (served.deadline_s if deadline_s is None else deadline_s)
+        served.batcher.admit(deadline, high=high)
+        return deadline
+
     def submit(
         self,
         served: ServedVersion,
         rows: Rows,
         settled: Callable[[Ticket], object],
         *,
+        deadline: float,
         probabilities: bool = False,
-        deadline_s: float | None = None,
+        high: bool = False,
     ) -> Ticket:
-        """Queues rows. `deadline_s` counts from now; None takes the model's own.
+        """Queues rows. `settled` is called once, later, with the ticket and its result or error.
 
-        `settled` is called once, later, with the ticket and its result or error. Raises QueueFull and NotReady.
+        Raises as `admit` does.
         """
-        now = time.monotonic()
-        within = served.deadline_s if deadline_s is None else deadline_s
-        ticket = Ticket(rows, settled, probabilities=probabilities, deadline=now + within, queued_at=now)
+        ticket = Ticket(
+            rows, settled, probabilities=probabilities, high=high, deadline=deadline, queued_at=time.monotonic()
+        )
         served.batcher.submit(ticket)
         return ticket
 

@@ -17,14 +17,20 @@ from penstock.model.signature import Signature
 
 
 class Flight:
-    """A batch that a host holds: its requests, in the order of their rows, and when it was sent."""
+    """A batch that a host holds: its requests, in the order of their rows, when it was sent, and when its host had
+    nothing else of ours to do."""
 
-    __slots__ = ("rows", "sent_at", "tickets")
+    __slots__ = ("begun_at", "rows", "sent_at", "tickets")
 
     def __init__(self, tickets: Sequence[Ticket], sent_at: float) -> None:
         self.tickets = tickets
         self.rows = sum([ticket.rows.count for ticket in tickets])
-        self.sent_at = sent_at
+        self.sent_at = self.begun_at = sent_at
+
+    @property
+    def expires(self) -> float:
+        """When nobody waits for any of it any more."""
+        return max([ticket.deadline for ticket in self.tickets])
 
 
 class Owner(Protocol):
@@ -34,7 +40,7 @@ class Owner(Protocol):
     `unread`: it ended before it took the last batch that it was sent.
     """
 
-    def answered(self, flight: Flight, answer: Answer, outputs: Outputs | None) -> None: ...
+    def answered(self, host: "Host", flight: Flight, answer: Answer, outputs: Outputs | None) -> None: ...
 
     def lost(self, host: "Host", *, broken: bool = False, unread: bool = False) -> None: ...
 
@@ -88,9 +94,11 @@ class HostLink:
         rows = [ticket.rows for ticket in flight.tickets]
         probabilities = any(ticket.probabilities for ticket in flight.tickets)
         if self._plain and not probabilities:
-            return encode(BATCH, Batch(self._sent, flight.rows), join_plain(self._tensors, rows))
+            return encode(
+                BATCH, Batch(self._sent, flight.rows, expires=flight.expires), join_plain(self._tensors, rows)
+            )
         heads, payload = join(self._tensors, rows)
-        return encode(BATCH, Batch(self._sent, flight.rows, heads, probabilities), payload)
+        return encode(BATCH, Batch(self._sent, flight.rows, heads, probabilities, flight.expires), payload)
 
     def close(self) -> None:
         """Lets go of the socket; the owner hears nothing."""
@@ -104,7 +112,7 @@ class HostLink:
         try:
             for frame in self._reader.read():
                 answer, outputs = self._understood(frame)
-                self._owner.answered(self.flights.pop(0), answer, outputs)
+                self._owner.answered(self, self.flights.pop(0), answer, outputs)
         except BrokenFrame:
             self._end(broken=True)
             return
@@ -117,7 +125,7 @@ class HostLink:
             answer = decode_answer(frame.header)
             if frame.kind != ANSWER or not self.flights or answer.id != self._sent - len(self.flights) + 1:
                 raise BrokenFrame
-            if answer.error is not None:
+            if answer.error is not None or answer.expired:
                 return answer, None
             heads = answer.tensors or (self._heads(self.flights[0].rows) if self._heads else ())
             return answer, unpack(heads, frame.payload, self._outputs)

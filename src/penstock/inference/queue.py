@@ -8,47 +8,97 @@ from penstock.inference.ticket import Ticket
 LOOSE = 64
 
 
-class TicketQueue:
+class Lane:
     """First in, first out; a ticket may leave from the middle, and stops counting at once."""
 
-    def __init__(self, most_rows: int, most_bytes: int) -> None:
+    __slots__ = ("_tickets", "bytes", "live", "rows")
+
+    def __init__(self) -> None:
         self.rows = 0
         self.bytes = 0
-        self._most_rows = most_rows
-        self._most_bytes = most_bytes
+        self.live = 0
         self._tickets: deque[Ticket] = deque()
-        self._live = 0
-
-    def __len__(self) -> int:
-        return self._live
 
     def __iter__(self) -> Iterator[Ticket]:
         return (ticket for ticket in self._tickets if ticket.queued)
-
-    def takes(self, ticket: Ticket) -> bool:
-        """Whether there is room. An empty queue takes any one ticket, however large."""
-        return not self._live or (
-            self.rows + ticket.rows.count <= self._most_rows and self.bytes + ticket.nbytes <= self._most_bytes
-        )
 
     def push(self, ticket: Ticket) -> None:
         ticket.queued = True
         self._tickets.append(ticket)
         self.rows += ticket.rows.count
         self.bytes += ticket.nbytes
-        self._live += 1
+        self.live += 1
 
     def first(self) -> Ticket | None:
-        """The ticket that waits longest, still in the queue."""
+        """The ticket that waits longest."""
         while self._tickets and not self._tickets[0].queued:
             self._tickets.popleft()
         return self._tickets[0] if self._tickets else None
+
+    def last(self) -> Ticket | None:
+        """The ticket that came last."""
+        while self._tickets and not self._tickets[-1].queued:
+            self._tickets.pop()
+        return self._tickets[-1] if self._tickets else None
 
     def remove(self, ticket: Ticket) -> None:
         """Takes a ticket out, wherever it stands."""
         ticket.queued = False
         self.rows -= ticket.rows.count
         self.bytes -= ticket.nbytes
-        self._live -= 1
-        if len(self._tickets) > 2 * self._live + LOOSE:  # settle the cost of leaving from the middle now and then
+        self.live -= 1
+        if len(self._tickets) > 2 * self.live + LOOSE:  # settle the cost of leaving from the middle now and then
             self._tickets = deque(self)
+
+
+class TicketQueue:
+    """Two lanes, of which the one of high priority goes first. Both together have room for so many rows and bytes."""
+
+    def __init__(self, most_rows: int, most_bytes: int) -> None:
+        self.rows = 0
+        self.bytes = 0
+        self.live = 0
+        self._most_rows = most_rows
+        self._most_bytes = most_bytes
+        self._high = Lane()
+        self._low = Lane()
+
+    def __len__(self) -> int:
+        return self.live
+
+    def __iter__(self) -> Iterator[Ticket]:
+        yield from self._high
+        yield from self._low
+
+    def rows_before(self, *, high: bool) -> int:
+        """The rows that go before those of a ticket that is pushed now."""
+        return self._high.rows if high else self.rows
+
+    def takes(self, rows: int, nbytes: int, *, high: bool = False) -> bool:
+        """Whether there is room, or can be made for what is of high priority. An empty queue takes any one ticket."""
+        held = self._high if high else self
+        return not held.live or (held.rows + rows <= self._most_rows and held.bytes + nbytes <= self._most_bytes)
+
+    def push(self, ticket: Ticket) -> list[Ticket]:
+        """Queues a ticket that it takes. The latest ones of low priority give way to one of high priority: these."""
+        gone: list[Ticket] = []
+        while ticket.high and not self.takes(ticket.rows.count, ticket.nbytes) and (last := self._low.last()):
+            self.remove(last)
+            gone.append(last)
+        (self._high if ticket.high else self._low).push(ticket)
+        self._count(ticket, 1)
+        return gone
+
+    def first(self) -> Ticket | None:
+        """The ticket whose turn it is."""
+        return self._high.first() or self._low.first()
+
+    def remove(self, ticket: Ticket) -> None:
+        """Takes a ticket out, wherever it stands."""
+        (self._high if ticket.high else self._low).remove(ticket)
+        self._count(ticket, -1)
+
+    def _count(self, ticket: Ticket, sign: int) -> None:
+        self.rows += sign * ticket.rows.count
+        self.bytes += sign * ticket.nbytes
+        self.live += sign

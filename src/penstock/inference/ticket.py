@@ -26,12 +26,13 @@ class Result(NamedTuple):
 class Ticket:
     """A place in the queue. It is settled once, by an answer or an error; `settled` is then called with it.
 
-    `deadline` and `queued_at` are seconds of the monotonic clock.
+    `deadline` and `queued_at` are seconds of the monotonic clock; `expected_s` is how long it was expected to wait for
+    its answer when it was queued.
     """
 
     __slots__ = (
-        "deadline", "done", "error", "nbytes", "probabilities", "queued", "queued_at", "result", "rows", "sent_at",
-        "settled",
+        "deadline", "done", "error", "expected_s", "high", "nbytes", "probabilities", "queued", "queued_at", "result",
+        "rows", "sent_at", "settled",
     )  # fmt: skip
 
     def __init__(
@@ -40,6 +41,7 @@ class Ticket:
         settled: "Callable[[Ticket], object]",
         *,
         probabilities: bool = False,
+        high: bool = False,
         deadline: float,
         queued_at: float,
     ) -> None:
@@ -47,6 +49,8 @@ class Ticket:
         self.nbytes = rows.nbytes
         self.settled = settled
         self.probabilities = probabilities
+        self.high = high
+        self.expected_s = 0.0
         self.deadline = deadline
         self.queued = False
         self.queued_at = queued_at

@@ -9,6 +9,7 @@ from typing import Any
 from penstock.config import Limits
 from penstock.errors import (
     BadDeadline,
+    BadPriority,
     BodyTooLarge,
     ClientGone,
     UnsupportedMediaType,
@@ -26,6 +27,7 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 
 JSON = b"application/json"
+PRIORITIES = (None, b"low", b"high")
 LONGEST_DEADLINE_MS = 86_400_000.0
 MILLISECONDS = re.compile(rb"\d{1,400}(\.\d{1,400})?([eE][+-]?\d{1,3})?")
 SANE_ID = re.compile(rb"[A-Za-z0-9._:+/=@-]{1,128}")
@@ -123,6 +125,13 @@ class Call:
         if not given:
             raise BadDeadline
         return min(given, LONGEST_DEADLINE_MS) / 1000 - self.elapsed()
+
+    def is_high(self) -> bool:
+        """Whether the client asks for high priority. Raises BadPriority."""
+        said = self.headers.get(b"x-priority")
+        if said not in PRIORITIES:
+            raise BadPriority
+        return said == b"high"
 
     def read_query(self) -> Query:
         """The query string. Raises InvalidRequest for what cannot be meant."""

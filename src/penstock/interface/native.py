@@ -65,18 +65,19 @@ class Endpoint:
         call.require_length(native.limits)
 
     def submit(self, call: Call, body: bytes, settled: Callable[[Ticket], object]) -> Ticket:
-        """Queues the rows of the body. Raises what is wrong with them, or with the queue."""
+        """Queues the rows of the body. Raises what is wrong with them, or that there is no time or room for them."""
         served, native = call.served, self._native
         if served is None:
             raise NotReady
-        deadline_s = call.deadline_s()
+        high = served.heeds_priority and call.is_high()
+        deadline = native.engine.admit(served, call.deadline_s(), high=high)
         began = clock()
         codec = native.codec(served)
         rows = call.rows = codec.batch(body) if self._batch else codec.single(body)
         call.findings = served.check(rows)
         call.decode_s = clock() - began
         ticket = native.engine.submit(
-            served, rows, settled, probabilities=call.query.probabilities, deadline_s=deadline_s
+            served, rows, settled, deadline=deadline, probabilities=call.query.probabilities, high=high
         )
         call.nbytes = ticket.nbytes
         return ticket

@@ -1,5 +1,6 @@
 """What a front and a host say to each other about a batch of rows."""
 
+import math
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Any
@@ -29,6 +30,7 @@ class TensorHead(Struct, frozen=True, array_like=True):
 class Batch(Struct, frozen=True, array_like=True):
     """Front to host: answer these rows. `probabilities`: the answer shall carry them.
 
+    Nobody waits for the answer after `expires`, in seconds of the monotonic clock that all processes share.
     Without `tensors` they lie in the payload as the signature says, and so shall those of the answer.
     """
 
@@ -36,6 +38,7 @@ class Batch(Struct, frozen=True, array_like=True):
     rows: int
     tensors: tuple[TensorHead, ...] = ()
     probabilities: bool = False
+    expires: float = math.inf
 
 
 class Answer(Struct, frozen=True, array_like=True):
@@ -44,8 +47,8 @@ class Answer(Struct, frozen=True, array_like=True):
     Without `error` there is one tensor for each field of the signature's output, in order, then "confidence"
     (float64, shape (rows,)) if the output has probabilities, then "probabilities" (float64, shape (rows, classes)) if
     asked for; `tensors` is empty if the batch's was. `failed` lists the rows whose outputs are not finite and must not
-    be handed out. With `error`, a short sentence for the log, nothing of the batch was computed. `seconds` is what the
-    model took.
+    be handed out. With `error`, a short sentence for the log, nothing of the batch was computed; nor where it had
+    `expired` before its turn came. `seconds` is what the model took.
     """
 
     id: int
@@ -53,6 +56,7 @@ class Answer(Struct, frozen=True, array_like=True):
     tensors: tuple[TensorHead, ...] = ()
     failed: tuple[int, ...] = ()
     error: str | None = None
+    expired: bool = False
 
 
 decode_batch = msgspec.msgpack.Decoder(Batch).decode

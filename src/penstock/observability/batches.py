@@ -1,6 +1,7 @@
 """What is counted of each batch that a host has answered."""
 
 from collections.abc import Iterable, Mapping
+from functools import partial
 from typing import Any
 
 from penstock.model.signature import Signature
@@ -17,6 +18,11 @@ class BatchMeter:
         self._batch_rows = figures.histogram(catalog.BATCH_ROWS).child(model, version)
         self._duration = figures.histogram(catalog.BATCH_DURATION).child(model, version)
         self._rows = figures.counter(catalog.ROWS_PREDICTED).child(model, version)
+        self._busy = figures.counter(catalog.HOST_BUSY).child(model, version)
+        self._splits = figures.counter(catalog.BATCH_SPLITS).child(model, version)
+        self._expected = figures.histogram(catalog.WAIT_EXPECTED).child(model, version)
+        self._waited = figures.histogram(catalog.WAITED).child(model, version)
+        self._left = partial(figures.counter(catalog.QUEUE_LEFT).child, model, version)
         self._output = signature.output.fields[0]
         self._predicted: dict[int, Counter] = {}
         if classes := self._output.classes:
@@ -40,6 +46,23 @@ class BatchMeter:
                 self._predicted.get(index, self._other).value += n
         if self._confidence and (confidence := raw.get("confidence")) is not None:
             self._confidence.observe_many(confidence)
+
+    def busy(self, seconds: float) -> None:
+        """The model worked for so long."""
+        self._busy.value += seconds
+
+    def waited(self, expected_s: float, waited_s: float) -> None:
+        """A request was expected to wait for its answer so long, and waited so long."""
+        self._expected.observe(expected_s)
+        self._waited.observe(waited_s)
+
+    def split(self) -> None:
+        """A batch failed, and is tried again in halves."""
+        self._splits.value += 1
+
+    def left(self, reason: str) -> None:
+        """A request left the queue and was never computed."""
+        self._left(reason).value += 1
 
 
 def _times(indices: Any) -> Iterable[tuple[int, int]]:

@@ -65,6 +65,23 @@ IN_FLIGHT = _gauge("requests_in_flight", "Requests that have arrived and are not
 # ------------------------------------------------------------------ queues and batches
 QUEUE_ROWS = _gauge("queue_rows", "Rows that wait for a host.", *MODEL)
 BATCH_ROWS = _histogram("batch_rows", "Rows in a batch.", *MODEL, edges=ROWS)
+HOST_BUSY = _counter(
+    "host_busy_seconds_total", "Seconds that the model worked; by hosts_live, the share of them that is used.", *MODEL
+)
+BATCH_SPLITS = _counter("batch_splits_total", "Failed batches that were tried again in halves.", *MODEL)
+QUEUE_LEFT = _counter(
+    "queue_left_total",
+    "Requests that left the queue and were never computed: expired, cancelled, gave_way (to high priority), lost.",
+    *MODEL,
+    "reason",
+)
+WAIT_EXPECTED = _histogram(
+    "wait_expected_seconds",
+    "What the first request of a batch was expected to wait for its answer, where it had to wait for a host.",
+    *MODEL,
+    edges=STAGE_DURATIONS,
+)
+WAITED = _histogram("waited_seconds", "What the same requests waited.", *MODEL, edges=STAGE_DURATIONS)
 BATCH_DURATION = _histogram("batch_duration_seconds", "What the model took for a batch.", *MODEL, edges=STAGE_DURATIONS)
 
 # ------------------------------------------------------------------ what models say, and about what

@@ -1,0 +1,79 @@
+"""The hosts of one model version: who is free, who overran, and whether one is soon to come."""
+
+from collections.abc import Iterator
+
+from penstock.inference.forecast import Forecast
+from penstock.inference.hosts import Flight, Host
+
+
+class Fleet:
+    """Hosts, the one that was least lately sent a batch first.
+
+    A host that has just gone is restarted at once: for `patience_s` after the last one went, one is soon to come. All
+    times are seconds of one monotonic clock.
+    """
+
+    def __init__(self, now: float, patience_s: float, timeout_s: float) -> None:
+        self._hosts: list[Host] = []
+        self._patience_s = patience_s
+        self._timeout_s = timeout_s
+        self._empty_since: float | None = now
+
+    def __len__(self) -> int:
+        return len(self._hosts)
+
+    def __iter__(self) -> Iterator[Host]:
+        return iter(tuple(self._hosts))
+
+    def attach(self, host: Host) -> None:
+        self._hosts.append(host)
+        self._empty_since = None
+
+    def detach(self, host: Host, now: float) -> None:
+        """Forgets a host, if it is not forgotten."""
+        if host in self._hosts:
+            self._hosts.remove(host)
+            if not self._hosts:
+                self._empty_since = now
+
+    def free(self) -> Host | None:
+        """The host that holds fewest batches, if it takes another; of equals the one that was least lately chosen."""
+        least = min(self._hosts, key=_held, default=None)
+        return least if least is not None and len(least.flights) < least.depth else None
+
+    def send(self, host: Host, flight: Flight) -> None:
+        """Hands a batch to one of the hosts."""
+        if len(self._hosts) > 1:
+            self._hosts.remove(host)
+            self._hosts.append(host)
+        host.send(flight)
+
+    def free_in_s(self, now: float, forecast: Forecast) -> float:
+        """Until one of them is expected to take another batch."""
+        return max(0.0, min((_done_at(host, forecast) for host in self._hosts), default=now) - now)
+
+    def hopes(self, now: float) -> bool:
+        """Whether there is none, and one is soon to come."""
+        return self._empty_since is not None and now < self._empty_since + self._patience_s
+
+    def overdue(self, now: float) -> list[Host]:
+        """Those that have not answered in time."""
+        return [host for host in self._hosts if host.flights and host.flights[0].sent_at + self._timeout_s <= now]
+
+    def next_check(self, *, waiting: bool) -> float | None:
+        """When to look again for those that overran, or, while somebody is `waiting`, whether there is still hope."""
+        due = [host.flights[0].sent_at + self._timeout_s for host in self._hosts if host.flights]
+        if waiting and self._empty_since is not None:
+            due.append(self._empty_since + self._patience_s)
+        return min(due, default=None)
+
+
+def _held(host: Host) -> int:
+    return len(host.flights)
+
+
+def _done_at(host: Host, forecast: Forecast) -> float:
+    """When the host is done with what it holds."""
+    if len(host.flights) < host.depth:
+        return 0.0
+    return host.flights[0].begun_at + sum([forecast.batch_s(flight.rows) for flight in host.flights])

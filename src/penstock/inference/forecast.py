@@ -1,0 +1,65 @@
+"""When a request would be answered if it were queued now."""
+
+import math
+
+from penstock.inference.pace import Mean, Pace
+
+LEAST_LEFT = 0.05  # of the batches to requests of low priority, however many of high priority there are
+
+
+class Forecast:
+    """What is known of the time that a model's requests wait.
+
+    The model's own seconds make its `pace`. What else passes between the sending of a batch and its answer (other
+    fronts' batches, the way there and back) is the `delay`, and the `lag` is how long this process is busy before it
+    looks at what has arrived, which a request meets twice: on its way in and on its way out.
+    """
+
+    __slots__ = ("_delay", "_hurried", "_lag", "_most", "full_s", "lag_s", "pace")
+
+    def __init__(self, most: int) -> None:
+        self.pace = Pace()
+        self.full_s = 0.0
+        """Between the answers of two batches of `most` rows, the largest there are."""
+        self.lag_s = 0.0
+        self._most = most
+        self._delay = Mean()
+        self._lag = Mean()
+        self._hurried = Mean()
+
+    def answered(self, rows: int, seconds: float, turnaround_s: float, hurried: float) -> None:
+        """A batch came back: the model's seconds, those in which its host did nothing else for us, and the share of
+        its rows that were of high priority."""
+        self.pace.learn(rows, seconds)
+        self._delay.add(max(0.0, turnaround_s - seconds))
+        self._hurried.add(hurried)
+        self.full_s = self.batch_s(self._most) / self._left
+
+    def lagged(self, seconds: float) -> None:
+        """So long after an arrival the loop came round to what had arrived."""
+        self._lag.add(seconds)
+        self.lag_s = 2 * self._lag.value
+
+    def batch_s(self, rows: float) -> float:
+        """From the sending of such a batch to its answer."""
+        return self.pace.seconds(rows) + self._delay.value
+
+    @property
+    def _left(self) -> float:
+        """The share of the batches that is left to rows of low priority."""
+        return max(LEAST_LEFT, 1.0 - self._hurried.value)
+
+    def answer_s(
+        self, rows: int, *, most: int, hosts: int, free_in_s: float, apart: int = 0, high: bool = False
+    ) -> float:
+        """Seconds until the last of `rows` waiting rows is answered; 0 where no batch was answered yet.
+
+        They go in batches of at most `most` rows, and `apart` of them by themselves, to so many `hosts`, the first of
+        which is free in `free_in_s`. Rows that are not of `high` priority give way to those yet to come, which take
+        the share of the batches that they took lately.
+        """
+        if not self.pace.is_known:
+            return 0.0
+        batches = max(1, math.ceil(rows / most), apart)
+        rounds = math.ceil(batches / hosts)
+        return free_in_s + rounds * self.batch_s(rows / batches) / (1.0 if high else self._left) + self.lag_s
