@@ -18,6 +18,7 @@ import uvloop
 from penstock.config import Settings
 from penstock.errors import FiguresLate
 from penstock.inference.engine import Engine
+from penstock.inference.forecast import Capacity
 from penstock.inference.versions import Versions
 from penstock.interface.accounts import Accounts
 from penstock.interface.app import App
@@ -69,6 +70,10 @@ class Front:
     @property
     def models(self) -> tuple[ModelState, ...]:
         return tuple(self._versions.models.values())
+
+    def capacity(self, model: str, version: str) -> Capacity | None:
+        """What the model's processes can do, as far as this front has seen of them."""
+        return self._versions.capacity(model, version)
 
     async def figures(self) -> Snapshot:
         """The figures of all processes. Whoever asks while they are being fetched waits for the same ones."""

@@ -1,6 +1,7 @@
 """One model of each kind, as a supervisor would tell of it, and a service that serves them all."""
 
 from penstock.config import Limits, Model, Settings
+from penstock.inference.forecast import Capacity
 from penstock.model.control import Loaded, ModelState, VersionState
 from penstock.model.signature import Field, Output, OutputField, Signature
 from penstock.observability.metrics import Figures, Snapshot
@@ -117,6 +118,9 @@ class StillService:
         )
         self.draining = False
         self.models = models
+
+    def capacity(self, model: str, version: str) -> Capacity | None:
+        return None
 
     async def figures(self) -> Snapshot:
         return Figures().snapshot()

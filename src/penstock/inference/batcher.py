@@ -20,7 +20,7 @@ from penstock.errors import (
 )
 from penstock.inference.alarm import Alarm, Timer
 from penstock.inference.fleet import Fleet
-from penstock.inference.forecast import Forecast
+from penstock.inference.forecast import Capacity, Forecast
 from penstock.inference.hosts import Flight, Host
 from penstock.inference.outputs import Outputs, hand_out
 from penstock.inference.queue import TicketQueue
@@ -97,6 +97,10 @@ class Batcher:
     def hosts(self) -> int:
         """How many hosts are attached."""
         return len(self._fleet)
+
+    def capacity(self) -> Capacity | None:
+        """What the hosts can do, as far as was seen of them."""
+        return self.forecast.capacity(len(self._fleet))
 
     def admit(self, deadline: float, rows: int = 1, nbytes: int = 0, *, high: bool = False) -> float:
         """How many seconds such a request would wait for its answer; 0 where it has time enough, or nothing is known.

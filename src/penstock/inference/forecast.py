@@ -1,10 +1,20 @@
 """When a request would be answered if it were queued now."""
 
 import math
+from typing import NamedTuple
 
 from penstock.inference.pace import Mean, Pace
 
 LEAST_LEFT = 0.05  # of the batches to requests of low priority, however many of high priority there are
+
+
+class Capacity(NamedTuple):
+    """What a model's processes can do together: rows a second in batches of the mean size of late, which each take so
+    many milliseconds of the model."""
+
+    rows_per_second: float
+    batch_rows: float
+    batch_ms: float
 
 
 class Forecast:
@@ -39,6 +49,11 @@ class Forecast:
         """So long after an arrival the loop came round to what had arrived."""
         self._lag.add(seconds)
         self.lag_s = 2 * self._lag.value
+
+    def capacity(self, hosts: int) -> Capacity | None:
+        """That of so many hosts; None where no batch was answered yet."""
+        rows, seconds = self.pace.rows, self.pace.seconds(self.pace.rows)
+        return Capacity(round(hosts * rows / seconds, 1), round(rows, 1), round(seconds * 1000, 3)) if seconds else None
 
     def batch_s(self, rows: float) -> float:
         """From the sending of such a batch to its answer."""

@@ -9,6 +9,7 @@ from penstock.config import Model, Settings
 from penstock.errors import NotReady
 from penstock.inference.batcher import Batcher
 from penstock.inference.checks import checks
+from penstock.inference.forecast import Capacity
 from penstock.inference.hosts import Host, HostLink
 from penstock.inference.router import choose_model, choose_version
 from penstock.inference.rows import Rows
@@ -92,6 +93,11 @@ class Versions:
         if served is None:
             raise NotReady(f"{model.name} is not ready: see /models/{model.name}.")
         return served
+
+    def capacity(self, model: str, version: str) -> Capacity | None:
+        """What the hosts of this version can do, as far as this front has seen of them."""
+        served = self._served.get((model, version))
+        return served.batcher.capacity() if served else None
 
     def close(self) -> None:
         """Lets go of every host; whoever still waits is refused."""

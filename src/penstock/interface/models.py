@@ -1,11 +1,12 @@
 """What /models tells about the models: what is loaded, what it takes and gives, and why something is not ready."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from msgspec.structs import asdict
 
 from penstock.config import Model, Settings
+from penstock.inference.forecast import Capacity
 from penstock.model.control import Loaded, ModelState, VersionState
 from penstock.model.signature import Field, OutputField, Signature
 
@@ -40,8 +41,10 @@ def readiness(model: ModelState, timestamp: str, *, draining: bool) -> Json:
     }
 
 
-def description(model: ModelState, settings: Settings, *, draining: bool) -> Json:
-    """The body of /models/{name}."""
+def description(
+    model: ModelState, settings: Settings, capacities: Mapping[str, Capacity | None], *, draining: bool
+) -> Json:
+    """The body of /models/{name}. `capacities` are those of its versions."""
     own = settings.models.get(model.name, Model(path=""))
     return {
         "name": model.name,
@@ -55,7 +58,7 @@ def description(model: ModelState, settings: Settings, *, draining: bool) -> Jso
             "deadline_ms": own.deadline_ms,
             "predict_timeout_s": own.predict_timeout_s,
         },
-        "versions": [_version(state) for state in model.versions],
+        "versions": [_version(state, capacities[state.version]) for state in model.versions],
     }
 
 
@@ -64,10 +67,11 @@ def _standing(model: ModelState, draining: bool) -> Json:
     return {"ready": is_ready(model, draining=draining), "default": model.default, "versions": versions}
 
 
-def _version(state: VersionState) -> Json:
+def _version(state: VersionState, capacity: Capacity | None) -> Json:
     loaded = _loaded(state.loaded) if state.loaded else {}
     told = ("version", "state", "reason", "code", "format", "replicas", "live", "restarts")
-    return {name: getattr(state, name) for name in told} | loaded
+    measured = {"capacity": capacity._asdict() if capacity else None}
+    return {name: getattr(state, name) for name in told} | measured | loaded
 
 
 def _loaded(loaded: Loaded) -> Json:

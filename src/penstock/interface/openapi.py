@@ -65,19 +65,19 @@ def _about(model: ModelState) -> str:
 # ------------------------------------------------------------------ operations
 def _paths(prefix: str, model: ModelState, settings: Settings) -> Json:
     return {
-        f"{prefix}/predict": {"post": _predict(prefix, model)},
+        f"{prefix}/predict": {"post": _predict(prefix, model, settings)},
         f"{prefix}/predict-batch": {"post": _predict_batch(prefix, model, settings)},
     }
 
 
-def _predict(prefix: str, model: ModelState) -> Json:
+def _predict(prefix: str, model: ModelState, settings: Settings) -> Json:
     loaded = _loaded(model)
     return {
         "operationId": f"{model.name}.predict" if prefix else "predict",
         "summary": f"Predict one row with {model.name}",
         **_request(model, "Request", examples.single_examples(loaded.signature) if loaded else {}),
         "responses": _answers(model, "Answer", examples.answer),
-        **_common(model),
+        **_common(model, settings),
     }
 
 
@@ -88,12 +88,15 @@ def _predict_batch(prefix: str, model: ModelState, settings: Settings) -> Json:
         "summary": f"Predict up to {settings.limits.rows} rows with {model.name}",
         **_request(model, "BatchRequest", examples.batch_examples(loaded.signature) if loaded else {}),
         "responses": _answers(model, "BatchAnswer", examples.batch_answer),
-        **_common(model),
+        **_common(model, settings),
     }
 
 
-def _common(model: ModelState) -> Json:
-    names = ("Probabilities", "RequestId", "Timeout")
+def _common(model: ModelState, settings: Settings) -> Json:
+    own = settings.models.get(model.name)
+    names = ["Probabilities", "RequestId", "Timeout"]
+    if own is not None and own.queue.priority == "header":
+        names.append("Priority")
     return {"tags": [model.name], "parameters": [*_version_parameters(model), *map(responses.parameter, names)]}
 
 

@@ -66,11 +66,15 @@ _OF_LOADED = {
     "runtime": TEXT, "device": TEXT, "libraries": _map(TEXT), "trained_with": _map(TEXT), "warnings": _list(TEXT),
     "examples": INTEGER, "load_s": NUMBER, "warmup_s": NUMBER,
 }  # fmt: skip
+CAPACITY = {
+    "description": "Null until a batch was answered.",
+    "oneOf": [_object({"rows_per_second": NUMBER, "batch_rows": NUMBER, "batch_ms": NUMBER}), {"type": "null"}],
+}
 MODEL = _object({
     "name": TEXT, "ready": FLAG, "route": _map(TEXT), "limits": _map(NUMBER),
     "versions": _list(_object({
         "version": TEXT, "state": STATE, "reason": MAYBE, "code": MAYBE, "format": TEXT,
-        "replicas": INTEGER, "live": INTEGER, "restarts": INTEGER, **_OF_LOADED,
+        "replicas": INTEGER, "live": INTEGER, "restarts": INTEGER, "capacity": CAPACITY, **_OF_LOADED,
     }, tuple(_OF_LOADED))),
 })  # fmt: skip
 METRICS = {

@@ -11,6 +11,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from penstock import __version__
 from penstock.config import Settings
+from penstock.inference.forecast import Capacity
 from penstock.inference.router import choose_model
 from penstock.interface import docs, models
 from penstock.interface.errors import install
@@ -32,6 +33,9 @@ class Service(Protocol):
 
     @property
     def models(self) -> tuple[ModelState, ...]: ...
+
+    def capacity(self, model: str, version: str) -> Capacity | None:
+        """What the model's processes can do together; None where that is not known yet."""
 
     async def figures(self) -> Snapshot:
         """The figures of all processes together."""
@@ -73,7 +77,9 @@ class Pages:
 
     async def model(self, request: Request) -> Response:
         service = self._service
-        return Json(models.description(self._named(request), service.settings, draining=service.draining))
+        model = self._named(request)
+        capacities = {state.version: service.capacity(model.name, state.version) for state in model.versions}
+        return Json(models.description(model, service.settings, capacities, draining=service.draining))
 
     async def model_ready(self, request: Request) -> Response:
         model = self._named(request)

@@ -93,6 +93,12 @@ PARAMETERS: dict[str, Schema] = {
         "description": "Milliseconds that the answer may take. After that it is a 504 and the model is not asked.",
         "schema": {"type": "number", "exclusiveMinimum": 0},
     },
+    "Priority": {
+        "name": "X-Priority",
+        "in": "header",
+        "description": "Requests of high priority go first, and others are refused before them.",
+        "schema": {"type": "string", "enum": ["high", "low"], "default": "low"},
+    },
 }
 
 
