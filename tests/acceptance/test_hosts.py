@@ -125,15 +125,16 @@ def test_what_a_model_prints_reaches_the_log(talkative: tuple[Service, Path]) ->
 class Asking(Thread):
     """A request under way."""
 
-    def __init__(self, service: Service, *features: float) -> None:
+    def __init__(self, service: Service, *features: float, **headers: str) -> None:
         super().__init__(daemon=True)
         self._service = service
         self._features = features
+        self._headers = headers
         self._reply: Reply | None = None
         self.start()
 
     def run(self) -> None:
-        self._reply = self._service.predict(*self._features)
+        self._reply = self._service.predict(*self._features, **self._headers)
 
     def wait(self) -> Reply:
         self.join(40)

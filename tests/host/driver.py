@@ -1,6 +1,7 @@
 """A real host as its supervisor and a front see it: a process, its control channel and data sockets."""
 
 import contextlib
+import math
 import os
 import select
 import signal
@@ -78,7 +79,7 @@ class Front:
         assert answer.id == number
         return answer, columns
 
-    def send(self, *tensors: NDArray[Any] | list[Any], probabilities: bool = False) -> int:
+    def send(self, *tensors: NDArray[Any] | list[Any], probabilities: bool = False, expires: float = math.inf) -> int:
         """Sends a batch and returns its id."""
         heads, payload = [], []
         for tensor in tensors:
@@ -89,7 +90,7 @@ class Front:
                 heads.append(TensorHead("numbers", dtype, tensor.shape))
                 payload.append(tensor.tobytes())
         number = next(self._ids)
-        self._writer.send(encode(BATCH, Batch(number, len(tensors[0]), tuple(heads), probabilities), payload))
+        self._writer.send(encode(BATCH, Batch(number, len(tensors[0]), tuple(heads), probabilities, expires), payload))
         while self._writer.pending:
             select.select([], [self.socket], [], TIMEOUT_S)
             self._writer.flush()

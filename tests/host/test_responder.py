@@ -1,5 +1,6 @@
 """What a model does to a batch stays with that batch: errors, nonsense and numbers that are none."""
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -49,6 +50,16 @@ def host(tmp_path: Path) -> Iterator[HostProcess]:
 
 def works(front: Front) -> bool:
     return bool(front.ask(np.array([[0.0, 21.0]]))[0] == [42.0])
+
+
+def test_a_batch_that_nobody_waits_for_any_more_is_not_computed(host: HostProcess) -> None:
+    front = host.front()
+    front.send(np.full((2, 2), 1.0), expires=time.monotonic())
+    answer, columns = front.receive()
+    assert (answer.expired, answer.error, answer.seconds, columns) == (True, None, 0.0, [])
+    assert "Traceback" not in host.words()
+    front.send(np.array([[0.0, 21.0]]), expires=time.monotonic() + 60)
+    assert front.receive()[1][0] == [42.0]
 
 
 @pytest.mark.parametrize(

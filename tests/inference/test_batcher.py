@@ -1,6 +1,7 @@
 """The queue and its batches: no ticket is lost, doubled, answered to another, or computed after its deadline."""
 
 from collections.abc import Callable, Iterator, Mapping
+from typing import Literal
 
 import pytest
 from hypothesis import given, settings
@@ -10,12 +11,14 @@ from penstock.config import Batching, Model, Queue
 from penstock.errors import (
     ClientGone,
     DeadlineExceeded,
+    GaveWay,
     HostLost,
     ModelFailed,
     NotReady,
     PredictTimeout,
     QueueFull,
     RequestError,
+    WaitTooLong,
 )
 from penstock.inference.batcher import Batcher
 from penstock.inference.hosts import Host
@@ -28,7 +31,15 @@ from penstock.testing import FakeHost, ManualTimer
 class World:
     """A batcher, its time, and what it told the outside."""
 
-    def __init__(self, *, max_rows: int = 64, wait_ms: float = 0, queue: int = 4096, timeout_s: float = 30) -> None:
+    def __init__(
+        self,
+        *,
+        max_rows: int = 64,
+        wait_ms: float = 0,
+        queue: int = 4096,
+        timeout_s: float = 30,
+        priority: Literal["off", "header"] = "header",
+    ) -> None:
         self.timer = ManualTimer()
         self.soon: list[Callable[[], None]] = []
         self.hung: list[Host] = []
@@ -41,7 +52,7 @@ class World:
         model = Model(
             path="",
             batching=Batching(max_rows=max_rows, max_wait_ms=wait_ms),
-            queue=Queue(rows=queue),
+            queue=Queue(rows=queue, priority=priority),
             predict_timeout_s=timeout_s,
         )
         self.batcher = Batcher(model, timer=self.timer, soon=self._soon, meter=self, hung=self._on_hung)
@@ -79,24 +90,32 @@ class World:
         while self.soon:
             self.soon.pop(0)()
 
-    def ticket(self, name: int = 0, rows: int = 1, deadline_s: float = 60.0) -> Ticket:
+    def ticket(self, name: int = 0, rows: int = 1, deadline_s: float = 60.0, *, high: bool = False) -> Ticket:
         now = self.timer.time()
         column = b"".join(name.to_bytes(8, "little") for _ in range(rows))
-        return Ticket(Rows(rows, [column]), self.settled.append, deadline=now + deadline_s, queued_at=now)
+        return Ticket(Rows(rows, [column]), self.settled.append, high=high, deadline=now + deadline_s, queued_at=now)
 
-    def submit(self, *names: int, rows: int = 1, deadline_s: float = 60.0) -> list[Ticket]:
-        tickets = [self.ticket(name, rows, deadline_s) for name in names]
+    def submit(self, *names: int, rows: int = 1, deadline_s: float = 60.0, high: bool = False) -> list[Ticket]:
+        tickets = [self.ticket(name, rows, deadline_s, high=high) for name in names]
         for ticket in tickets:
             self.batcher.submit(ticket)
         self.settle()
         return tickets
 
 
-def echo(host: FakeHost) -> None:
+def learnt(world: World, seconds: float, *hosts: FakeHost) -> None:
+    """Shows the batcher that the model takes so long, whatever the batch."""
+    for _ in range(3):
+        world.submit(0)
+        world.timer.advance(seconds)
+        echo(next(host for host in hosts if host.flights), seconds)
+
+
+def echo(host: FakeHost, seconds: float = 0.001) -> None:
     """Answers the oldest batch with the names of its tickets, row by row."""
     column = b"".join(bytes(part) for t in host.flights[0].tickets for part in t.rows.columns)
     names = [int.from_bytes(column[i : i + 8], "little") for i in range(0, len(column), 8)]
-    host.answer(Outputs([names], None, None, {}))
+    host.answer(Outputs([names], None, None, {}), seconds=seconds)
 
 
 def outcome(ticket: Ticket) -> Result | type[BaseException]:
@@ -187,7 +206,147 @@ def test_the_rows_of_a_client_that_went_away_leave_the_queue(world: World) -> No
     world.batcher.withdraw(gone)
     assert world.batcher.queued_rows == 0
     echo(host)
-    assert (outcome(gone), len(host.sent)) == (ClientGone, 1)
+    assert (outcome(gone), len(host.sent), world.gone) == (ClientGone, 1, ["cancelled"])
+
+
+def test_who_could_not_be_answered_in_time_is_refused_at_once_and_told_when_to_come_again(world: World) -> None:
+    host = world.host()
+    learnt(world, 2.0, host)
+    world.submit(1)
+    world.submit(2, deadline_s=4.5)  # behind the batch at hand, in the next one
+    with pytest.raises(WaitTooLong) as refused:
+        world.submit(3, deadline_s=1.5)
+    assert refused.value.retry_after == 3  # 4 s to wait, of which it has 1.5
+    world.timer.advance(2)
+    echo(host, 2.0)
+    world.submit(4, deadline_s=4.5)
+    assert (world.batcher.queued_rows, world.gone) == (1, [])
+
+
+def test_a_wait_counts_from_when_the_batch_at_hand_was_sent(world: World) -> None:
+    host = world.host()
+    learnt(world, 2.0, host)
+    world.submit(1)
+    world.timer.advance(1.5)
+    assert world.batcher.admit(world.timer.time() + 60) == pytest.approx(2.5)
+    with pytest.raises(WaitTooLong):
+        world.batcher.admit(world.timer.time() + 2.4)
+    world.batcher.admit(world.timer.time() + 2.6)
+
+
+def test_a_free_host_takes_what_is_not_expected_to_be_in_time_and_so_learns_that_it_is(world: World) -> None:
+    """A model that was slow once would else never be asked again."""
+    host = world.host()
+    learnt(world, 2.0, host)
+    for _ in range(40):
+        (hurried,) = world.submit(1, deadline_s=0.5)
+        world.timer.advance(0.01)
+        echo(host, 0.01)
+        assert answer(hurried)
+    world.submit(2)
+    world.submit(3, deadline_s=0.5)
+
+
+def test_several_hosts_share_what_waits() -> None:
+    world = World(max_rows=1)
+    first, second = world.host(), world.host()
+    learnt(world, 1.0, first, second)
+    world.submit(*range(10))
+    with pytest.raises(WaitTooLong):  # eight wait and one more, two by two: five batches after those at hand
+        world.submit(11, deadline_s=5.9)
+    world.submit(11, deadline_s=6.1)
+
+
+def test_a_request_whose_time_is_up_already_is_not_queued(world: World) -> None:
+    world.host()
+    with pytest.raises(DeadlineExceeded):
+        world.submit(1, deadline_s=0.0)
+
+
+def test_a_batch_that_expired_before_the_host_came_to_it_is_nobodys_fault(world: World) -> None:
+    host = world.host()
+    tickets = world.submit(1, 2, deadline_s=0.5)
+    host.expire()
+    assert [outcome(t) for t in tickets] == [DeadlineExceeded, DeadlineExceeded]
+    assert (world.splits, world.batcher.capacity()) == (0, None)
+
+
+def test_what_was_expected_and_what_was_waited_is_told(world: World) -> None:
+    host = world.host()
+    learnt(world, 2.0, host)
+    world.submit(1)
+    world.submit(2)
+    for _ in range(2):
+        world.timer.advance(2.0)
+        echo(host, 2.0)
+    assert world.waits == [pytest.approx((4.0, 4.0))]
+    assert world.busy_s == pytest.approx(10.0)
+    capacity = world.batcher.capacity()
+    assert capacity is not None
+    assert capacity == (0.5, 1.0, 2000.0)
+
+
+def test_high_priority_goes_first(world: World) -> None:
+    host = world.host()
+    world.submit(1)
+    world.submit(2)
+    world.submit(3, high=True)
+    echo(host)
+    assert [t.high for t in host.flights[0].tickets] == [True, False]
+
+
+def test_where_the_queue_is_full_low_priority_gives_way_and_the_latest_first() -> None:
+    world = World(queue=4)
+    host = world.host()
+    world.submit(0)
+    early, middle, late = (world.submit(name)[0] for name in (1, 2, 3))
+    (urgent,) = world.submit(4, rows=3, high=True)
+    assert [outcome(t) for t in (middle, late)] == [GaveWay, GaveWay]
+    with pytest.raises(QueueFull):
+        world.submit(5)
+    with pytest.raises(QueueFull):
+        world.submit(6, rows=2, high=True)
+    echo(host)
+    echo(host)
+    assert answer(urgent).outputs == [[4, 4, 4]]
+    assert answer(early).outputs == [[1]]
+    assert world.gone == ["gave_way", "gave_way"]
+
+
+def test_low_priority_is_refused_first_since_it_waits_for_those_who_will_overtake_it(world: World) -> None:
+    host = world.host()
+    for _ in range(20):
+        world.submit(1, rows=3, high=True)
+        world.submit(2)
+        while host.flights:
+            world.timer.advance(1.0)
+            echo(host, 1.0)
+    world.submit(3)
+    now = world.timer.time()
+    assert world.batcher.admit(now + 60, high=True) < world.batcher.admit(now + 60) / 1.2
+
+
+def test_large_rows_go_in_more_batches_than_small_ones(world: World) -> None:
+    host = world.host()
+    learnt(world, 1.0, host)
+    world.submit(1)
+    now = world.timer.time()
+    small, large = (world.batcher.admit(now + 600, rows=64, nbytes=64 * size) for size in (8, 4 * 2**20))
+    assert (small, large) == pytest.approx((2.0, 1.0 + 16))
+
+
+def test_a_large_request_and_small_ones_wait_for_each_other_in_turn() -> None:
+    world = World(max_rows=4)
+    host = world.host()
+    world.submit(0)
+    for name in range(1, 4):
+        world.submit(name)
+    world.submit(4, rows=100)
+    for name in range(5, 10):
+        world.submit(name)
+    while host.flights:
+        echo(host)
+    assert [flight.rows for flight in host.sent] == [1, 3, 100, 4, 1]
 
 
 @pytest.mark.parametrize("size", [2, 3, 8, 64])
@@ -322,6 +481,14 @@ def test_a_window_holds_a_batch_back_until_it_is_full_or_over() -> None:
     assert [len(f.tickets) for f in host.sent] == [3, 1]
 
 
+def test_hosts_take_turns(world: World) -> None:
+    hosts = [world.host() for _ in range(3)]
+    for name in range(6):
+        world.submit(name)
+        echo(next(host for host in hosts if host.flights))
+    assert [len(host.sent) for host in hosts] == [2, 2, 2]
+
+
 def test_the_host_with_the_least_to_do_is_chosen(world: World) -> None:
     first, second = world.host(depth=2), world.host(depth=2)
     for name in range(3):
@@ -331,7 +498,10 @@ def test_the_host_with_the_least_to_do_is_chosen(world: World) -> None:
 
 Step = tuple[str, int]
 STEPS = st.lists(
-    st.tuples(st.sampled_from(["submit", "answer", "fail", "die", "attach", "withdraw", "advance"]), st.integers(0, 9)),
+    st.tuples(
+        st.sampled_from(["submit", "hurry", "answer", "fail", "expire", "die", "attach", "withdraw", "advance"]),
+        st.integers(0, 9),
+    ),
     max_size=80,
 )
 
@@ -345,16 +515,29 @@ class Story:
         self.tickets: list[Ticket] = []
 
     def submit(self, n: int) -> None:
-        ticket = self.world.ticket(len(self.tickets), rows=1 + n % 3, deadline_s=0.5 + n)
+        self._submit(n, high=False)
+
+    def hurry(self, n: int) -> None:
+        self._submit(n, high=True)
+
+    def _submit(self, n: int, *, high: bool) -> None:
+        ticket = self.world.ticket(len(self.tickets), rows=1 + n % 3, deadline_s=0.5 + n, high=high)
         try:
             self.world.batcher.submit(ticket)
-        except (QueueFull, NotReady):
+        except (QueueFull, WaitTooLong, NotReady):
             return
         self.tickets.append(ticket)
 
     def answer(self, n: int) -> None:
         if busy := [h for h in self.hosts if h.flights and not h.closed]:
-            echo(busy[n % len(busy)])
+            echo(busy[n % len(busy)], seconds=n / 8)
+
+    def expire(self, n: int) -> None:
+        """A host says that it came too late to a batch; it only says so of one that has."""
+        for host in self.hosts:
+            if host.flights and not host.closed and host.flights[0].expires <= self.world.timer.time():
+                host.expire()
+                return
 
     def fail(self, n: int) -> None:
         if busy := [h for h in self.hosts if h.flights and not h.closed]:
@@ -393,6 +576,8 @@ def test_in_any_interleaving_every_ticket_is_settled_once_and_rightly(
     world.timer.advance(100)
     world.settle()
     assert sorted(map(id, world.settled)) == sorted(map(id, story.tickets))
+    sent = {id(ticket) for host in story.hosts for flight in host.sent for ticket in flight.tickets}
+    assert sum(id(ticket) not in sent for ticket in story.tickets) == len(world.gone)
     assert world.batcher.queued_rows == 0
     for ticket in story.tickets:
         name = int.from_bytes(bytes(ticket.rows.columns[0])[:8], "little")
