@@ -1,0 +1,82 @@
+"""What one server made of every load."""
+
+from collections.abc import Iterator, Mapping
+from typing import NamedTuple
+
+import numpy as np
+from course import Course, Latencies
+from step import Step
+
+
+class Case(NamedTuple):
+    """A model, and the deadline that all requests have."""
+
+    subject: str
+    deadline_ms: int
+
+    @classmethod
+    def parse(cls, text: str) -> "Case":
+        """`sleeper:1000`."""
+        subject, _, deadline_ms = text.partition(":")
+        return cls(subject, int(deadline_ms))
+
+    def __str__(self) -> str:
+        return f"{self.subject}:{self.deadline_ms}"
+
+
+class Results(NamedTuple):
+    """The peak in right answers a second, a step for each load (multiples of the peak), and one where the load drops.
+
+    The first `ramp_s` seconds of a step fill the queues and are left out of all figures but its balance; so long is the
+    flood of `drop`, from the highest load to the lowest.
+    """
+
+    case: Case
+    peak: float
+    ramp_s: float
+    steps: Mapping[float, Step]
+    drop: Step
+
+    def course(self, load: float) -> Course:
+        return self.steps[load].course.between(self.ramp_s, np.inf)
+
+    def a_second(self, load: float, count: int) -> float:
+        return count / (self.steps[load].seconds - self.ramp_s)
+
+    def reached(self, load: float) -> float:
+        """The goodput, as a share of the peak."""
+        return self.a_second(load, self.course(load).good) / self.peak
+
+    def admitted(self, load: float) -> Latencies:
+        course = self.course(load)
+        return Latencies.of(course.latency[course.admitted])
+
+    def refused(self, load: float) -> Latencies:
+        course = self.course(load)
+        return Latencies.of(course.latency[course.refused])
+
+    def refusal_us(self, load: float) -> float:
+        """Processor time of turning a request away, in µs: what is left of the server's when all else is taken away.
+
+        What it takes for nothing, and for a prediction, is told by two loads at which nothing is turned away. NaN where
+        there are no two, or nothing was turned away.
+        """
+        step = self.steps[load]
+        calm = [self.steps[calm] for calm in sorted(self.steps) if not self.steps[calm].turned_away]
+        if len(calm) < 2 or not step.turned_away:
+            return np.nan
+        slow, fast = calm[0], calm[-1]
+        each = (fast.cores - slow.cores) / (fast.predicted_s - slow.predicted_s)
+        idle = slow.cores - each * slow.predicted_s
+        left = step.cores - idle - each * step.predicted_s
+        return 1e6 * left * step.seconds / step.turned_away
+
+    def calm_after_s(self) -> float | None:
+        """How long after the load has dropped the server was as it is at that load; None if it never was."""
+        return self.drop.course.calm_after(self.ramp_s, self.admitted(min(self.steps)).p99)
+
+    def all_steps(self) -> Iterator[tuple[str, Step]]:
+        """With what each is called."""
+        for load, step in self.steps.items():
+            yield f"{load:g} ×", step
+        yield "the drop", self.drop
