@@ -1,7 +1,7 @@
 """Asks a server for more than it can do, and prints what it makes of that as Markdown tables.
 
-    python benchmarks/overload.py                              about six minutes
-    python benchmarks/overload.py --quick                      two
+    python benchmarks/overload.py                              about five minutes
+    python benchmarks/overload.py --quick                      three
     python benchmarks/overload.py --cases sleeper:100          one model and one deadline, in milliseconds
     python benchmarks/overload.py --generator                  what the load itself can do
 

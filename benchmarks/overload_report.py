@@ -65,7 +65,7 @@ def _through(results: Results, load: float) -> list[str]:
 
 def refused(results: Results) -> str:
     """What became of the requests of each load, what refusals cost, and what was asked beside them."""
-    head = ("load", "refused", "p50 ms", "p99 ms", "µs each", "cores", "/health ms", "/metrics ms", "outcomes")
+    head = ("load", "refused", "p50 ms", "p99 ms", "µs each", "front", "cores", "/health ms", "/metrics ms", "outcomes")
     return markdown(head, (_refused(results, load) for load in results.steps))
 
 
@@ -77,7 +77,8 @@ def _refused(results: Results, load: float) -> list[str]:
         f"{course.refused.mean():.0%}",
         *map(figure, results.refused(load)),
         figure(results.refusal_us(load)),
-        f"{step.cores:.2f}",
+        f"{step.work.front / step.seconds:.2f}",
+        f"{step.work.server / step.seconds:.2f}",
         *(f"{figure(latencies.p50)}, {figure(latencies.p99)}" for latencies in probes),
         ", ".join(f"{count:,} × {outcome}" for outcome, count in sorted(course.counts.items())),
     ]
@@ -119,7 +120,7 @@ def outside(results: Results) -> Verdict:
 
 
 def noise(results: Results) -> str:
-    others = max(step.others for _, step in results.all_steps())
+    others = max(step.work.others / step.seconds for _, step in results.all_steps())
     return f"Other programs used at most {others:.2f} cores during a run."
 
 

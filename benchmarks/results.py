@@ -7,6 +7,8 @@ import numpy as np
 from course import Course, Latencies
 from step import Step
 
+FEW = 0.05
+
 
 class Case(NamedTuple):
     """A model, and the deadline that all requests have."""
@@ -56,20 +58,22 @@ class Results(NamedTuple):
         return Latencies.of(course.latency[course.refused])
 
     def refusal_us(self, load: float) -> float:
-        """Processor time of turning a request away, in µs: what is left of the server's when all else is taken away.
+        """The front's time for turning a request away, in µs: what is left when the rest of its work is taken away.
 
         What it takes for nothing, and for a prediction, is told by two loads at which nothing is turned away. NaN where
-        there are no two, or nothing was turned away.
+        there are no two, or so few were turned away that little is left.
         """
         step = self.steps[load]
         calm = [self.steps[calm] for calm in sorted(self.steps) if not self.steps[calm].turned_away]
-        if len(calm) < 2 or not step.turned_away:
+        if len(calm) < 2 or step.turned_away < FEW * len(step.course.due):
             return np.nan
         slow, fast = calm[0], calm[-1]
-        each = (fast.cores - slow.cores) / (fast.predicted_s - slow.predicted_s)
-        idle = slow.cores - each * slow.predicted_s
-        left = step.cores - idle - each * step.predicted_s
-        return 1e6 * left * step.seconds / step.turned_away
+        rates = [predicted.predicted / predicted.seconds for predicted in (slow, fast)]
+        cores = [working.work.front / working.seconds for working in (slow, fast)]
+        each = (cores[1] - cores[0]) / (rates[1] - rates[0])
+        idle = cores[0] - each * rates[0]
+        left = step.work.front - idle * step.seconds - each * step.predicted
+        return 1e6 * left / step.turned_away
 
     def calm_after_s(self) -> float | None:
         """How long after the load has dropped the server was as it is at that load; None if it never was."""

@@ -14,17 +14,36 @@ from openloop import Load, Record, Times
 from probing import Probe, Prober, counted
 from server import Server
 
+FRONT = "penstock.front"
+
+
+class Work(NamedTuple):
+    """Seconds of processor time: of all processes of the server, of its front, and of other programs."""
+
+    server: float
+    front: float
+    others: float
+
+    @classmethod
+    def so_far(cls, server: Server) -> "Work":
+        used, names = server.cpu(), server.processes()
+        own = sum(os.times()[:4])
+        front = sum(seconds for pid, seconds in used.items() if FRONT in names.get(pid, ""))
+        return cls(sum(used.values()), front, machine_seconds()[0] - own - sum(used.values()))
+
+    def since(self, before: "Work") -> "Work":
+        return Work(*(max(0.0, now - then) for now, then in zip(self, before, strict=True)))
+
 
 class Step(NamedTuple):
-    """`course` is what came of the arrivals, `lateness` tells how punctually they left, `cpu_s` what all processes of
-    the server worked meanwhile, and `others` how many cores other programs took. `void` are the reasons not to believe
-    it.
+    """`course` is what came of the arrivals, `lateness` tells how punctually they left, `work` what was done meanwhile.
+
+    `void` are the reasons not to believe it.
     """
 
     course: Course
     lateness: Latencies
-    cpu_s: float
-    others: float
+    work: Work
     probes: Mapping[str, Sequence[Probe]]
     void: Sequence[str]
 
@@ -33,14 +52,9 @@ class Step(NamedTuple):
         return float(self.course.due[-1])
 
     @property
-    def cores(self) -> float:
-        """Of which the server made use."""
-        return self.cpu_s / self.seconds
-
-    @property
-    def predicted_s(self) -> float:
-        """Requests that were answered with a prediction, a second."""
-        return self.course.counts[RIGHT] / self.seconds
+    def predicted(self) -> int:
+        """Requests that were answered with a prediction."""
+        return self.course.counts[RIGHT]
 
     @property
     def turned_away(self) -> int:
@@ -62,23 +76,7 @@ def take(server: Server, asked: Asked, due: Times, connections: int) -> Step:
     outcomes = [asked.outcome(number, answer) for number, answer in enumerate(record.answers)]
     course = Course.of(record, outcomes, asked.deadline_s)
     void = [*filter(None, [record.behind]), *course.faults(), *mismatch(record, told)]
-    lateness = Latencies.of(record.lateness[~np.isnan(record.sent)])
-    return Step(course, lateness, work.server, work.others / float(due[-1]), prober.probes, void)
-
-
-class Work(NamedTuple):
-    """Seconds of processor time: of the server, and of whatever is neither the server nor the load."""
-
-    server: float
-    others: float
-
-    @classmethod
-    def so_far(cls, server: Server) -> "Work":
-        used = sum(server.cpu().values())
-        return cls(used, machine_seconds()[0] - sum(os.times()[:4]) - used)
-
-    def since(self, before: "Work") -> "Work":
-        return Work(self.server - before.server, max(0.0, self.others - before.others))
+    return Step(course, Latencies.of(record.lateness[~np.isnan(record.sent)]), work, prober.probes, void)
 
 
 def mismatch(record: Record, told: Counter[int]) -> list[str]:

@@ -146,8 +146,8 @@ def test_it_is_calm_when_a_whole_second_is_as_before(module: Module) -> None:
 
 
 def test_a_refusal_costs_what_predictions_do_not(module: Module) -> None:
-    """100 and 200 predictions a second take 0.3 and 0.4 cores: 1 ms each, and 0.2 for nothing. 100 predictions and
-    1,000 refusals take 0.35, so 0.05 / 1,000 s are left for a refusal.
+    """100 and 200 predictions a second take the front 0.3 and 0.4 cores: 1 ms each, and 0.2 for nothing. With 100
+    predictions and 1,000 refusals it takes 0.35, so 0.05 / 1,000 s are left for a refusal.
     """
     step, results = module("step"), module("results")
 
@@ -155,7 +155,7 @@ def test_a_refusal_costs_what_predictions_do_not(module: Module) -> None:
         outcomes = np.array(["200"] * 10 * predicted_s + ["503 queue_full"] * 10 * refused_s)
         due = np.linspace(0, 10, len(outcomes))
         course = module("course").Course(due, np.zeros(len(due)), outcomes, 1.0)
-        return step.Step(course, (0.0, 0.0), 10 * cores, 0.0, {}, [])
+        return step.Step(course, (0.0, 0.0), step.Work(20 * cores, 10 * cores, 0.0), {}, [])
 
     steps = {0.5: ten_seconds(100, 0, 0.3), 0.8: ten_seconds(200, 0, 0.4), 2.0: ten_seconds(100, 1000, 0.35)}
     measured = results.Results(results.Case("sleeper", 1000), 250, 1.0, steps, steps[0.5])
