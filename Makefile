@@ -3,6 +3,7 @@
 # make check     format, lint, strict types, then every test with the branch coverage gate
 # make bench     measures penstock beside a hand-written server and an empty one (QUICK=1: a few minutes)
 # make fronts    measures what a front costs, and what a second one brings
+# make overload  asks for ten times what can be answered, and tells what becomes of it (QUICK=1: a short form)
 # make soak      the long forms of the long tests
 # make fuzz      a million hostile inputs, each answer judged (N=…, SEED=… as it was printed)
 # make slow      what 500 slow clients cost the others: p99 with them and without
@@ -18,7 +19,7 @@ PYTHON ?= $(firstword $(foreach python,python3 python3.13 python3.12 python3.11,
 BIN := $(VENV)/bin
 CALCULATING := tests/compile tests/zoo
 
-.PHONY: demo test check format bench fronts soak fuzz slow test-all clean
+.PHONY: demo test check format bench fronts overload soak fuzz slow test-all clean
 
 demo: $(VENV)/installed-all
 	$(BIN)/penstock demo
@@ -51,6 +52,9 @@ bench: $(VENV)/installed-$(EXTRAS)
 
 fronts: $(VENV)/installed-$(EXTRAS)
 	$(BIN)/python benchmarks/fronts.py $(if $(QUICK),--quick) $(ARGS)
+
+overload: $(VENV)/installed-$(EXTRAS)
+	$(BIN)/python benchmarks/overload.py $(if $(QUICK),--quick) $(ARGS)
 
 soak: $(VENV)/installed-$(EXTRAS)
 	$(BIN)/pytest --soak -m soak -o faulthandler_timeout=600 $(ARGS)

@@ -1,6 +1,7 @@
 """The models that are measured, and the rows that are sent to them."""
 
 import pickle
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,18 +14,26 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 ROWS = 4000
+CLOSE_ENOUGH = 1e-4  # ONNX computes in float32
 EVEN = 0.505  # trees that split evenly leave the label to rounding, which differs between the formats
 
 
 class Subject(NamedTuple):
-    """A fitted model in both formats, rows it never saw, and what scikit-learn answers for them."""
+    """A model in both formats, rows it never saw, and what it answers: a class and how sure it is, or a number."""
 
     name: str
     pickle: Path
     onnx: Path
     rows: list[list[float]]
     labels: list[int]
-    confidences: list[float]
+    confidences: Sequence[float | None]
+
+    def is_right(self, row: int, label: object, confidence: float | None) -> bool:
+        """Whether this is the model's own answer for that row."""
+        expected = self.confidences[row]
+        if expected is None or confidence is None:
+            return label == self.labels[row] and confidence is expected
+        return label == self.labels[row] and abs(confidence - expected) <= CLOSE_ENOUGH
 
 
 def fitted(names: set[str], folder: Path) -> dict[str, Subject]:

@@ -37,11 +37,25 @@ def test_fronts_are_measured_idle_and_at_work() -> None:
     assert re.findall(r"^\| (1 front|2 fronts) \|.*\| 0 \|$", told, re.MULTILINE) == ["1 front", "2 fronts"]
 
 
+@pytest.mark.needs("wrk", "skl2onnx")
+def test_overload_is_measured_and_agrees_with_the_server() -> None:
+    """A busy machine may make a run void for falling behind its schedule, but never for a wrong answer or sum."""
+    done = run("overload.py", "--cases", "sleeper:200", "--loads", "0.5,3", "--seconds", "1", "--calm", "2")
+    rows = r"^\| (\S+) × .* × (?:200|50[34] \w+) \|$"
+    assert re.findall(rows, done.stdout, re.MULTILINE) == ["0.5", "3"], done.stderr
+    for reason in re.findall(r"^- \*\*void\*\*, .*?: (.*)$", done.stdout, re.MULTILINE):
+        assert "behind schedule" in reason
+
+
 def output_of(program: str, *options: str) -> str:
-    command = [sys.executable, str(BENCHMARKS / program), *options]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    done = run(program, *options)
     assert done.returncode == 0, done.stderr
     return done.stdout
+
+
+def run(program: str, *options: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, str(BENCHMARKS / program), *options]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
 def test_a_row_has_the_medians_of_its_rounds_and_the_ratio_within_each(monkeypatch: pytest.MonkeyPatch) -> None:
