@@ -64,6 +64,9 @@ class FakeHost:
         self.flights.append(flight)
         self.sent.append(flight)
 
+    def look(self) -> None:
+        """Nothing has come that was not told at once."""
+
     def close(self) -> None:
         self.closed = True
 

@@ -30,6 +30,9 @@ from penstock.model.batch import Answer
 BATCH_BYTES = 16 * 2**20
 QUEUE_BYTES = 64 * 2**20
 LONGEST_RETRY_S = 60
+TURN_S = 0.002
+"""A turn of the event loop should take no longer. Where thousands of connections have something to say it does: then
+hosts are looked after in the middle of it, or else they would stand idle while requests for them are refused."""
 
 
 class Meter(Protocol):
@@ -84,6 +87,7 @@ class Batcher:
         self._busy_until = 0.0
         self.forecast = Forecast(self._most_rows)
         self._arrived_at: float | None = None
+        self._look_at = 0.0
         self._deadlines = Alarm(timer, self._expire)
         self._overruns = Alarm(timer, self._check_hosts)
         self._window = Alarm(timer, self._close_window)
@@ -106,21 +110,22 @@ class Batcher:
         """How many seconds such a request would wait for its answer; 0 where it has time enough, or nothing is known.
 
         Raises what it would be refused with: DeadlineExceeded, WaitTooLong, QueueFull, or NotReady where no host is
-        there or soon to come. A host that is free takes a request whatever is expected: else a wrong expectation would
+        there or soon to come. A host that is free takes a batch whatever is expected: else a wrong expectation would
         never be put right.
         """
         now = self._timer.time()
+        if now >= self._look_at:
+            self._look_at = now + TURN_S
+            self._fleet.look()
         expected_s = 0.0
         if deadline <= now:
             raise DeadlineExceeded
         if not self._fleet:
             if not self._fleet.hopes(now):
                 raise NotReady
-        elif self._queue:
-            if self._has_time(now, deadline, rows, nbytes) and self._queue.takes(rows, nbytes):
-                return 0.0
-            expected_s = self._expected_s(now, rows, nbytes, high=high)
-        elif self._fleet.free() is None:
+        elif self._queue and self._has_time(now, deadline, rows, nbytes) and self._queue.takes(rows, nbytes):
+            return 0.0
+        elif not self._goes_next(rows):
             expected_s = self._expected_s(now, rows, nbytes, high=high)
         if now + expected_s > deadline:
             raise WaitTooLong(retry_after=_whole_seconds(now + expected_s - deadline))
@@ -137,13 +142,20 @@ class Batcher:
         self._deadlines.wake_by(ticket.deadline)
         if not self._fleet:
             self._watch_hosts()
+        now = self._timer.time()
         if self._arrived_at is None:
-            self._arrived_at = self._timer.time()
+            self._arrived_at = now
             self._soon(self._pump_arrived)
+        elif self._queue.rows >= self._most_rows or now >= self._arrived_at + TURN_S:
+            self._pump()
 
     def withdraw(self, ticket: Ticket) -> None:
         """The client went away: what is still queued is never computed."""
         self._fail([ticket], ClientGone, "cancelled")
+
+    def _goes_next(self, rows: int) -> bool:
+        """Whether a host is free for a batch that has room for so many rows."""
+        return (not self._queue or self._queue.rows + rows <= self._most_rows) and self._fleet.free() is not None
 
     def _has_time(self, now: float, deadline: float, rows: int, nbytes: int) -> bool:
         """Whether a request has so much time that there is no need to look closer: as nearly all have."""

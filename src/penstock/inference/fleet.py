@@ -48,6 +48,12 @@ class Fleet:
             self._hosts.append(host)
         host.send(flight)
 
+    def look(self) -> None:
+        """Takes the answers that are there."""
+        for host in self:
+            if host.flights:
+                host.look()
+
     def free_in_s(self, now: float, forecast: Forecast) -> float:
         """Until one of them is expected to take another batch."""
         return max(0.0, min((_done_at(host, forecast) for host in self._hosts), default=now) - now)

@@ -21,8 +21,8 @@ class Forecast:
     """What is known of the time that a model's requests wait.
 
     The model's own seconds make its `pace`. What else passes between the sending of a batch and its answer (other
-    fronts' batches, the way there and back) is the `delay`, and the `lag` is how long this process is busy before it
-    looks at what has arrived, which a request meets twice: on its way in and on its way out.
+    fronts' batches, the way there and back) is the `delay`, and the `lag` is how long this process was busy before it
+    looked at what had arrived: the client waits since then.
     """
 
     __slots__ = ("_delay", "_hurried", "_lag", "_most", "full_s", "lag_s", "pace")
@@ -48,7 +48,7 @@ class Forecast:
     def lagged(self, seconds: float) -> None:
         """So long after an arrival the loop came round to what had arrived."""
         self._lag.add(seconds)
-        self.lag_s = 2 * self._lag.value
+        self.lag_s = self._lag.value
 
     def capacity(self, hosts: int) -> Capacity | None:
         """That of so many hosts; None where no batch was answered yet."""

@@ -54,6 +54,9 @@ class Host(Protocol):
 
     def send(self, flight: Flight) -> None: ...
 
+    def look(self) -> None:
+        """Takes the answers that are there, before the event loop comes round to them."""
+
     def close(self) -> None: ...
 
 
@@ -74,6 +77,7 @@ class HostLink:
         self._reader = FrameReader(sock)
         self._writer = FrameWriter(sock)
         self._sent = 0
+        self._reading = False
         self._closed = False
         self._loop = asyncio.get_running_loop()
         self._loop.add_reader(sock, self._readable)
@@ -100,6 +104,11 @@ class HostLink:
         heads, payload = join(self._tensors, rows)
         return encode(BATCH, Batch(self._sent, flight.rows, heads, probabilities, flight.expires), payload)
 
+    def look(self) -> None:
+        """Takes the answers that are there, unless one of them is just being taken."""
+        if not self._closed and not self._reading:
+            self._readable()
+
     def close(self) -> None:
         """Lets go of the socket; the owner hears nothing."""
         if not self._closed:
@@ -109,6 +118,7 @@ class HostLink:
             self._socket.close()
 
     def _readable(self) -> None:
+        self._reading = True
         try:
             for frame in self._reader.read():
                 answer, outputs = self._understood(frame)
@@ -116,6 +126,8 @@ class HostLink:
         except BrokenFrame:
             self._end(broken=True)
             return
+        finally:
+            self._reading = False
         if self._reader.closed:
             self._end(unread=self._reader.reset)
 

@@ -7,6 +7,7 @@ name of a key or a parameter that is unknown, if it is `repeatable`.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 from http import HTTPStatus
 from typing import Any, NamedTuple
 
@@ -100,9 +101,25 @@ def slug(status: int) -> str:
 
 def error_response(exc: BaseException, request_id: str) -> ErrorResponse:
     """The answer to a request that ended in `exc`. Of an unexpected exception it tells nothing but the request id."""
+    if isinstance(exc, Unavailable):
+        return _refusal(exc, request_id)
     status = status_of(exc)
     body = error_body(_detail(exc, status), code_of(exc), request_id, _problems(exc))
     return ErrorResponse(status, [*_headers(exc), *_entity_headers(body)], body)
+
+
+def _refusal(exc: Unavailable, request_id: str) -> ErrorResponse:
+    """The same in a fraction of the time: these are answered by the thousand when there is least time for it."""
+    before, after = _refusal_body(type(exc), str(exc))
+    body = before + request_id.encode("ascii") + after
+    return ErrorResponse(STATUS[Unavailable], [*_headers(exc), *_entity_headers(body)], body)
+
+
+@lru_cache(64)
+def _refusal_body(kind: type[Unavailable], detail: str) -> tuple[bytes, bytes]:
+    """What stands before the request's id, and after it."""
+    before, _, after = error_body(detail, kind.code, "ID").rpartition(b"ID")
+    return before, after
 
 
 def error_body(detail: str, code: str, request_id: str, problems: Sequence[Problem] | None = None) -> bytes:
