@@ -110,15 +110,15 @@ def error_response(exc: BaseException, request_id: str) -> ErrorResponse:
 
 def _refusal(exc: Unavailable, request_id: str) -> ErrorResponse:
     """The same in a fraction of the time: these are answered by the thousand when there is least time for it."""
-    before, after = _refusal_body(type(exc), str(exc))
+    before, after = _refusal_body(exc.code, str(exc))
     body = before + request_id.encode("ascii") + after
     return ErrorResponse(STATUS[Unavailable], [*_headers(exc), *_entity_headers(body)], body)
 
 
 @lru_cache(64)
-def _refusal_body(kind: type[Unavailable], detail: str) -> tuple[bytes, bytes]:
+def _refusal_body(code: str, detail: str) -> tuple[bytes, bytes]:
     """What stands before the request's id, and after it."""
-    before, _, after = error_body(detail, kind.code, "ID").rpartition(b"ID")
+    before, _, after = error_body(detail, code, "ID").rpartition(b"ID")
     return before, after
 
 
