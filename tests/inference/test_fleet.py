@@ -100,6 +100,8 @@ def test_there_is_hope_for_a_while_before_the_first_and_after_the_last_but_none_
     assert [some.hopes(at) for at in (0.0, 3.9, 4.0)] == [True, True, False]
     some.attach(host)
     some.attach(other)
+    assert not some.hopes(1.0)
+    assert some.next_check(waiting=True) is None
     some.detach(host, 10.0)
     assert not some.hopes(10.0)
     some.detach(other, 20.0)
