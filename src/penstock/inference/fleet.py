@@ -64,11 +64,11 @@ class Fleet:
 
     def overdue(self, now: float) -> list[Host]:
         """Those that have not answered in time."""
-        return [host for host in self._hosts if host.flights and host.flights[0].sent_at + self._timeout_s <= now]
+        return [host for host in self._hosts if host.flights and host.flights[0].begun_at + self._timeout_s <= now]
 
     def next_check(self, *, waiting: bool) -> float | None:
         """When to look again for those that overran, or, while somebody is `waiting`, whether there is still hope."""
-        due = [host.flights[0].sent_at + self._timeout_s for host in self._hosts if host.flights]
+        due = [host.flights[0].begun_at + self._timeout_s for host in self._hosts if host.flights]
         if waiting and self._empty_since is not None:
             due.append(self._empty_since + self._patience_s)
         return min(due, default=None)

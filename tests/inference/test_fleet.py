@@ -1,0 +1,174 @@
+"""Who of several hosts is next, who overran, and whether one is soon to come."""
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from penstock.inference.fleet import Fleet
+from penstock.inference.forecast import Forecast
+from penstock.inference.hosts import Flight
+from penstock.inference.rows import Rows
+from penstock.inference.ticket import Ticket
+
+PATIENCE_S, TIMEOUT_S = 4.0, 2.0
+
+
+class Holder:
+    """A host that holds what it is sent."""
+
+    def __init__(self, depth: int = 1) -> None:
+        self.id = 0
+        self.depth = depth
+        self.flights: list[Flight] = []
+
+    def send(self, flight: Flight) -> None:
+        self.flights.append(flight)
+
+    def close(self) -> None: ...
+
+
+def flight(sent_at: float = 0.0, rows: int = 1) -> Flight:
+    return Flight([Ticket(Rows(rows, [b""]), lambda _: None, deadline=60.0, queued_at=sent_at)], sent_at)
+
+
+def fleet(*hosts: Holder) -> Fleet:
+    made = Fleet(0.0, PATIENCE_S, TIMEOUT_S)
+    for host in hosts:
+        made.attach(host)
+    return made
+
+
+def paced(seconds: float) -> Forecast:
+    """Where every batch takes so long."""
+    forecast = Forecast(64)
+    forecast.answered(1, seconds, seconds, 0.0)
+    return forecast
+
+
+STEPS = st.tuples(st.sampled_from(["send", "send", "answer", "attach", "detach"]), st.integers(0, 9))
+
+
+@given(st.integers(1, 3), st.lists(STEPS, max_size=80))
+@settings(max_examples=200)
+def test_the_next_is_the_least_lately_chosen_of_the_least_busy(depth: int, steps: list[tuple[str, int]]) -> None:
+    some = fleet()
+    since: dict[Holder, int] = {}  # when each was chosen, or else came
+    for now, (step, n) in enumerate(steps):
+        busy = [host for host in since if host.flights]
+        if step == "attach":
+            since[host := Holder(depth)] = now
+            some.attach(host)
+        elif step == "detach" and since:
+            some.detach(host := list(since)[n % len(since)], now)
+            del since[host]
+        elif step == "answer" and busy:
+            busy[n % len(busy)].flights.pop(0)
+        elif step == "send":
+            able = [host for host in since if len(host.flights) < depth]
+            expected = min(able, key=lambda host: (len(host.flights), since[host]), default=None)
+            assert some.free() is expected
+            if expected is not None:
+                some.send(expected, sent := flight(now))
+                assert expected.flights[-1] is sent
+                since[expected] = now
+        assert set(some) == set(since)
+        assert len(some) == len(since)
+
+
+def test_equals_take_turns() -> None:
+    hosts = [Holder() for _ in range(3)]
+    some, chosen = fleet(*hosts), []
+    for _ in range(6):
+        host = some.free()
+        assert host is not None
+        some.send(host, flight())
+        chosen.append(host)
+        host.flights.clear()
+    assert chosen == [*hosts, *hosts]
+
+
+def test_hosts_may_go_while_one_looks_at_them() -> None:
+    some = fleet(Holder(), Holder(), Holder())
+    for host in some:
+        some.detach(host, 1.0)
+    assert len(some) == 0
+
+
+# -------------------------------------------------------------------- hope
+def test_there_is_hope_for_a_while_before_the_first_and_after_the_last_but_none_beside_one() -> None:
+    some, host, other = fleet(), Holder(), Holder()
+    assert [some.hopes(at) for at in (0.0, 3.9, 4.0)] == [True, True, False]
+    some.attach(host)
+    some.attach(other)
+    assert not some.hopes(1.0)
+    assert some.next_check(waiting=True) is None
+    some.detach(host, 10.0)
+    assert not some.hopes(10.0)
+    some.detach(other, 20.0)
+    assert [some.hopes(at) for at in (20.0, 23.9, 24.0)] == [True, True, False]
+
+
+def test_to_forget_a_host_again_is_no_new_hope() -> None:
+    some = fleet(host := Holder())
+    some.detach(host, 10.0)
+    some.detach(host, 13.0)
+    assert not some.hopes(14.0)
+
+
+# -------------------------------------------------------------------- time
+def test_the_time_of_a_batch_begins_when_its_host_has_nothing_else_to_do() -> None:
+    """A batch is not given up because the one before it took long."""
+    some = fleet(host := Holder(depth=2))
+    some.send(host, flight(0.0))
+    some.send(host, flight(0.0))
+    host.flights.pop(0)
+    host.flights[0].begun_at = 1.5
+    assert [some.overdue(at) for at in (2.0, 3.4, 3.5)] == [[], [], [host]]
+    assert some.next_check(waiting=False) == 3.5
+
+
+@given(st.lists(st.floats(0, 10), max_size=4), st.booleans(), st.booleans())
+def test_the_next_look_is_due_when_there_is_first_something_to_see(
+    sent: list[float], waiting: bool, idle: bool
+) -> None:
+    some = fleet(*[Holder() for _ in range(idle)])
+    for at in sent:
+        some.attach(host := Holder())
+        host.send(flight(at))
+    due_at = some.next_check(waiting=waiting)
+    if due_at is None:
+        assert not sent
+        assert idle or not waiting
+    else:
+        assert not some.overdue(due_at - 0.001)
+        assert some.overdue(due_at) or (waiting and some.hopes(due_at - 0.001) and not some.hopes(due_at))
+
+
+def test_only_those_that_overran_are_overdue() -> None:
+    late, early, idle = Holder(), Holder(), Holder()
+    some = fleet(late, early, idle)
+    late.send(flight(0.0))
+    early.send(flight(0.5))
+    assert [some.overdue(at) for at in (1.9, 2.0, 2.5)] == [[], [late], [late, early]]
+
+
+def test_a_host_is_free_at_once_if_it_takes_another_and_else_when_it_is_done() -> None:
+    first, second = Holder(), Holder()
+    some, forecast = fleet(first, second), paced(0.5)
+    first.send(flight(1.0))
+    assert some.free_in_s(1.0, forecast) == 0.0
+    second.send(flight(1.25))
+    assert some.free_in_s(1.25, forecast) == pytest.approx(0.25)
+    assert some.free_in_s(1.4, forecast) == pytest.approx(0.1)
+    assert some.free_in_s(9.0, forecast) == 0.0, "who is late is expected at any moment, and not in the past"
+
+
+def test_a_host_is_done_when_all_that_it_holds_is_computed_one_after_the_other() -> None:
+    some = fleet(host := Holder(depth=2))
+    for at in (1.0, 1.1):
+        host.send(flight(at))
+    assert some.free_in_s(1.2, paced(0.5)) == pytest.approx(0.8)
+
+
+def test_where_there_is_no_host_nothing_is_known_of_when_one_is_free() -> None:
+    assert fleet().free_in_s(1.0, paced(0.5)) == 0.0
