@@ -6,13 +6,12 @@ from contextlib import contextmanager
 from functools import partial
 from typing import Any, NamedTuple
 
-import onnx
-import onnx.shape_inference
 import skl2onnx
 from skl2onnx import _parse, _supported_operators
 from skl2onnx.common import _registration, data_types
 
 from penstock.compile import encoders, features, gaps, linear, trees, words
+from penstock.compile.finishing import finished
 from penstock.compile.unwrapping import unwrapped
 from penstock.host.estimators import everything, steps, stranger, takes_text
 from penstock.model.signature import DType, Signature, Tensor
@@ -57,7 +56,7 @@ def _graph(model: Any, signature: Signature, number: Any) -> bytes:
             graph = skl2onnx.to_onnx(model, initial_types=inputs, options={id(model): {"zipmap": False}} | texts)
         except NameError:  # an estimator without that option: it has no maps to avoid
             graph = skl2onnx.to_onnx(model, initial_types=inputs, options=texts)
-        data: bytes = _truly_typed(graph).SerializeToString()
+        data: bytes = finished(graph).SerializeToString()
         return data
 
 
@@ -73,19 +72,6 @@ def own_converters() -> Iterator[None]:
         for pool, was in zip(POOLS, before, strict=True):
             pool.clear()
             pool.update(was)
-
-
-def _truly_typed(graph: Any) -> Any:
-    """The graph, whose outputs are of the types that its nodes make: skl2onnx notes them before it knows."""
-    bare = onnx.ModelProto()
-    bare.CopyFrom(graph)
-    for output in bare.graph.output:
-        output.type.Clear()
-    inferred = onnx.shape_inference.infer_shapes(bare).graph.output
-    for output, found in zip(graph.graph.output, inferred, strict=True):
-        if found.type.tensor_type.elem_type:
-            output.type.tensor_type.elem_type = found.type.tensor_type.elem_type
-    return graph
 
 
 def _splits_texts(estimator: Any) -> bool:
