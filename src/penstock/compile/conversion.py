@@ -7,23 +7,15 @@ from functools import partial
 from typing import Any, NamedTuple
 
 import skl2onnx
-from skl2onnx import _parse, _supported_operators
-from skl2onnx.common import _registration, data_types
+from skl2onnx.common import data_types
 
-from penstock.compile import encoders, features, gaps, linear, trees, words
+from penstock.compile import encoders, features, gaps, linear, registration, trees, words
 from penstock.compile.finishing import finished
 from penstock.compile.unwrapping import unwrapped
 from penstock.host.estimators import everything, steps, stranger, takes_text
 from penstock.model.signature import DType, Signature, Tensor
 
 OWN = (features, words, encoders, gaps, linear, trees)
-POOLS: tuple[dict[Any, Any], ...] = (
-    _registration._converter_pool,
-    _registration._shape_calculator_pool,
-    _supported_operators.sklearn_operator_name_map,
-    _parse.sklearn_parsers_map,
-)
-"""Where skl2onnx keeps what converts what."""
 ROWS = "rows"  # the only input of a graph that takes a matrix
 
 
@@ -63,15 +55,10 @@ def _graph(model: Any, signature: Signature, number: Any) -> bytes:
 @contextmanager
 def own_converters() -> Iterator[None]:
     """Within, skl2onnx has our converters in some places of its own; afterwards it is as it was."""
-    before = [dict(pool) for pool in POOLS]
-    try:
+    with registration.undone():
         for own in OWN:
             own.register()
         yield
-    finally:
-        for pool, was in zip(POOLS, before, strict=True):
-            pool.clear()
-            pool.update(was)
 
 
 def _splits_texts(estimator: Any) -> bool:
