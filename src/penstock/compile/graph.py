@@ -64,8 +64,9 @@ class Graph:
     def labels(self, indices: str) -> None:
         """Answers first with the classes that are at `indices`, or with these themselves under the option `nocl`."""
         classes = self.model.classes_
-        labels = np.arange(len(classes)) if self.option("nocl") else class_labels(classes)
-        self.answer(0, self("Gather", labels, indices, axis=0))
+        places = np.arange(len(classes))
+        labels = places if self.option("nocl") else class_labels(classes)
+        self.answer(0, indices if np.array_equal(labels, places) else self("Gather", labels, indices, axis=0))
 
 
 def number_of(operator: Any) -> Number:

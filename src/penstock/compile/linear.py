@@ -36,7 +36,7 @@ def write_classes(graph: Graph) -> None:
         raise NotImplementedError("several labels at a time")
     coefficients = np.atleast_2d(np.asarray(model.coef_, np.float64))
     intercepts = np.broadcast_to(np.asarray(model.intercept_, np.float64), len(coefficients))
-    positive = graph("Add", graph("MatMul", graph.features(), coefficients.T), intercepts)
+    positive = graph("Gemm", graph.features(), coefficients.T, intercepts)
     binary = len(coefficients) == 1
     scores = graph("Concat", graph("Neg", positive), positive, axis=1) if binary else positive
     graph.labels(graph("ArgMax", scores, axis=1, keepdims=0))
