@@ -42,6 +42,23 @@ def test_an_input_that_is_answered_is_copied() -> None:
     assert answers(model) == [ROWS.tolist()]
 
 
+def test_classes_that_are_texts_are_told_by_their_places(tmp_path: Path) -> None:
+    model = RandomForestClassifier(5, random_state=0).fit(IRIS.data, IRIS.target_names[IRIS.target])
+    entry = certified(model, tmp_path)
+    graph = onnx.load_from_string(entry.graph).graph
+    assert graph.output[0].type.tensor_type.elem_type == onnx.TensorProto.INT64
+    assert all(table.data_type != onnx.TensorProto.STRING for table in graph.initializer)
+    same(entry, model, IRIS.data)
+
+
+def test_texts_in_another_order_stay_texts() -> None:
+    head = HEAD.replace("double[N, 2]", "int64[N]")
+    text = head + '(string[N] label) <string[2] names = {"a", "b"}> { label = Gather(names, rows) }'
+    assert [node.op_type for node in finished(onnx.parser.parse_model(text), ["b", "a"]).graph.node] == ["Gather"]
+    copied = finished(onnx.parser.parse_model(text), ["a", "b"])
+    assert copied.graph.output[0].type.tensor_type.elem_type == onnx.TensorProto.INT64
+
+
 def test_an_output_is_of_the_type_that_its_node_makes() -> None:
     model = finished(onnx.parser.parse_model(HEAD + "(float[N, 2] negative) { negative = Neg(rows) }"))
     assert model.graph.output[0].type.tensor_type.elem_type == onnx.TensorProto.DOUBLE

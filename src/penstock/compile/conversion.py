@@ -48,7 +48,8 @@ def _graph(model: Any, signature: Signature, number: Any) -> bytes:
             graph = skl2onnx.to_onnx(model, initial_types=inputs, options={id(model): {"zipmap": False}} | texts)
         except NameError:  # an estimator without that option: it has no maps to avoid
             graph = skl2onnx.to_onnx(model, initial_types=inputs, options=texts)
-        data: bytes = finished(graph).SerializeToString()
+        classes = signature.output.fields[0].classes if len(signature.output.fields) == 1 else None
+        data: bytes = finished(graph, classes or ()).SerializeToString()
         return data
 
 
