@@ -1,11 +1,12 @@
 """What an estimator will answer with: skl2onnx asks for types and shapes before it asks for the graph."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from skl2onnx.common.data_types import DoubleTensorType, FloatTensorType, Int64TensorType, StringTensorType
 
-from penstock.compile.graph import class_labels
+from penstock.compile.graph import class_labels, number_of
 
 OF_THE_PARSER = ("probabilities", "scores", "score_samples", "variable")  # as skl2onnx's parser names outputs
 
@@ -36,6 +37,21 @@ def announce_outliers(operator: Any) -> None:
     operator.outputs[0].set_type(Int64TensorType([rows, 1]))
     for position in range(1, len(operator.outputs)):
         _announce_numbers(operator, position, [rows, 1])
+
+
+def announce_columns(operator: Any, width: int | None) -> None:
+    """A matrix [rows, width] in the precision of the inputs."""
+    operator.outputs[0].set_type(matrix(operator, [operator.inputs[0].get_first_dimension(), width]))
+
+
+def announce_as_many(operator: Any) -> None:
+    """A matrix of the shape of the first input, in the precision of the inputs."""
+    operator.outputs[0].set_type(matrix(operator, operator.inputs[0].type.shape))
+
+
+def matrix(operator: Any, shape: Sequence[int | None]) -> Any:
+    """The type of a tensor in the precision of the operator's inputs."""
+    return (DoubleTensorType if number_of(operator) is np.float64 else FloatTensorType)(list(shape))
 
 
 def _announce_numbers(operator: Any, position: int, shape: list[int | None]) -> None:

@@ -1,7 +1,6 @@
 """Lone trees, and forests whose trees are averaged."""
 
 import numpy as np
-from onnx import TensorProto
 
 from penstock.compile.forest import totals
 from penstock.compile.graph import Graph, class_labels
@@ -12,8 +11,8 @@ def average(graph: Graph) -> str:
     """What the trees hold, averaged: [rows, outputs]."""
     trees = getattr(graph.model, "estimators_", [graph.model])
     planted = [binary_tree(each.tree_, each.tree_.value.reshape(each.tree_.node_count, -1)) for each in trees]
-    total = totals(graph, graph.features(TensorProto.FLOAT), planted, np.float32)
-    return total if len(trees) == 1 else graph("Div", total, np.array(len(trees), np.float64))
+    total = totals(graph, graph.features(np.float32), planted, np.float32)
+    return total if len(trees) == 1 else graph("Div", total, float(len(trees)))
 
 
 def write_classes(graph: Graph) -> None:
@@ -22,7 +21,7 @@ def write_classes(graph: Graph) -> None:
         _write_classes_of_each_output(graph)
     else:
         probabilities = average(graph)
-        graph.labels(0, graph("ArgMax", probabilities, axis=1, keepdims=0))
+        graph.labels(graph("ArgMax", probabilities, axis=1, keepdims=0))
         graph.answer(1, probabilities)
 
 
@@ -31,7 +30,7 @@ def _write_classes_of_each_output(graph: Graph) -> None:
     classes = [class_labels(each) for each in graph.model.classes_]
     widest = max(map(len, classes))
     padded = np.concatenate([np.resize(each, widest) for each in classes])
-    apart = graph("Reshape", average(graph), np.array([-1, len(classes), widest]))
+    apart = graph("Reshape", average(graph), [-1, len(classes), widest])
     chosen = graph("ArgMax", apart, axis=2, keepdims=0)
     places = graph("Add", chosen, np.arange(len(classes)) * widest)
     graph.answer(0, graph("Gather", padded, places, axis=0))

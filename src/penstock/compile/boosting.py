@@ -3,11 +3,10 @@
 from typing import Any
 
 import numpy as np
-from onnx import TensorProto
 from sklearn.dummy import DummyClassifier, DummyRegressor
 
 from penstock.compile.forest import Doubles, Tree, constant, totals
-from penstock.compile.graph import Graph
+from penstock.compile.graph import Graph, Number
 from penstock.compile.nodes import binary_tree, histogram_tree
 
 RANDOM = ("stratified", "uniform")  # strategies of a DummyClassifier
@@ -48,15 +47,15 @@ def write_vote(graph: Graph) -> None:
         _votes(each, weight, model.classes_)
         for each, weight in zip(model.estimators_, model.estimator_weights_, strict=False)
     ]
-    total = totals(graph, graph.features(TensorProto.FLOAT), votes, np.float32)
-    mean = graph("Div", total, np.array(model.estimator_weights_.sum()))
+    total = totals(graph, graph.features(np.float32), votes, np.float32)
+    mean = graph("Div", total, model.estimator_weights_.sum())
     if len(model.classes_) > 2:
-        _write_scores(graph, mean, graph("Div", mean, np.array(len(model.classes_) - 1.0)))
+        _write_scores(graph, mean, graph("Div", mean, len(model.classes_) - 1.0))
         return
-    against, for_it = (graph("Gather", mean, np.array([column]), axis=1) for column in range(2))
+    against, for_it = (graph("Gather", mean, [column], axis=1) for column in range(2))
     decision = graph("Sub", for_it, against)
     both = graph("Concat", graph("Neg", decision), decision, axis=1)
-    _write_scores(graph, both, graph("Div", both, np.array(2.0)))
+    _write_scores(graph, both, graph("Div", both, 2.0))
 
 
 def _votes(estimator: Any, weight: float, classes: Any) -> Tree:
@@ -66,7 +65,7 @@ def _votes(estimator: Any, weight: float, classes: Any) -> Tree:
 
 
 def _write_scores(graph: Graph, raw: str, scaled: str) -> None:
-    graph.labels(0, graph("ArgMax", raw, axis=1, keepdims=0))
+    graph.labels(graph("ArgMax", raw, axis=1, keepdims=0))
     graph.answer(1, raw if graph.option("raw_scores") else graph("Softmax", scaled, axis=1))
 
 
@@ -76,7 +75,7 @@ def _gradient_total(graph: Graph) -> str:
         binary_tree(each.tree_, model.learning_rate * each.tree_.value[:, 0])
         for each in model.estimators_.ravel()  # iteration by iteration, and of each its classes
     ]
-    return _boosted(graph, graph.features(TensorProto.FLOAT), _beginning(model), trees, np.float32)
+    return _boosted(graph, graph.features(np.float32), _beginning(model), trees, np.float32)
 
 
 def _beginning(model: Any) -> Doubles:
@@ -98,7 +97,7 @@ def _histogram_total(graph: Graph) -> str:
     return _boosted(graph, rows, model._baseline_prediction.reshape(1, -1), trees, np.float64)
 
 
-def _boosted(graph: Graph, rows: str, beginning: Doubles, trees: list[Tree], number: type) -> str:
+def _boosted(graph: Graph, rows: str, beginning: Doubles, trees: list[Tree], number: Number) -> str:
     """Sums of every tree's leaves and their beginnings: [rows, outputs]."""
     beginnings = [constant(value) for value in beginning.astype(np.float64).reshape(-1, 1)]
     return totals(graph, rows, [*beginnings, *trees], number, groups=len(beginnings))
@@ -109,7 +108,7 @@ def _encoded(graph: Graph) -> tuple[str, dict[int, int]]:
 
     Categorical columns come first, as numbers from 1 on; a category that was not trained on is 0, as is a missing one.
     """
-    rows = graph.features(TensorProto.DOUBLE)
+    rows = graph.features()
     categorical = graph.model.is_categorical_
     if categorical is None:
         return rows, {}
@@ -121,9 +120,9 @@ def _encoded(graph: Graph) -> tuple[str, dict[int, int]]:
         if categories.dtype.kind not in "biuf":
             raise NotImplementedError(f"its column {feature} has categories that are not numbers")
         numbers = categories[~np.isnan(categories.astype(np.float64))].astype(np.float64)
-        same = graph("Equal", graph("Gather", rows, np.array([feature]), axis=1), numbers)
+        same = graph("Equal", graph("Gather", rows, [feature], axis=1), numbers)
         codes = np.arange(1.0, len(numbers) + 1).reshape(-1, 1)
-        columns.append(graph("MatMul", graph("Cast", same, to=TensorProto.DOUBLE), codes))
+        columns.append(graph("MatMul", graph.cast(same), codes))
         known[position] = len(numbers)
     numeric = graph("Gather", rows, np.flatnonzero(~categorical), axis=1)
     return graph("Concat", *columns, numeric, axis=1), known
@@ -136,10 +135,10 @@ def _write_classes(graph: Graph, total: str, comparison: str) -> None:
         chosen = graph("ArgMax", total, axis=1, keepdims=0)
         scores = total
     else:
-        second = graph("Cast", graph(comparison, total, np.array(0.0)), to=TensorProto.INT64)
-        chosen = graph("Reshape", second, np.array([-1]))
+        second = graph.cast(graph(comparison, total, 0.0), np.int64)
+        chosen = graph("Reshape", second, [-1])
         scores = graph("Concat", graph("Neg", total), total, axis=1)
-    graph.labels(0, chosen)
+    graph.labels(chosen)
     graph.answer(1, scores if graph.option("raw_scores") else _probabilities(graph, total))
 
 
@@ -149,7 +148,6 @@ def _probabilities(graph: Graph, total: str) -> str:
         return graph("Softmax", total, axis=1)
     if link not in ("LogitLink", "HalfLogitLink"):
         raise NotImplementedError(f"no graph is known for the link {link}")
-    logit = graph("Mul", total, np.array(2.0)) if link == "HalfLogitLink" else total
-    one = np.array(1.0)
-    second = graph("Div", one, graph("Add", one, graph("Exp", graph("Neg", logit))))
-    return graph("Concat", graph("Sub", one, second), second, axis=1)
+    logit = graph("Mul", total, 2.0) if link == "HalfLogitLink" else total
+    second = graph("Div", 1.0, graph("Add", 1.0, graph("Exp", graph("Neg", logit))))
+    return graph("Concat", graph("Sub", 1.0, second), second, axis=1)

@@ -6,25 +6,16 @@ from contextlib import contextmanager
 from functools import partial
 from typing import Any, NamedTuple
 
-import onnx
-import onnx.shape_inference
 import skl2onnx
-from skl2onnx import _parse, _supported_operators
-from skl2onnx.common import _registration, data_types
+from skl2onnx.common import data_types
 
-from penstock.compile import encoders, features, gaps, linear, trees, words
+from penstock.compile import encoders, features, gaps, linear, registration, trees, words
+from penstock.compile.finishing import finished
 from penstock.compile.unwrapping import unwrapped
 from penstock.host.estimators import everything, steps, stranger, takes_text
 from penstock.model.signature import DType, Signature, Tensor
 
 OWN = (features, words, encoders, gaps, linear, trees)
-POOLS: tuple[dict[Any, Any], ...] = (
-    _registration._converter_pool,
-    _registration._shape_calculator_pool,
-    _supported_operators.sklearn_operator_name_map,
-    _parse.sklearn_parsers_map,
-)
-"""Where skl2onnx keeps what converts what."""
 ROWS = "rows"  # the only input of a graph that takes a matrix
 
 
@@ -57,35 +48,18 @@ def _graph(model: Any, signature: Signature, number: Any) -> bytes:
             graph = skl2onnx.to_onnx(model, initial_types=inputs, options={id(model): {"zipmap": False}} | texts)
         except NameError:  # an estimator without that option: it has no maps to avoid
             graph = skl2onnx.to_onnx(model, initial_types=inputs, options=texts)
-        data: bytes = _truly_typed(graph).SerializeToString()
+        classes = signature.output.fields[0].classes if len(signature.output.fields) == 1 else None
+        data: bytes = finished(graph, classes or ()).SerializeToString()
         return data
 
 
 @contextmanager
 def own_converters() -> Iterator[None]:
     """Within, skl2onnx has our converters in some places of its own; afterwards it is as it was."""
-    before = [dict(pool) for pool in POOLS]
-    try:
+    with registration.undone():
         for own in OWN:
             own.register()
         yield
-    finally:
-        for pool, was in zip(POOLS, before, strict=True):
-            pool.clear()
-            pool.update(was)
-
-
-def _truly_typed(graph: Any) -> Any:
-    """The graph, whose outputs are of the types that its nodes make: skl2onnx notes them before it knows."""
-    bare = onnx.ModelProto()
-    bare.CopyFrom(graph)
-    for output in bare.graph.output:
-        output.type.Clear()
-    inferred = onnx.shape_inference.infer_shapes(bare).graph.output
-    for output, found in zip(graph.graph.output, inferred, strict=True):
-        if found.type.tensor_type.elem_type:
-            output.type.tensor_type.elem_type = found.type.tensor_type.elem_type
-    return graph
 
 
 def _splits_texts(estimator: Any) -> bool:

@@ -12,23 +12,14 @@ from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
-from skl2onnx.common import data_types
-from skl2onnx.common._registration import (
-    get_converter,
-    get_shape_calculator,
-    register_converter,
-    register_shape_calculator,
-)
+from skl2onnx.common._registration import get_converter, get_shape_calculator
+from skl2onnx.common.data_types import DoubleTensorType, FloatTensorType
 
-from penstock.compile.writing import DOUBLE
+from penstock.compile.graph import Graph
+from penstock.compile.registration import replace
 from penstock.host.runtimes.compiled import GAP
 
-ALIASES = (
-    "SklearnCountVectorizer",
-    "SklearnOneHotEncoder",
-    "SklearnOrdinalEncoder",
-    "SklearnTfidfVectorizer",
-)
+ENCODERS = ("SklearnCountVectorizer", "SklearnOneHotEncoder", "SklearnOrdinalEncoder", "SklearnTfidfVectorizer")
 _widens: ContextVar[bool] = ContextVar("widens", default=False)
 
 
@@ -44,8 +35,8 @@ def widening(double: bool) -> Iterator[None]:
 
 def register() -> None:
     """Puts a cast behind skl2onnx's converters."""
-    for alias in ALIASES:
-        _register(alias)
+    for operator in ENCODERS:
+        _replace(operator)
 
 
 class _Aside:
@@ -74,23 +65,22 @@ def _filled(values: Any) -> Any:
     return np.array([value if isinstance(value, str) else GAP for value in values.tolist()], dtype=object)
 
 
-def _register(alias: str) -> None:
-    theirs, their_shapes = get_converter(alias), get_shape_calculator(alias)
+def _replace(operator: str) -> None:
+    theirs, their_shapes = get_converter(operator), get_shape_calculator(operator)
 
-    def shapes(operator: Any) -> None:
+    def announce(operator: Any) -> None:
         their_shapes(operator)
         output = operator.outputs[0]
-        if _widens.get() and not isinstance(output.type, data_types.DoubleTensorType):
-            output.type = data_types.DoubleTensorType(output.type.shape)
+        if _widens.get():
+            output.set_type(DoubleTensorType(output.type.shape))
 
-    def convert(scope: Any, operator: Any, container: Any) -> None:
+    def write(graph: Graph) -> None:
         if not _widens.get():
-            theirs(scope, operator, container)
+            theirs(graph.scope, graph.operator, graph.container)
             return
-        narrow = SimpleNamespace(type=data_types.FloatTensorType())
-        narrow.full_name = narrow.onnx_name = scope.get_unique_variable_name("narrow")
-        theirs(scope, _Aside(operator, narrow), container)
-        container.add_node("Cast", narrow.full_name, operator.outputs[0].full_name, to=DOUBLE)
+        narrow = SimpleNamespace(type=FloatTensorType())
+        narrow.full_name = narrow.onnx_name = graph.scope.get_unique_variable_name("narrow")
+        theirs(graph.scope, _Aside(graph.operator, narrow), graph.container)
+        graph.answer(0, narrow.full_name)
 
-    register_converter(alias, convert, overwrite=True, options=theirs.get_allowed_options())
-    register_shape_calculator(alias, shapes, overwrite=True)
+    replace(operator, announce, write, np.float32)

@@ -13,9 +13,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from onnx import TensorProto, helper, numpy_helper
+from onnx import TensorProto, numpy_helper
 
-from penstock.compile.graph import Graph
+from penstock.compile.graph import Graph, Number
 
 LEAF, AT_MOST, BELOW, EQUAL = "LEAF", "BRANCH_LEQ", "BRANCH_LT", "BRANCH_EQ"
 COUNTABLE = 1 << 24  # the operator answers in single precision, which counts no further
@@ -45,7 +45,7 @@ def constant(value: NDArray[Any]) -> Tree:
     return Tree(np.array([LEAF]), nought, np.zeros(1), nought, nought, nought, value.reshape(1, -1))
 
 
-def totals(graph: Graph, rows: str, trees: Sequence[Tree], number: type = np.float64, groups: int = 1) -> str:
+def totals(graph: Graph, rows: str, trees: Sequence[Tree], number: Number = np.float64, groups: int = 1) -> str:
     """What the trees hold for each row, added in their order: [rows, outputs].
 
     `rows` is a matrix of `number`; for float32 thresholds become the next float32 below, which decides the same.
@@ -58,13 +58,11 @@ def totals(graph: Graph, rows: str, trees: Sequence[Tree], number: type = np.flo
     if len(held) >= COUNTABLE:
         raise NotImplementedError(f"its trees have {len(held)} leaves, and only {COUNTABLE} can be told apart")
     leaves = _ensemble(graph, rows, trees, number, which.reshape(-1, 1), np.arange(len(held)).reshape(-1, 1))
-    leaves = graph("Cast", graph("Transpose", leaves, perm=[1, 0]), to=TensorProto.INT32)
-    first = np.array([0])
+    leaves = graph.cast(graph("Transpose", leaves, perm=[1, 0]), np.int32)
     if held.shape[1] > 1 or groups == 1:
-        return graph("ReduceSum", graph("Gather", held, leaves, axis=0), first, keepdims=0)
-    apart = np.array([len(trees) // groups, groups, -1])
-    held_apart = graph("Reshape", graph("Gather", held[:, 0], leaves, axis=0), apart)
-    return graph("Transpose", graph("ReduceSum", held_apart, first, keepdims=0), perm=[1, 0])
+        return graph("ReduceSum", graph("Gather", held, leaves, axis=0), [0], keepdims=0)
+    held_apart = graph("Reshape", graph("Gather", held[:, 0], leaves, axis=0), [len(trees) // groups, groups, -1])
+    return graph("Transpose", graph("ReduceSum", held_apart, [0], keepdims=0), perm=[1, 0])
 
 
 def _are_countable(held: NDArray[Any], trees: int) -> bool:
@@ -72,20 +70,19 @@ def _are_countable(held: NDArray[Any], trees: int) -> bool:
     return bool((held == np.floor(held)).all() and np.abs(held).max() * trees < COUNTABLE)
 
 
-def _counted(graph: Graph, rows: str, trees: Sequence[Tree], held: NDArray[Any], number: type) -> str:
+def _counted(graph: Graph, rows: str, trees: Sequence[Tree], held: NDArray[Any], number: Number) -> str:
     """Whole numbers, added by the operator; of two that always make 1, it adds the second alone."""
-    precise = helper.np_dtype_to_tensor_dtype(held.dtype)
     shares = held.shape[1] == 2 and bool((held.sum(axis=1) == 1).all())
     added = held[:, 1:] if shares else held
     outputs = np.tile(np.arange(added.shape[1]), (len(added), 1))
-    total = graph("Cast", _ensemble(graph, rows, trees, number, outputs, added), to=precise)
+    total = graph.cast(_ensemble(graph, rows, trees, number, outputs, added))
     if not shares:
         return total
-    return graph("Concat", graph("Sub", np.array(len(trees), held.dtype), total), total, axis=1)
+    return graph("Concat", graph("Sub", float(len(trees)), total), total, axis=1)
 
 
 def _ensemble(
-    graph: Graph, rows: str, trees: Sequence[Tree], number: type, outputs: Ints, weights: NDArray[Any]
+    graph: Graph, rows: str, trees: Sequence[Tree], number: Number, outputs: Ints, weights: NDArray[Any]
 ) -> str:
     """The operator, in which each leaf adds `weights` to `outputs`, both [leaves, as many as it adds to]."""
     sizes = [len(tree.mode) for tree in trees]

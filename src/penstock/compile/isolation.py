@@ -3,7 +3,6 @@
 from collections.abc import Callable
 
 import numpy as np
-from onnx import TensorProto
 from sklearn.ensemble._iforest import _average_path_length
 
 from penstock.compile.forest import Doubles, totals
@@ -19,15 +18,15 @@ def write_outliers(graph: Graph) -> None:
         binary_tree(each.tree_, (path + rest - 1.0).reshape(-1, 1), features)
         for each, features, (path, rest) in zip(model.estimators_, model.estimators_features_, paths, strict=True)
     ]
-    depth = totals(graph, graph.features(TensorProto.FLOAT), trees, np.float32)
+    depth = totals(graph, graph.features(np.float32), trees, np.float32)
     usual = len(trees) * _average_path_length([model._max_samples])
     if not usual.all():
         raise NotImplementedError("its trees were grown on one row each")
     late_enough = least(lambda depths: -(2 ** -(depths / usual)) - model.offset_ >= 0)
-    soon = graph("Cast", graph("Less", depth, late_enough), to=TensorProto.INT64)
-    graph.answer(0, graph("Sub", np.array(1), graph("Mul", soon, np.array(2))))
-    score = graph("Neg", graph("Pow", np.array(2.0), graph("Neg", graph("Div", depth, usual))))
-    graph.answer(1, graph("Sub", score, np.array(model.offset_)))
+    soon = graph.cast(graph("Less", depth, late_enough), np.int64)
+    graph.answer(0, graph("Sub", 1, graph("Mul", soon, 2)))
+    score = graph("Neg", graph("Pow", 2.0, graph("Neg", graph("Div", depth, usual))))
+    graph.answer(1, graph("Sub", score, model.offset_))
     if graph.option("score_samples"):
         graph.answer(2, score)
 

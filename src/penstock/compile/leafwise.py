@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-from onnx import TensorProto
 
 from penstock.compile.forest import AT_MOST, LEAF, Tree, totals
 from penstock.compile.graph import Graph
@@ -36,7 +35,7 @@ def write_classes(graph: Graph) -> None:
         probabilities = graph("Softmax", total, axis=1)
     else:
         raise NotImplementedError(f"no graph is known for the objective {dumped['objective']}")
-    graph.labels(0, graph("ArgMax", probabilities, axis=1, keepdims=0))
+    graph.labels(graph("ArgMax", probabilities, axis=1, keepdims=0))
     if graph.option("raw_scores"):
         probabilities = total if name == "multiclass" else graph("Concat", graph("Neg", total), total, axis=1)
     graph.answer(1, probabilities)
@@ -51,8 +50,7 @@ def _dumped(model: Any) -> dict[str, Any]:
 
 def _total(graph: Graph, dumped: dict[str, Any]) -> str:
     trees = [_tree(each["tree_structure"]) for each in dumped["tree_info"]]
-    rows = graph.features(TensorProto.DOUBLE)
-    return totals(graph, rows, trees, np.float64, groups=dumped["num_tree_per_iteration"])
+    return totals(graph, graph.features(), trees, np.float64, groups=dumped["num_tree_per_iteration"])
 
 
 def _tree(root: dict[str, Any]) -> Tree:
@@ -89,6 +87,6 @@ def _missing_goes_left(node: dict[str, Any]) -> bool:
 
 
 def _logistic(graph: Graph, total: str, settings: dict[str, str]) -> str:
-    slope, one = np.array(-float(settings["sigmoid"])), np.array(1.0)
-    second = graph("Div", one, graph("Add", one, graph("Exp", graph("Mul", total, slope))))
-    return graph("Concat", graph("Sub", one, second), second, axis=1)
+    slope = -float(settings["sigmoid"])
+    second = graph("Div", 1.0, graph("Add", 1.0, graph("Exp", graph("Mul", total, slope))))
+    return graph("Concat", graph("Sub", 1.0, second), second, axis=1)

@@ -6,102 +6,80 @@ skl2onnx's own are right for some types of input and some solvers, and compute o
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
-from skl2onnx.common._registration import register_converter, register_shape_calculator
 from skl2onnx.common.shape_calculator import calculate_linear_classifier_output_shapes
-from skl2onnx.common.utils_classifier import get_label_classes
 
+from penstock.compile.announcement import matrix
+from penstock.compile.graph import Graph
+from penstock.compile.registration import SCORED, replace
 from penstock.compile.unwrapping import EACH_BY_ITSELF
-from penstock.compile.writing import Nodes, numbers
 
-OPTIONS = {
-    "zipmap": [True, False, "columns"],
-    "nocl": [True, False],
-    "output_class_labels": [False, True],
-    "raw_scores": [True, False],
-}
 SMALLEST = 5e-324  # of the numbers above zero
 POSITIVE_ALONE = "SklearnLinearSVC"  # of two classes, skl2onnx expects of these only the score of the second
 
 
 def register() -> None:
-    """Takes the places of skl2onnx's converters."""
-    for alias in ("SklearnLinearClassifier", "SklearnSGDClassifier", POSITIVE_ALONE):
-        register_converter(alias, convert, overwrite=True, options=OPTIONS)
-        register_shape_calculator(alias, shapes, overwrite=True)
+    """Whatever has coefficients and classes."""
+    for operator in ("SklearnLinearClassifier", "SklearnSGDClassifier", POSITIVE_ALONE):
+        replace(operator, announce, write_classes, options=SCORED)
 
 
-def shapes(operator: Any) -> None:
+def announce(operator: Any) -> None:
+    """A label and its probabilities or scores."""
     calculate_linear_classifier_output_shapes(operator)
-    operator.outputs[1].type = numbers(operator, operator.outputs[1].type.shape)
+    operator.outputs[1].type = matrix(operator, operator.outputs[1].type.shape)
 
 
-def convert(scope: Any, operator: Any, container: Any) -> None:
+def write_classes(graph: Graph) -> None:
     """Labels, and beside them probabilities, or scores where there are none or these are asked for."""
-    model = operator.raw_operator
+    model = graph.model
     if "multilabel" in getattr(getattr(model, "_label_binarizer", None), "y_type_", ""):
         raise NotImplementedError("several labels at a time")
-    nodes = Nodes(scope, operator, container)
     coefficients = np.atleast_2d(np.asarray(model.coef_, np.float64))
     intercepts = np.broadcast_to(np.asarray(model.intercept_, np.float64), len(coefficients))
-    product = nodes.add("MatMul", nodes.input(), nodes.constant(coefficients.T))
-    positive = nodes.add("Add", product, nodes.constant(intercepts))
+    positive = graph("Gemm", graph.features(), coefficients.T, intercepts)
     binary = len(coefficients) == 1
-    scores = nodes.add("Concat", nodes.add("Neg", positive), positive, axis=1) if binary else positive
-    classes = _classes(np.asarray(get_label_classes(scope, model)))
-    nodes.add("Gather", nodes.constant(classes), nodes.add("ArgMax", scores, axis=1, keepdims=0), into=nodes.outputs[0])
-    raw = container.get_options(model, {"raw_scores": False})["raw_scores"]
-    stated = None if raw or not _states(model) else _probabilities(nodes, model, positive, binary)
-    if stated is None:
-        stated = positive if binary and operator.type == POSITIVE_ALONE and not raw else scores
-    nodes.add("Identity", stated, into=nodes.outputs[1])
-
-
-def _classes(classes: NDArray[Any]) -> NDArray[Any]:
-    """The labels as a graph can hold them. Raises NotImplementedError for numbers that are not whole."""
-    if classes.dtype.kind in "OU":
-        return classes.astype(str)
-    if (classes != classes.astype(np.int64)).any():
-        raise NotImplementedError("labels that are no whole numbers")
-    return classes.astype(np.int64)
+    scores = graph("Concat", graph("Neg", positive), positive, axis=1) if binary else positive
+    graph.labels(graph("ArgMax", scores, axis=1, keepdims=0))
+    raw = graph.option("raw_scores")
+    if _states(model) and not raw:
+        graph.answer(1, _probabilities(graph, positive, binary))
+    else:
+        graph.answer(1, positive if binary and graph.operator.type == POSITIVE_ALONE and not raw else scores)
 
 
 def _states(model: Any) -> bool:
     return hasattr(model, "predict_proba") or getattr(model, "loss", None) == EACH_BY_ITSELF
 
 
-def _probabilities(nodes: Nodes, model: Any, scores: str, binary: bool) -> str:
-    loss = getattr(model, "loss", None)
+def _probabilities(graph: Graph, scores: str, binary: bool) -> str:
+    loss = getattr(graph.model, "loss", None)
     if loss == "modified_huber":
-        clipped = nodes.add("Clip", scores, nodes.constant(np.array(-1.0)), nodes.constant(np.array(1.0)))
-        each = nodes.add("Div", nodes.add("Add", clipped, nodes.constant([1.0])), nodes.constant([2.0]))
-        return _of_two(nodes, each) if binary else _of_several(nodes, each)
+        each = graph("Div", graph("Add", graph("Clip", scores, -1.0, 1.0), 1.0), 2.0)
+        return _of_two(graph, each) if binary else _of_several(graph, each)
     if binary:
-        return _of_two(nodes, nodes.add("Sigmoid", scores))
+        return _of_two(graph, graph("Sigmoid", scores))
     if loss == EACH_BY_ITSELF:  # and where none is likely, none is
-        each = _sigmoid(nodes, scores)
-        return nodes.add("Div", each, nodes.add("Max", _sum(nodes, each), nodes.constant([SMALLEST])))
-    if loss == "log_loss" or getattr(model, "multi_class", None) == "ovr":
-        return _of_several(nodes, _sigmoid(nodes, scores))
-    return nodes.add("Softmax", scores, axis=1)
+        each = _sigmoid(graph, scores)
+        return graph("Div", each, graph("Max", _sum(graph, each), SMALLEST))
+    if loss == "log_loss" or getattr(graph.model, "multi_class", None) == "ovr":
+        return _of_several(graph, _sigmoid(graph, scores))
+    return graph("Softmax", scores, axis=1)
 
 
-def _sigmoid(nodes: Nodes, scores: str) -> str:
+def _sigmoid(graph: Graph, scores: str) -> str:
     """Written out: ONNX Runtime's own is zero sooner than scipy's, and several classes are divided by their sum."""
-    one = nodes.constant([1.0])
-    return nodes.add("Div", one, nodes.add("Add", one, nodes.add("Exp", nodes.add("Neg", scores))))
+    return graph("Div", 1.0, graph("Add", 1.0, graph("Exp", graph("Neg", scores))))
 
 
-def _of_two(nodes: Nodes, positive: str) -> str:
-    return nodes.add("Concat", nodes.add("Sub", nodes.constant([1.0]), positive), positive, axis=1)
+def _of_two(graph: Graph, positive: str) -> str:
+    return graph("Concat", graph("Sub", 1.0, positive), positive, axis=1)
 
 
-def _of_several(nodes: Nodes, each: str) -> str:
+def _of_several(graph: Graph, each: str) -> str:
     """Each class's own probability, divided by their sum; all the same where that is zero."""
-    none = nodes.add("Equal", _sum(nodes, each), nodes.constant([0.0]))
-    each = nodes.add("Where", none, nodes.constant([1.0]), each)
-    return nodes.add("Div", each, _sum(nodes, each))
+    each = graph("Where", graph("Equal", _sum(graph, each), 0.0), 1.0, each)
+    return graph("Div", each, _sum(graph, each))
 
 
-def _sum(nodes: Nodes, each: str) -> str:
-    return nodes.add("ReduceSum", each, nodes.constant([1]), keepdims=1)
+def _sum(graph: Graph, each: str) -> str:
+    return graph("ReduceSum", each, [1], keepdims=1)

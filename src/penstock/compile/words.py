@@ -3,19 +3,14 @@
 from typing import Any
 
 import numpy as np
-from skl2onnx.common._registration import register_converter, register_shape_calculator
+from skl2onnx.common._registration import get_shape_calculator
 
-from penstock.compile.writing import Nodes, numbers
+from penstock.compile.announcement import announce_as_many
+from penstock.compile.graph import Graph
+from penstock.compile.registration import replace
 
 USUAL = r"(?u)\b\w\w+\b"
 SAME = r"[\p{L}\p{N}_]{2,}"  # the same for ONNX Runtime, whose \w is that of ASCII
-OPTIONS = {
-    "tokenexp": None,
-    "separators": None,
-    "nan": [True, False],
-    "keep_empty_string": [True, False],
-    "locale": None,
-}
 TRANSFORMER, VECTORIZER = "SklearnTfidfTransformer", "SklearnTfidfVectorizer"
 
 
@@ -26,52 +21,42 @@ def options(vectorizer: Any) -> dict[str, Any]:
 
 
 def register() -> None:
-    """Takes the places of skl2onnx's converters: that weighs in single precision, and logarithms otherwise."""
-    register_converter(TRANSFORMER, _weigh, overwrite=True, options={"nan": [True, False]})
-    register_shape_calculator(TRANSFORMER, _shapes, overwrite=True)
-    register_converter(VECTORIZER, _count_and_weigh, overwrite=True, options=OPTIONS)
+    """In the places of skl2onnx's: that weighs in single precision, and logarithms otherwise."""
+    replace(TRANSFORMER, announce_as_many, _weigh)
+    replace(VECTORIZER, get_shape_calculator(VECTORIZER), _count_and_weigh)
 
 
-def _shapes(operator: Any) -> None:
-    operator.outputs[0].type = numbers(operator, operator.inputs[0].type.shape)
-
-
-def _count_and_weigh(scope: Any, operator: Any, container: Any) -> None:
+def _count_and_weigh(graph: Graph) -> None:
     """As skl2onnx does it: two operators that are the same estimator."""
-    vectorizer = operator.raw_operator
-    kind = type(operator.outputs[0].type)
+    scope, vectorizer, kind = graph.scope, graph.model, type(graph.operator.outputs[0].type)
     counts = scope.declare_local_variable("counts", kind([None, len(vectorizer.vocabulary_)]))
     counter = scope.declare_local_operator("SklearnCountVectorizer", vectorizer)
-    counter.inputs = operator.inputs
+    counter.inputs = graph.operator.inputs
     counter.outputs.append(counts)
+    weights = scope.declare_local_variable("weights", kind())
     weigher = scope.declare_local_operator(TRANSFORMER, vectorizer)
     weigher.inputs.append(counts)
-    weights = scope.declare_local_variable("weights", kind())
     weigher.outputs.append(weights)
-    container.add_node("Identity", weights.full_name, operator.outputs[0].full_name)
+    graph.answer(0, weights.full_name)
 
 
-def _weigh(scope: Any, operator: Any, container: Any) -> None:
-    estimator = operator.raw_operator
-    nodes = Nodes(scope, operator, container)
-    weights = nodes.input()
+def _weigh(graph: Graph) -> None:
+    estimator, weights = graph.model, graph.features()
     if estimator.sublinear_tf:
-        some = nodes.add("Greater", weights, nodes.constant([0.0]))
-        at_least_one = nodes.add("Where", some, weights, nodes.constant([1.0]))
-        logarithms = nodes.add("Add", nodes.add("Log", at_least_one), nodes.constant([1.0]))
-        weights = nodes.add("Where", some, logarithms, weights)
+        some = graph("Greater", weights, 0.0)
+        logarithms = graph("Add", graph("Log", graph("Where", some, weights, 1.0)), 1.0)
+        weights = graph("Where", some, logarithms, weights)
     if estimator.use_idf:
-        weights = nodes.add("Mul", weights, nodes.constant(np.asarray(estimator.idf_, np.float64)))
+        weights = graph("Mul", weights, np.asarray(estimator.idf_, np.float64))
     if estimator.norm is not None:
-        weights = nodes.add("Div", weights, _length(nodes, weights, estimator.norm))
-    nodes.add("Identity", weights, into=nodes.outputs[0])
+        weights = graph("Div", weights, _length(graph, weights, estimator.norm))
+    graph.answer(0, weights)
 
 
-def _length(nodes: Nodes, weights: str, norm: str) -> str:
+def _length(graph: Graph, weights: str, norm: str) -> str:
     """By what each row is divided; 1 for one without a word, as nothing divided by nothing is nothing."""
-    rows = nodes.constant([1])
     if norm == "l2":
-        length = nodes.add("Sqrt", nodes.add("ReduceSum", nodes.add("Mul", weights, weights), rows, keepdims=1))
+        length = graph("Sqrt", graph("ReduceSum", graph("Mul", weights, weights), [1], keepdims=1))
     else:
-        length = nodes.add("ReduceSum", nodes.add("Abs", weights), rows, keepdims=1)
-    return nodes.add("Where", nodes.add("Equal", length, nodes.constant([0.0])), nodes.constant([1.0]), length)
+        length = graph("ReduceSum", graph("Abs", weights), [1], keepdims=1)
+    return graph("Where", graph("Equal", length, 0.0), 1.0, length)

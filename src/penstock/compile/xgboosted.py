@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-from onnx import TensorProto
 
 from penstock.compile.forest import BELOW, LEAF, Tree, constant, totals
 from penstock.compile.graph import Graph
@@ -14,7 +13,7 @@ from penstock.compile.graph import Graph
 AS_IT_IS = ("reg:squarederror", "reg:absoluteerror", "reg:pseudohubererror")
 BY_EXPONENT = ("count:poisson", "reg:gamma", "reg:tweedie")
 ONE = np.float32(1)
-LARGEST_EXPONENT = np.array(88.7, np.float32)  # XGBoost goes no further, lest a single become infinite
+LARGEST_EXPONENT = 88.7  # XGBoost goes no further, lest a single become infinite
 
 
 def write_values(graph: Graph) -> None:
@@ -25,7 +24,7 @@ def write_values(graph: Graph) -> None:
         total = _exponential(graph, total)
     elif objective not in AS_IT_IS:
         raise NotImplementedError(f"no graph is known for the objective {objective}")
-    graph.answer(0, graph("Cast", total, to=TensorProto.DOUBLE))
+    graph.answer(0, total)
 
 
 def write_classes(graph: Graph) -> None:
@@ -38,8 +37,8 @@ def write_classes(graph: Graph) -> None:
         probabilities = _shares(graph, total)
     else:
         raise NotImplementedError(f"no graph is known for the objective {objective}")
-    graph.labels(0, graph("ArgMax", probabilities, axis=1, keepdims=0))
-    graph.answer(1, graph("Cast", probabilities, to=TensorProto.DOUBLE))
+    graph.labels(graph("ArgMax", probabilities, axis=1, keepdims=0))
+    graph.answer(1, probabilities)
 
 
 def _learner(model: Any) -> dict[str, Any]:
@@ -62,8 +61,7 @@ def _total(graph: Graph, learner: dict[str, Any]) -> str:
     if forest["tree_info"] != [number % len(beginnings) for number in range(rounds[-1])]:
         raise NotImplementedError("it grows several trees of a class at once")
     trees = [_tree(tree) for tree in forest["trees"][:count]]
-    rows = graph.features(TensorProto.FLOAT)
-    return totals(graph, rows, [*beginnings, *trees], np.float32, groups=len(beginnings))
+    return totals(graph, graph.features(), [*beginnings, *trees], np.float32, groups=len(beginnings))
 
 
 def _beginnings(learner: dict[str, Any]) -> Iterator[Tree]:
@@ -99,18 +97,18 @@ def _tree(tree: dict[str, Any]) -> Tree:
 
 def _exponential(graph: Graph, margin: str) -> str:
     """The single that is next to the exponential: ONNX Runtime's own exponential of singles is less exact."""
-    return graph("Cast", graph("Exp", graph("Cast", margin, to=TensorProto.DOUBLE)), to=TensorProto.FLOAT)
+    return graph.cast(graph("Exp", graph.cast(margin, np.float64)))
 
 
 def _logistic(graph: Graph, margin: str) -> str:
     odds = _exponential(graph, graph("Min", graph("Neg", margin), LARGEST_EXPONENT))
-    second = graph("Div", np.array(ONE), graph("Add", odds, np.array(ONE)))
-    return graph("Concat", graph("Sub", np.array(ONE), second), second, axis=1)
+    second = graph("Div", 1.0, graph("Add", odds, 1.0))
+    return graph("Concat", graph("Sub", 1.0, second), second, axis=1)
 
 
 def _shares(graph: Graph, margins: str) -> str:
     """A softmax of singles whose sum is a double's."""
-    highest = graph("ReduceMax", margins, np.array([1]), keepdims=1)
+    highest = graph("ReduceMax", margins, [1], keepdims=1)
     parts = _exponential(graph, graph("Sub", margins, highest))
-    whole = graph("ReduceSum", graph("Cast", parts, to=TensorProto.DOUBLE), np.array([1]), keepdims=1)
-    return graph("Div", parts, graph("Cast", whole, to=TensorProto.FLOAT))
+    whole = graph("ReduceSum", graph.cast(parts, np.float64), [1], keepdims=1)
+    return graph("Div", parts, graph.cast(whole))

@@ -40,7 +40,12 @@ class Compiled:
         self._feed = feeder(session.get_inputs(), signature.inputs, GAP)
         self._run = session.run
         self._output = signature.output
-        self._labels = tuple(Labels(field.classes) for field in signature.output.fields if field.classes is not None)
+        by_place = session.get_outputs()[LABELS].type == "tensor(int64)"
+        self._labels = tuple(
+            Labels(range(len(classes)) if by_place and isinstance(classes[0], str) else classes)
+            for field in signature.output.fields
+            if (classes := field.classes) is not None
+        )
         self._names = [node.name for node in session.get_outputs()][: 1 + signature.output.probabilities]
 
     def typical(self) -> Sequence[float] | None:
