@@ -329,10 +329,13 @@ def test_low_priority_is_refused_first_since_it_waits_for_those_who_will_overtak
 def test_large_rows_go_in_more_batches_than_small_ones(world: World) -> None:
     host = world.host()
     learnt(world, 1.0, host)
-    world.submit(1)
-    now = world.timer.time()
-    small, large = (world.batcher.admit(now + 600, rows=64, nbytes=64 * size) for size in (8, 4 * 2**20))
-    assert (small, large) == pytest.approx((2.0, 1.0 + 16))
+    world.submit(*range(9))
+    world.submit(*range(8))
+    later = world.timer.time() + 600
+    assert world.batcher.admit(later, rows=1, nbytes=4 * 2**20) == pytest.approx(1.0 + 3)  # four to a batch of 16 MiB
+    with pytest.raises(WaitTooLong):
+        world.submit(9, deadline_s=1.9)
+    world.submit(9, deadline_s=2.1)
 
 
 def test_a_large_request_and_small_ones_wait_for_each_other_in_turn() -> None:

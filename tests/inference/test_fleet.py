@@ -20,6 +20,10 @@ class Holder:
         self.id = 0
         self.depth = depth
         self.flights: list[Flight] = []
+        self.looks = 0
+
+    def look(self) -> None:
+        self.looks += 1
 
     def send(self, flight: Flight) -> None:
         self.flights.append(flight)
@@ -172,3 +176,10 @@ def test_a_host_is_done_when_all_that_it_holds_is_computed_one_after_the_other()
 
 def test_where_there_is_no_host_nothing_is_known_of_when_one_is_free() -> None:
     assert fleet().free_in_s(1.0, paced(0.5)) == 0.0
+
+
+def test_only_who_holds_something_is_looked_at() -> None:
+    idle, busy = Holder(), Holder()
+    busy.send(flight())
+    fleet(idle, busy).look()
+    assert (idle.looks, busy.looks) == (0, 1)

@@ -170,7 +170,8 @@ class Batcher:
         if nbytes * most > BATCH_BYTES * rows:
             most = max(1, BATCH_BYTES * rows // nbytes)
         return self.forecast.answer_s(
-            again + self._queue.rows_before(high=high) + rows,
+            again + self._queue.rows_before(high=high),
+            rows,
             most=most,
             apart=len(self._again) + self._alone,
             hosts=len(self._fleet),

@@ -65,16 +65,18 @@ class Forecast:
         return max(LEAST_LEFT, 1.0 - self._hurried.value)
 
     def answer_s(
-        self, rows: int, *, most: int, hosts: int, free_in_s: float, apart: int = 0, high: bool = False
+        self, ahead: int, own: int, *, most: int, hosts: int, free_in_s: float, apart: int = 0, high: bool = False
     ) -> float:
-        """Seconds until the last of `rows` waiting rows is answered; 0 where no batch was answered yet.
+        """Seconds until a request of `own` rows behind so many others is answered; 0 where no batch was answered yet.
 
-        They go in batches of at most `most` rows, and `apart` of them by themselves, to so many `hosts`, the first of
-        which is free in `free_in_s`. Rows that are not of `high` priority give way to those yet to come, which take
-        the share of the batches that they took lately.
+        They go in batches of at most `most` rows, a larger request by itself, and so do `apart` of those ahead, to so
+        many `hosts`, the first of which is free in `free_in_s`. Rows that are not of `high` priority give way to those
+        yet to come, which take the share of the batches that they took lately.
         """
         if not self.pace.is_known:
             return 0.0
-        batches = max(1, math.ceil(rows / most), apart)
+        together = max(0, ahead - apart) + (own if own <= most else 0)
+        batches = math.ceil(together / most) + apart + (own > most)
         rounds = math.ceil(batches / hosts)
-        return free_in_s + rounds * self.batch_s(rows / batches) / (1.0 if high else self._left) + self.lag_s
+        each_s = self.batch_s((ahead + own) / batches)
+        return free_in_s + rounds * each_s / (1.0 if high else self._left) + self.lag_s
