@@ -238,13 +238,24 @@ def test_a_free_host_takes_what_is_not_expected_to_be_in_time_and_so_learns_that
     """A model that was slow once would else never be asked again."""
     host = world.host()
     learnt(world, 2.0, host)
-    for _ in range(40):
+    for _ in range(80):
         (hurried,) = world.submit(1, deadline_s=0.5)
         world.timer.advance(0.01)
         echo(host, 0.01)
         assert answer(hurried)
     world.submit(2)
     world.submit(3, deadline_s=0.5)
+
+
+def test_as_wrong_as_it_was_of_late_it_may_be_again(world: World) -> None:
+    """Half of all that is let in up to the last moment would be answered after it."""
+    host = world.host()
+    for seconds in (1.0, 1.2, 0.8, 1.0, 1.1, 0.9):
+        learnt(world, seconds, host)
+    world.submit(1)
+    with pytest.raises(WaitTooLong):
+        world.submit(2, deadline_s=2.1)
+    world.submit(2, deadline_s=2.8)
 
 
 def test_several_hosts_share_what_waits() -> None:

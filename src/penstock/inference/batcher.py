@@ -127,8 +127,9 @@ class Batcher:
             return 0.0
         elif not self._goes_next(rows):
             expected_s = self._expected_s(now, rows, nbytes, high=high)
-        if now + expected_s > deadline:
-            raise WaitTooLong(retry_after=_whole_seconds(now + expected_s - deadline))
+        surely_s = expected_s and expected_s + self.forecast.margin_s
+        if now + surely_s > deadline:
+            raise WaitTooLong(retry_after=_whole_seconds(now + surely_s - deadline))
         if not self._queue.takes(rows, nbytes, high=high):
             raise QueueFull(retry_after=_whole_seconds(expected_s))
         return expected_s
@@ -162,7 +163,9 @@ class Batcher:
         if self._again or self._alone or nbytes * self._most_rows > BATCH_BYTES * rows:
             return False
         batches = (self._queue.rows + rows) // self._most_rows + 2
-        return max(now, self._busy_until) + batches * self.forecast.full_s + self.forecast.lag_s < deadline
+        forecast = self.forecast
+        slowest_s = batches * forecast.full_s + forecast.lag_s + forecast.margin_s
+        return max(now, self._busy_until) + slowest_s < deadline
 
     def _expected_s(self, now: float, rows: int, nbytes: int, *, high: bool) -> float:
         again = sum([ticket.rows.count for group in self._again for ticket in group])
@@ -239,9 +242,12 @@ class Batcher:
     def _learn(self, flight: Flight, seconds: float, now: float) -> None:
         first = flight.tickets[0]
         high = sum([ticket.rows.count for ticket in flight.tickets if ticket.high]) / flight.rows
-        self.forecast.answered(flight.rows, seconds, now - flight.begun_at, high)
+        late_s = None
         if first.expected_s:
-            self._meter.waited(first.expected_s, now - first.queued_at)
+            waited_s = now - first.queued_at
+            late_s = waited_s - first.expected_s
+            self._meter.waited(first.expected_s, waited_s)
+        self.forecast.answered(flight.rows, seconds, now - flight.begun_at, high, late_s)
 
     # ---------------------------------------------------------------- batches
     def _pump_arrived(self) -> None:

@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 from penstock.inference.pace import Mean, Pace
 
+SURELY = 3.0  # mean deviations, beyond which lies hardly anything that varies by chance
 LEAST_LEFT = 0.05  # of the batches to requests of low priority, however many of high priority there are
 
 
@@ -22,24 +23,33 @@ class Forecast:
 
     The model's own seconds make its `pace`. What else passes between the sending of a batch and its answer (other
     fronts' batches, the way there and back) is the `delay`, and the `lag` is how long this process was busy before it
-    looked at what had arrived: the client waits since then.
+    looked at what had arrived: the client waits since then. How wrong it was of late makes the `margin_s` that nearly
+    all requests stay within.
     """
 
-    __slots__ = ("_delay", "_hurried", "_lag", "_most", "full_s", "lag_s", "pace")
+    __slots__ = ("_delay", "_error", "_hurried", "_lag", "_most", "full_s", "lag_s", "margin_s", "pace")
 
     def __init__(self, most: int) -> None:
         self.pace = Pace()
         self.full_s = 0.0
         """Between the answers of two batches of `most` rows, the largest there are."""
         self.lag_s = 0.0
+        self.margin_s = 0.0
         self._most = most
         self._delay = Mean()
         self._lag = Mean()
         self._hurried = Mean()
+        self._error = Mean()
 
-    def answered(self, rows: int, seconds: float, turnaround_s: float, hurried: float) -> None:
-        """A batch came back: the model's seconds, those in which its host did nothing else for us, and the share of
-        its rows that were of high priority."""
+    def answered(
+        self, rows: int, seconds: float, turnaround_s: float, hurried: float, late_s: float | None = None
+    ) -> None:
+        """A batch came back: the model's seconds, those in which its host did nothing else for us, the share of its
+        rows that were of high priority, and how much longer than expected its first request had waited, if anything
+        was expected."""
+        if self.pace.is_known:
+            self._error.add(abs(turnaround_s - self.batch_s(rows) if late_s is None else late_s))
+            self.margin_s = SURELY * self._error.value
         self.pace.learn(rows, seconds)
         self._delay.add(max(0.0, turnaround_s - seconds))
         self._hurried.add(hurried)
