@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from server import Server, pinned
 from subjects import Subject
+from wire import Wire
 
 BODIES = 200
 SCRIPT = Path(__file__).with_name("post.lua")
@@ -45,14 +46,14 @@ class Figures(NamedTuple):
     steal: float
 
 
-def bodies(subject: Subject, rows: int, folder: Path) -> Path:
-    """A file of distinct bodies, one a line: the same for every server."""
-    path = folder / f"{subject.name}-{rows}.bodies"
+def bodies(subject: Subject, rows: int, wire: Wire, folder: Path) -> Path:
+    """A file of distinct bodies, one a line: the same rows for every server."""
+    path = folder / f"{subject.name}-{rows}-{wire.name}.bodies"
     if not path.exists():
         draw = random.Random(rows)
         picks = [draw.sample(subject.rows, rows) for _ in range(BODIES)]
-        documents = [{"features": pick[0]} if rows == 1 else {"batch": pick} for pick in picks]
-        path.write_text("".join(json.dumps(document, separators=(",", ":")) + "\n" for document in documents))
+        documents = [json.dumps(wire.document(pick), separators=(",", ":")) for pick in picks]
+        path.write_text("".join(f"{document}\n" for document in documents))
     return path
 
 
@@ -79,11 +80,12 @@ def drive(server: Server, cell: Cell, seconds: float, folder: Path, core: int | 
 
 
 def wrk(server: Server, cell: Cell, seconds: float, folder: Path, core: int | None) -> dict[str, float]:
-    url = f"http://127.0.0.1:{server.port}/{'predict' if cell.rows == 1 else 'predict-batch'}"
+    wire = server.target.wire
+    url = f"http://127.0.0.1:{server.port}{wire.path(cell.rows)}"
     load = ["wrk", "--threads", "1", "--connections", str(cell.connections), "--duration", f"{max(1, round(seconds))}s"]
     done = subprocess.run(
         [*pinned(core), *load, "--timeout", "20s", "--script", str(SCRIPT), url],
-        env=os.environ | {"BODIES": str(bodies(server.subject, cell.rows, folder))},
+        env=os.environ | {"BODIES": str(bodies(server.subject, cell.rows, wire, folder))},
         capture_output=True,
         text=True,
         check=True,

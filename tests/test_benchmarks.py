@@ -28,6 +28,7 @@ def test_each_server_is_checked_and_measured() -> None:
     ]
     told = output_of("bench.py", *options)
     assert re.findall(r"^\| iris:1x1 \| (\w+) \|", told, re.MULTILINE) == ["naive", "penstock", "bare"]
+    assert re.search(r"^\| naive, penstock, bare \| Python 3\S+, penstock \S+,.* numpy \S+ \|$", told, re.MULTILINE)
 
 
 @pytest.mark.needs("wrk", "skl2onnx")
