@@ -19,7 +19,7 @@ import tempfile
 from collections import defaultdict
 from pathlib import Path
 
-from load import Cell, Figures, drive
+from load import Cell, Figures, calm, drive
 from peer import PEERS, unbuilt
 from report import Results, Run, Start, report
 from sampling import profile
@@ -104,6 +104,7 @@ class Bench:
                 return figures
             say(f"void: other programs used {figures.others:.2f} cores")
             tried.append(figures)
+            calm(DISTURBING + server.target.idle, self.options.patience)
         return min(tried, key=lambda figures: figures.others)
 
 
@@ -119,6 +120,9 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=5, help="of one run")
     parser.add_argument("--warmup", type=float, default=1, help="seconds of the same load before each run")
+    parser.add_argument(
+        "--patience", type=float, default=10, help="seconds to wait for a quiet machine after a void run"
+    )
     parser.add_argument("--quick", action="store_true", help="two rounds of one-second runs")
     parser.add_argument("--profile", action="store_true", help="py-spy instead of timing")
     options = parser.parse_args()

@@ -4,6 +4,7 @@ import json
 import os
 import random
 import subprocess
+import time
 from pathlib import Path
 from typing import NamedTuple
 
@@ -44,6 +45,12 @@ class Figures(NamedTuple):
     cpu: dict[str, float]
     others: float
     steal: float
+
+    @property
+    def rows_core_s(self) -> float:
+        """Rows for each second of processor time: what the server costs, also where others took some of its core."""
+        used = sum(self.cpu.values())
+        return self.rows_s / used if used else 0.0
 
 
 def bodies(subject: Subject, rows: int, wire: Wire, folder: Path) -> Path:
@@ -92,6 +99,16 @@ def wrk(server: Server, cell: Cell, seconds: float, folder: Path, core: int | No
     )
     figures: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
     return figures
+
+
+def calm(idle: float, limit_s: float) -> None:
+    """Waits until the whole machine uses no more than `idle` cores for a second, but not for longer than `limit_s`."""
+    end = time.monotonic() + limit_s
+    while time.monotonic() < end:
+        before, _ = machine_seconds()
+        time.sleep(1)
+        if machine_seconds()[0] - before <= idle:
+            return
 
 
 def machine_seconds() -> tuple[float, float]:

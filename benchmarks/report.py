@@ -98,7 +98,16 @@ def report(results: Results, targets: list[str], cells: list[Cell]) -> str:
 def table(results: Results, targets: list[str], cells: list[Cell]) -> str:
     peers = [target for target in targets if target in PEERS]
     others = [name for name in ("naive", "bare") if name in targets]
-    head = ("work", "server", "requests/s", "rows/s", "p50 ms", "p99 ms", *(f"× {name}" for name in others))
+    head = (
+        "work",
+        "server",
+        "requests/s",
+        "rows/s",
+        "rows/core s",
+        "p50 ms",
+        "p99 ms",
+        *(f"× {name}" for name in others),
+    )
     rows = []
     for cell in cells:
         against = others + ([results.best(peers, cell)] if peers else [])
@@ -108,7 +117,8 @@ def table(results: Results, targets: list[str], cells: list[Cell]) -> str:
 
 def row(results: Results, target: str, cell: Cell, against: Iterable[str | None]) -> list[str]:
     runs = results.of(target, cell).values()
-    middles = [median(getattr(run, name) for run in runs) for name in ("requests_s", "rows_s", "p50_ms", "p99_ms")]
+    names = ("requests_s", "rows_s", "rows_core_s", "p50_ms", "p99_ms")
+    middles = [median(getattr(run, name) for run in runs) for name in names]
     errors = results.errors(target, cell)
     name = f"{target} **disqualified: {errors} errors**" if errors else target
     ratios = [results.ratio(target, other, cell, rows_s) for other in against]

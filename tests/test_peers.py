@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -129,12 +130,12 @@ def test_a_disturbed_run_is_made_again_and_an_error_never_forgotten(
 ) -> None:
     bench = module("bench")
     this = bench.Bench.__new__(bench.Bench)
-    this.options, this.folder, this._load_core = bench.argparse.Namespace(seconds=1), Path(), 1
+    this.options, this.folder, this._load_core = bench.argparse.Namespace(seconds=1, patience=0), Path(), 1
 
     def kept(*runs: Any) -> Any:
         upcoming = iter(runs)
         monkeypatch.setattr(bench, "drive", lambda *_: next(upcoming))
-        return this._undisturbed(None, None)
+        return this._undisturbed(SimpleNamespace(target=module("targets").TARGETS["bare"]), None)
 
     quiet, loud, louder = (figures(module, 100, others=others) for others in (0.1, 0.5, 0.9))
     failed = figures(module, 100, errors=1, others=0.9)
