@@ -31,9 +31,12 @@ class Results(NamedTuple):
         return {run.round: run.figures for run in self.runs if (run.target, run.cell) == (target, cell)}
 
     def ratio(self, target: str, other: str | None, cell: Cell, figure: Callable[[Figures], float]) -> float | None:
-        """The median of the rounds' ratios: the machine's drift from round to round does not touch it."""
+        """The median of the rounds' ratios: the machine's drift from round to round does not touch it.
+
+        A round in which `other` answered nothing in time has none.
+        """
         ours, theirs = self.of(target, cell), self.of(other, cell)
-        ratios = [figure(ours[n]) / figure(theirs[n]) for n in ours.keys() & theirs.keys()]
+        ratios = [figure(ours[n]) / figure(theirs[n]) for n in ours.keys() & theirs.keys() if figure(theirs[n])]
         return median(ratios) if ratios else None
 
     def best(self, targets: Iterable[str], cell: Cell) -> str | None:

@@ -125,6 +125,16 @@ def test_the_best_peer_is_the_fastest_that_made_no_error(module: Module) -> None
     assert "litserve **disqualified: 2 errors**" in cells
 
 
+def test_a_round_without_an_answer_has_no_ratio(module: Module) -> None:
+    report, cell = module("report"), module("load").Cell("forest", 1, 64)
+    silent = figures(module, 100)._replace(requests_s=0.0, rows_s=0.0)
+    rounds = {"naive": (silent, figures(module, 50)), "bare": (silent, silent), "penstock": (figures(module, 100),) * 2}
+    runs = [report.Run(name, cell, number, run) for name, pair in rounds.items() for number, run in enumerate(pair)]
+    results = report.Results({}, runs, [])
+    assert results.ratio("penstock", "naive", cell, report.rows_s) == 2
+    assert results.ratio("penstock", "bare", cell, report.rows_s) is None
+
+
 def test_a_disturbed_run_is_made_again_and_an_error_never_forgotten(
     module: Module, monkeypatch: pytest.MonkeyPatch
 ) -> None:
