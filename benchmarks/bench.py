@@ -99,12 +99,14 @@ class Bench:
         """The first run in which other programs used little, or else the one in which they used least."""
         tried: list[Figures] = []
         while len(tried) < TRIES:
+            if tried:
+                calm(DISTURBING + server.target.idle, self.options.patience)
+                server.settle()
             figures = drive(server, cell, self.options.seconds, self.folder, self._load_core)
             if figures.errors or figures.others <= DISTURBING:
                 return figures
             say(f"void: other programs used {figures.others:.2f} cores")
             tried.append(figures)
-            calm(DISTURBING + server.target.idle, self.options.patience)
         return min(tried, key=lambda figures: figures.others)
 
 

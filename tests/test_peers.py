@@ -142,10 +142,12 @@ def test_a_disturbed_run_is_made_again_and_an_error_never_forgotten(
     this = bench.Bench.__new__(bench.Bench)
     this.options, this.folder, this._load_core = bench.argparse.Namespace(seconds=1, patience=0), Path(), 1
 
+    server = SimpleNamespace(target=module("targets").TARGETS["bare"], settle=lambda: None)
+
     def kept(*runs: Any) -> Any:
         upcoming = iter(runs)
         monkeypatch.setattr(bench, "drive", lambda *_: next(upcoming))
-        return this._undisturbed(SimpleNamespace(target=module("targets").TARGETS["bare"]), None)
+        return this._undisturbed(server, None)
 
     quiet, loud, louder = (figures(module, 100, others=others) for others in (0.1, 0.5, 0.9))
     failed = figures(module, 100, errors=1, others=0.9)
