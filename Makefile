@@ -2,6 +2,7 @@
 # make test      sets everything up and runs every test
 # make check     format, lint, strict types, then every test with the branch coverage gate
 # make bench     measures penstock beside a hand-written server and an empty one (QUICK=1: a few minutes)
+# make bench-peers  the same beside LitServe, BentoML and MLServer, each in an environment of its own (QUICK=1)
 # make fronts    measures what a front costs, and what a second one brings
 # make overload  asks for ten times what can be answered, and tells what becomes of it (QUICK=1: a short form)
 # make soak      the long forms of the long tests
@@ -17,9 +18,10 @@ IN_RANGE := import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))
 PYTHON ?= $(firstword $(foreach python,python3 python3.13 python3.12 python3.11,\
 	$(shell $(python) -c '$(IN_RANGE)' 2>/dev/null && echo $(python))))
 BIN := $(VENV)/bin
+PEERS := litserve bentoml mlserver
 CALCULATING := tests/compile tests/zoo
 
-.PHONY: demo test check format bench fronts overload soak fuzz slow test-all clean
+.PHONY: demo test check format bench bench-peers fronts overload soak fuzz slow test-all clean
 
 demo: $(VENV)/installed-all
 	$(BIN)/penstock demo
@@ -50,6 +52,9 @@ format: $(VENV)/installed-$(EXTRAS)
 bench: $(VENV)/installed-$(EXTRAS)
 	$(BIN)/python benchmarks/bench.py $(if $(QUICK),--quick) $(ARGS)
 
+bench-peers: $(VENV)/installed-$(EXTRAS) $(PEERS:%=.venv-peers/%/installed)
+	$(BIN)/python benchmarks/bench.py --peers $(if $(QUICK),--quick) $(ARGS)
+
 fronts: $(VENV)/installed-$(EXTRAS)
 	$(BIN)/python benchmarks/fronts.py $(if $(QUICK),--quick) $(ARGS)
 
@@ -69,7 +74,7 @@ test-all:
 	.ci/test-all $(ARGS)
 
 clean:
-	rm -rf $(VENV)
+	rm -rf $(VENV) .venv-peers
 
 # What is installed follows pyproject.toml; the interpreter does not, so an old environment is rebuilt from nothing.
 $(VENV)/installed-%: $(VENV)/made
@@ -81,4 +86,10 @@ $(VENV)/made: pyproject.toml
 	rm -rf $(VENV)
 	$(PYTHON) -m venv --without-pip $(VENV)
 	$(PYTHON) -m pip --quiet --python $(BIN)/python install pip || $(BIN)/python -m ensurepip
+	touch $@
+
+.venv-peers/%/installed: benchmarks/peers/%/requirements.txt benchmarks/peers/%/constraints.txt | $(VENV)/made
+	rm -rf $(@D)
+	$(BIN)/python -m venv --without-pip $(@D)
+	$(BIN)/python -m pip --quiet --python $(@D)/bin/python install --requirement $< --constraint $(word 2,$^)
 	touch $@

@@ -4,11 +4,13 @@ import json
 import os
 import random
 import subprocess
+import time
 from pathlib import Path
 from typing import NamedTuple
 
 from server import Server, pinned
 from subjects import Subject
+from wire import Wire
 
 BODIES = 200
 SCRIPT = Path(__file__).with_name("post.lua")
@@ -44,15 +46,21 @@ class Figures(NamedTuple):
     others: float
     steal: float
 
+    @property
+    def rows_core_s(self) -> float:
+        """Rows for each second of processor time: what the server costs, also where others took some of its core."""
+        used = sum(self.cpu.values())
+        return self.rows_s / used if used else 0.0
 
-def bodies(subject: Subject, rows: int, folder: Path) -> Path:
-    """A file of distinct bodies, one a line: the same for every server."""
-    path = folder / f"{subject.name}-{rows}.bodies"
+
+def bodies(subject: Subject, rows: int, wire: Wire, folder: Path) -> Path:
+    """A file of distinct bodies, one a line: the same rows for every server."""
+    path = folder / f"{subject.name}-{rows}-{wire.name}.bodies"
     if not path.exists():
         draw = random.Random(rows)
         picks = [draw.sample(subject.rows, rows) for _ in range(BODIES)]
-        documents = [{"features": pick[0]} if rows == 1 else {"batch": pick} for pick in picks]
-        path.write_text("".join(json.dumps(document, separators=(",", ":")) + "\n" for document in documents))
+        documents = [json.dumps(wire.document(pick), separators=(",", ":")) for pick in picks]
+        path.write_text("".join(f"{document}\n" for document in documents))
     return path
 
 
@@ -79,17 +87,28 @@ def drive(server: Server, cell: Cell, seconds: float, folder: Path, core: int | 
 
 
 def wrk(server: Server, cell: Cell, seconds: float, folder: Path, core: int | None) -> dict[str, float]:
-    url = f"http://127.0.0.1:{server.port}/{'predict' if cell.rows == 1 else 'predict-batch'}"
+    wire = server.target.wire
+    url = f"http://127.0.0.1:{server.port}{wire.path(cell.rows)}"
     load = ["wrk", "--threads", "1", "--connections", str(cell.connections), "--duration", f"{max(1, round(seconds))}s"]
     done = subprocess.run(
         [*pinned(core), *load, "--timeout", "20s", "--script", str(SCRIPT), url],
-        env=os.environ | {"BODIES": str(bodies(server.subject, cell.rows, folder))},
+        env=os.environ | {"BODIES": str(bodies(server.subject, cell.rows, wire, folder))},
         capture_output=True,
         text=True,
         check=True,
     )
     figures: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
     return figures
+
+
+def calm(idle: float, limit_s: float) -> None:
+    """Waits until the whole machine uses no more than `idle` cores for a second, but not for longer than `limit_s`."""
+    end = time.monotonic() + limit_s
+    while time.monotonic() < end:
+        before, _ = machine_seconds()
+        time.sleep(1)
+        if machine_seconds()[0] - before <= idle:
+            return
 
 
 def machine_seconds() -> tuple[float, float]:

@@ -4,6 +4,7 @@ import http.client
 import json
 import os
 import re
+import signal
 import socket
 import subprocess
 import time
@@ -16,6 +17,7 @@ from typing import Any, NamedTuple, Self
 
 from subjects import Subject
 from targets import Target
+from wire import Rows
 
 PATIENCE_S = 60
 SETTLE_S = 10
@@ -55,6 +57,7 @@ class Server:
             stdin=subprocess.DEVNULL,
             stdout=self._output,
             stderr=subprocess.STDOUT,
+            start_new_session=True,
         )
         self.started_s = 0.0
 
@@ -71,20 +74,22 @@ class Server:
         self.stop()
 
     def stop(self) -> None:
-        """SIGINT, as Ctrl-C: the server need not linger for a load balancer."""
-        self._process.send_signal(2)
+        """SIGINT, as Ctrl-C: the server need not linger for a load balancer. Children left behind are killed."""
+        self._process.send_signal(signal.SIGINT)
         try:
             self._process.wait(10)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
+        with suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
         self._output.close()
 
     # -------------------------------------------------------------- answers
     def _wait(self) -> None:
         while True:
             with suppress(OSError, http.client.HTTPException):
-                status, _ = self.post("/predict", {"features": self.subject.rows[0]})
+                status, _ = self.ask(self.subject.rows[:1])
                 if status == 200:
                     self.started_s = time.monotonic() - self._began
                     return
@@ -98,32 +103,31 @@ class Server:
         if self.target.ceiling:
             return
         for row in range(20):
-            self._check_row(row)
+            self._check_rows(row, row + 1)
         with ThreadPoolExecutor(16) as pool:
-            list(pool.map(self._check_row, range(200)))
-        status, answer = self.post("/predict-batch", {"batch": self.subject.rows[:100]})
+            list(pool.map(lambda row: self._check_rows(row, row + 1), range(200)))
+        self._check_rows(0, 100)
+
+    def _check_rows(self, start: int, end: int) -> None:
+        status, answer = self.ask(self.subject.rows[start:end])
         if status != 200:
             raise WrongAnswer(f"status {status}: {answer}")
-        for row, (label, confidence) in enumerate(zip(answer["predictions"], answer["confidences"], strict=True)):
-            self._compare(row, label, confidence)
+        answered = self.target.wire.labelled(answer)
+        expected = zip(self.subject.labels[start:end], self.subject.confidences[start:end], strict=True)
+        for row, (found, due) in enumerate(zip(answered, expected, strict=True), start):
+            if not self.subject.is_right(row, *found):
+                raise WrongAnswer(f"row {row}: {found} instead of {due}")
 
-    def _check_row(self, row: int) -> None:
-        status, answer = self.post("/predict", {"features": self.subject.rows[row]})
-        if status != 200:
-            raise WrongAnswer(f"status {status}: {answer}")
-        self._compare(row, answer["prediction"], answer["confidence"])
-
-    def _compare(self, row: int, label: int, confidence: float | None) -> None:
-        if not self.subject.is_right(row, label, confidence):
-            expected = self.subject.labels[row], self.subject.confidences[row]
-            raise WrongAnswer(f"row {row}: {(label, confidence)} instead of {expected}")
-
-    def post(self, path: str, body: object) -> tuple[int, Any]:
+    def ask(self, rows: Rows) -> tuple[int, Any]:
+        """The status that it answers for these rows, and the document, or whatever else it says."""
+        wire = self.target.wire
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
         try:
-            connection.request("POST", path, json.dumps(body), {"Content-Type": "application/json"})
+            body = json.dumps(wire.document(rows))
+            connection.request("POST", wire.path(len(rows)), body, {"Content-Type": "application/json"})
             response = connection.getresponse()
-            return response.status, json.loads(response.read())
+            text = response.read()
+            return response.status, json.loads(text) if response.status == 200 else text
         finally:
             connection.close()
 
@@ -159,7 +163,7 @@ class Server:
         while time.monotonic() < limit:
             time.sleep(QUIET_S)
             now = sum(self.cpu().values())
-            if now - before <= 1 / TICKS:
+            if now - before <= 1 / TICKS + self.target.idle * QUIET_S:
                 return
             before = now
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from subjects import Subject
+from wire import NATIVE, Wire
 
 HERE = Path(__file__).parent
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
@@ -14,16 +15,24 @@ UVICORN = (sys.executable, "-m", "uvicorn", "--host", "127.0.0.1", "--no-access-
 
 
 class Target(NamedTuple):
-    """A way to serve. `ceiling`: it predicts nothing, so there is nothing to check."""
+    """A way to serve.
+
+    `ceiling`: it predicts nothing, so there is nothing to check. `idle`: cores that it uses when nobody asks.
+    """
 
     name: str
     command: Callable[[Subject, int, Path], list[str]]
+    wire: Wire = NATIVE
     ceiling: bool = False
+    idle: float = 0.0
+    interpreter: str = sys.executable  # another than ours is in an environment of its own
 
     def environment(self, subject: Subject, log: Path) -> Mapping[str, str]:
-        path = os.pathsep.join([str(HERE), *filter(None, [os.environ.get("PYTHONPATH")])])
+        """The same for each, but that a peer finds only what it brought, and writes into the log's folder."""
         ours = {"MODEL": str(subject.pickle), "LOG_FILE": str(log), "PENSTOCK_CACHE": str(log.with_name("cache"))}
-        return os.environ | ONE_THREAD | ours | {"PYTHONPATH": path}
+        path = os.pathsep.join([str(HERE), *filter(None, [os.environ.get("PYTHONPATH")])])
+        apart = {"PYTHONPATH": "", "HOME": str(log.parent)}
+        return os.environ | ONE_THREAD | ours | ({"PYTHONPATH": path} if self.interpreter == sys.executable else apart)
 
 
 def naive(_: Subject, port: int, __: Path) -> list[str]:

@@ -28,6 +28,7 @@ def test_each_server_is_checked_and_measured() -> None:
     ]
     told = output_of("bench.py", *options)
     assert re.findall(r"^\| iris:1x1 \| (\w+) \|", told, re.MULTILINE) == ["naive", "penstock", "bare"]
+    assert re.search(r"^\| naive, penstock, bare \| Python 3\S+, penstock \S+,.* numpy \S+ \|$", told, re.MULTILINE)
 
 
 @pytest.mark.needs("wrk", "skl2onnx")
@@ -70,3 +71,12 @@ def test_a_row_has_the_medians_of_its_rounds_and_the_ratio_within_each(monkeypat
     assert fronts.row(1, alone, alone) == ["1 front", "200", "5.00", "10.0", "1.00", "0"]
     assert fronts.row(2, two, alone) == ["2 fronts", "200", "5.00", "10.0", "0.75", "3"]
     assert fronts.table({1: alone, 2: two}).count("\n") == 3
+
+
+def test_rows_are_told_for_each_second_of_processor_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """100 rows a second from two processes that had 0.3 and 0.2 of a core: 200 for a whole one."""
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    load: Any = importlib.import_module("load")
+    figures = load.Figures(50, 100, 1.0, 2.0, 0, {"front": 0.3, "host": 0.2}, 0.9, 0.0)
+    assert figures.rows_core_s == pytest.approx(200)
+    assert figures._replace(cpu={}).rows_core_s == 0.0
