@@ -16,6 +16,17 @@ async def test_requests_on_one_connection_are_answered_in_turn_until_it_falls_si
         assert statuses(answer) == [200, 200, 200]
 
 
+async def test_a_large_head_that_began_behind_another_request_is_431() -> None:
+    """What came of it together with that one counts as well."""
+    get = b"GET / HTTP/1.1\r\nhost: x\r\n"
+    for begun in (1200, 1999):
+        async with serving() as (service, _):
+            answer = await service.talk(
+                get + b"\r\n" + get + b"a: " + b"b" * begun, b"b" * 900 + b"\r\n\r\n", pause=0.05
+            )
+            assert (statuses(answer), service.refused) == ([200, 431], ["headers_too_large"])
+
+
 @pytest.mark.parametrize(
     "head", [b"GET /" + b"a" * 3000 + b" HTTP/1.1\r\nhost: x\r\n\r\n", b"GET / HTTP/1.1\r\na: " + b"b" * 5000]
 )

@@ -103,7 +103,8 @@ class Reader(Connection):
 
     def _has_good_head(self) -> bool:
         """Whether the head, which is complete, is one to go on with; else its request is turned away."""
-        if self._refused or (self._unclaimed + len(self._read) > self._limits.headers and self._head_too_large()):
+        arrived = len(self._begun) + len(self._read)  # the head, and what may have come before it
+        if self._refused or (arrived > self._limits.headers and self._head_too_large()):
             return False
         self._due = clock() + self._limits.body_s
         self._in_head = False
