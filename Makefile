@@ -19,19 +19,20 @@ PYTHON ?= $(firstword $(foreach python,python3 python3.13 python3.12 python3.11,
 	$(shell $(python) -c '$(IN_RANGE)' 2>/dev/null && echo $(python))))
 BIN := $(VENV)/bin
 PEERS := litserve bentoml mlserver
-CALCULATING := tests/compile tests/zoo
+BESIDE := tests/cli tests/compile tests/host tests/zoo
 
 .PHONY: demo test check format bench bench-peers fronts overload soak fuzz slow test-all clean
 
 demo: $(VENV)/installed-all
 	$(BIN)/penstock demo
 
-# Most tests wait for processes, and some only calculate: these run beside the others, out of their way. Both are shown whole.
+# Tests of whole services mostly wait, and those of one process or one model mostly calculate: these run beside the others,
+# out of their way. Both are shown whole.
 test: $(VENV)/installed-$(EXTRAS)
 ifeq ($(strip $(ARGS)),)
-	nice -n 19 $(BIN)/pytest $(CALCULATING) > $(VENV)/calculating.log 2>&1 & beside=$$!; \
-	$(BIN)/pytest $(addprefix --ignore=,$(CALCULATING)); waiting=$$?; \
-	wait $$beside; calculating=$$?; cat $(VENV)/calculating.log; exit $$((waiting + calculating))
+	nice -n 19 $(BIN)/pytest $(BESIDE) > $(VENV)/beside.log 2>&1 & beside=$$!; \
+	$(BIN)/pytest $(addprefix --ignore=,$(BESIDE)); waiting=$$?; \
+	wait $$beside; calculating=$$?; cat $(VENV)/beside.log; exit $$((waiting + calculating))
 else
 	$(BIN)/pytest $(ARGS)
 endif
