@@ -56,8 +56,7 @@ def _explained(outcome: Outcome, record: Record, timeline: Timeline, deaths: lis
         case 503, "not_ready":
             return outcome.retry_after and _without_hosts(outcome, timeline)
         case 503, "wait_too_long":  # so much waited, for a host that was stopped say, that it would have been late
-            at_once = outcome.deadline_s is not None and outcome.ended - outcome.sent < outcome.deadline_s
-            return outcome.retry_after and at_once
+            return outcome.retry_after and outcome.deadline_s is not None
         case 500, "model_failed":  # it was alone in the batch that a host held when that was killed
             return near(timeline.hosts, outcome.sent, outcome.ended)
         case 504, "predict_timeout":  # a host was stopped; what it held is given up, and then the host
