@@ -2,7 +2,9 @@
 
 import json
 import os
+import pickle
 import pty
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +13,8 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from sklearn.datasets import load_iris
+from sklearn.neighbors import KNeighborsClassifier
 
 from penstock.cli import main
 from penstock.cli.probe import made_up
@@ -40,6 +44,16 @@ def test_a_model_is_shown_to_a_person(iris: bytes, capsys: pytest.CaptureFixture
     assert told["prediction"] == "0, 1, 2"
     assert told["1"].startswith("row ")
     assert told["100"].startswith("rows ")
+
+
+def test_the_row_that_differs_is_shown_to_who_has_the_model(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    iris = load_iris()
+    Path("near.pkl").write_bytes(pickle.dumps(KNeighborsClassifier().fit(iris.data, iris.target_names[iris.target])))
+    assert main(["check", "near.pkl"]) == 0
+    told = capsys.readouterr().out
+    (why,) = [line for line in told.splitlines() if line.startswith("  compiled ")]
+    assert re.search(r"differs on a .*: '\w+' by the original, '\w+' compiled$", why)
+    assert re.search(r"^  differs on    \[[\d.-]+, ", told, re.MULTILINE)
 
 
 def test_a_program_gets_all_of_it(here: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -121,6 +121,8 @@ def _facts(loaded: Loaded) -> Iterator[tuple[str, str]]:
         yield "trained with", versions(loaded.trained_with)
     if loaded.certificate:
         yield "compiled", loaded.certificate.summary
+        if loaded.certificate.differing_row:
+            yield "differs on", loaded.certificate.differing_row
     yield "load", f"{loaded.load_s:.2f} s"
     yield "warm-up", f"{loaded.warmup_s:.2f} s"
     yield "examples", f"{loaded.examples} answered as they should" if loaded.examples else "none"

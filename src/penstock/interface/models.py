@@ -7,6 +7,7 @@ from msgspec.structs import asdict
 
 from penstock.config import Model, Settings
 from penstock.inference.forecast import Capacity
+from penstock.model.certificate import Certificate
 from penstock.model.control import Loaded, ModelState, VersionState
 from penstock.model.signature import Field, OutputField, Signature
 
@@ -76,7 +77,14 @@ def _version(state: VersionState, capacity: Capacity | None) -> Json:
 
 def _loaded(loaded: Loaded) -> Json:
     told = asdict(loaded)
+    if loaded.certificate is not None:
+        told["certificate"] = _certificate(loaded.certificate)
     return _schema(told.pop("signature")) | told
+
+
+def _certificate(certificate: Certificate) -> Json:
+    """All of it but the row: that may be one of the training data, and whoever asks here is not known."""
+    return {name: value for name, value in asdict(certificate).items() if name != "differing_row"}
 
 
 def _schema(signature: Signature) -> Json:
