@@ -159,3 +159,36 @@ async def test_a_row_that_compiling_differed_on_is_not_told() -> None:
     told = await get("/models/iris", structs.replace(IRIS, versions=(ready,)))
     assert told.json()["versions"][0]["certificate"]["reason"] == "it differs"
     assert "10.8281" not in told.text
+
+
+SECRET = "/srv/team b/models/iris"
+
+
+def at_secret(**said: Any) -> ModelState:
+    """The model in a directory that is nobody's business, with this to say."""
+    (ready,) = IRIS.versions
+    assert ready.loaded is not None
+    loaded = structs.replace(
+        ready.loaded,
+        warnings=(f"{SECRET}/m.pkl was trained elsewhere", "/var/cache/penstock cannot keep it"),
+        beside={f"{SECRET}/scaler.pkl": "ab", "/opt/shared/codes.json": "cd"},
+        certificate=Certificate(verdict="original", reason=f"no: {SECRET}/m.pkl"),
+    )
+    return structs.replace(
+        IRIS, versions=(structs.replace(ready, path=f"{SECRET}/m.pkl", **{"loaded": loaded, **said}),)
+    )
+
+
+@pytest.mark.parametrize("page", ["/models", "/models/iris", "/models/iris/ready", "/openapi.json"])
+async def test_files_are_named_without_their_directories(page: str) -> None:
+    reason = f"{SECRET}/m.pkl is cut short: see https://example.org/a/b, and run: penstock lock '/srv/x/y'"
+    lost = at_secret(state="refused", reason=reason, loaded=None, live=0)
+    ready, told = [(await get(page, each)).text for each in (at_secret(reason=reason), lost)]
+    assert not [word for word in ("/srv", "team b", "/var", "/opt") if word in ready + told]
+    assert "m.pkl is cut short: see https://example.org/a/b, and run: penstock lock 'y'" in told
+
+
+async def test_files_beside_the_model_keep_their_names() -> None:
+    (version,) = (await get("/models/iris", at_secret())).json()["versions"]
+    assert version["beside"] == {"scaler.pkl": "ab", "codes.json": "cd"}
+    assert version["warnings"] == ["m.pkl was trained elsewhere", "penstock cannot keep it"]

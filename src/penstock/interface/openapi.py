@@ -8,7 +8,7 @@ import msgspec
 from penstock.config import Settings
 from penstock.inference.router import default_model
 from penstock.interface import examples, responses, schema
-from penstock.interface.models import default_version
+from penstock.interface.models import default_version, reason_of, warnings_of
 from penstock.model.control import Loaded, ModelState
 from penstock.model.signature import Signature
 
@@ -55,8 +55,8 @@ def _loaded(model: ModelState) -> Loaded | None:
 def _about(model: ModelState) -> str:
     state = default_version(model)
     if state is None or state.loaded is None:
-        return f"Not loaded: {(state and state.reason) or 'it is being started'}."
-    warnings = "".join(f" Warning: {warning}" for warning in state.loaded.warnings)
+        return f"Not loaded: {(state and reason_of(state)) or 'it is being started'}."
+    warnings = "".join(f" Warning: {warning}" for warning in warnings_of(state.loaded, state.path))
     return (
         f"Version {state.version}, {state.format}, served by {state.loaded.runtime} on {state.loaded.device}.{warnings}"
     )
