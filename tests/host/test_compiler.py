@@ -134,7 +134,7 @@ def test_what_cannot_be_loaded_is_said_by_the_host(tmp_path: Path, cache: Path) 
     (tmp_path / "model.pkl").write_bytes(b"no pickle")
     with host(artifact(tmp_path / "model.pkl", compile="auto"), cache) as process:
         refused = process.refused()
-        assert "the compiler could not load the model" in process.words()
+        assert "compiler" not in process.words()  # it says nothing of its own before the host's good reason
     assert refused.code == "unreadable_artifact"
 
 
