@@ -94,7 +94,10 @@ def _predict_batch(prefix: str, model: ModelState, settings: Settings) -> Json:
 
 def _common(model: ModelState, settings: Settings) -> Json:
     own = settings.models.get(model.name)
-    names = ["Probabilities", "RequestId", "Timeout"]
+    loaded = _loaded(model)
+    names = ["RequestId", "Timeout"]
+    if loaded is None or loaded.signature.output.probabilities:
+        names.insert(0, "Probabilities")
     if own is not None and own.queue.priority == "header":
         names.append("Priority")
     return {"tags": [model.name], "parameters": [*_version_parameters(model), *map(responses.parameter, names)]}
