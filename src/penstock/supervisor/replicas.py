@@ -114,7 +114,9 @@ class Replicas:
         )
 
     def _progressed(self, progress: Progress) -> None:
-        """Says, once, that code will run for no other reason than that somebody named the file."""
+        """Tells of compiling; and, once, that code will run for no other reason than that somebody named the file."""
+        if progress.stage == "compiling":
+            self._tell("model_compiling")
         artifact = self._standing.artifact
         if progress.stage == "loading" and artifact.trusted and artifact.pinned is None and self._source.operator_named:
             self._log.warning(
