@@ -10,11 +10,16 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from sklearn.compose import ColumnTransformer
 from sklearn.datasets import load_iris
+from sklearn.linear_model import LogisticRegression
 from sklearn.neighbors import KNeighborsClassifier
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 
 from penstock.cli import main
 from penstock.cli.probe import made_up
@@ -54,6 +59,16 @@ def test_the_row_that_differs_is_shown_to_who_has_the_model(here: Path, capsys: 
     (why,) = [line for line in told.splitlines() if line.startswith("  compiled ")]
     assert re.search(r"differs on a .*: '\w+' by the original, '\w+' compiled$", why)
     assert re.search(r"^  differs on    \[[\d.-]+, ", told, re.MULTILINE)
+
+
+@pytest.mark.parametrize("compiling", ["auto", "off"])
+def test_columns_that_the_model_drops_are_named(compiling: str, here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    table = pd.DataFrame({"age": [1.0, 2.0, 3.0, 4.0], "cabin class": list("abab"), "fare": [4.0, 3.0, 2.0, 9.0]})
+    columns = ColumnTransformer([("numbers", StandardScaler(), ["age", "fare"])])
+    model = make_pipeline(columns, LogisticRegression()).fit(table, [0, 1, 0, 1])
+    Path("m.pkl").write_bytes(pickle.dumps(model))
+    assert main(["check", "m.pkl", "--compile", compiling]) == 0
+    assert "\n    not used, and not taken: cabin class\n" in capsys.readouterr().out
 
 
 def test_a_program_gets_all_of_it(here: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -101,6 +101,8 @@ def _text(source: ModelSource, finding: Finding) -> Iterator[str]:
     if finding.loaded:
         yield "\n  takes"
         yield from _some([takes(field) for field in finding.loaded.signature.inputs])
+        if finding.loaded.signature.unused:
+            yield f"    not used, and not taken: {', '.join(finding.loaded.signature.unused[:MOST_FIELDS])}"
         if finding.loaded.signature.all_zero == "refuse":
             yield "    and refuses a row whose numbers are all zero"
         yield "\n  gives"
