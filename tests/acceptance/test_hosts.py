@@ -11,12 +11,27 @@ from threading import Thread
 from typing import Any
 
 from tests.acceptance.behaving import DIE, HANG, HOLD, SLEEP
-from tests.acceptance.driver import Load, Reply, Service, serving, wait_until
+from tests.acceptance.driver import Load, Reply, Service, command_of, serving, wait_until
 from tests.acceptance.test_statuses import until_called, until_queued
 
 
 def has_another_host(service: Service, old: int) -> bool:
     return service.processes("host") not in ([], [old])
+
+
+def test_a_process_tells_which_model_it_serves(iris_onnx: Path, tmp_path: Path) -> None:
+    with serving(f"flowers={iris_onnx}", cwd=tmp_path) as service:
+        (host,) = service.processes("host")
+        assert command_of(host).endswith("-m penstock.host flowers/1 ")
+        assert service.lines("model_ready")[0]["pid"] == host
+        assert service.get("/models/flowers").body["versions"][0]["pids"] == [host]
+        os.kill(host, signal.SIGKILL)
+        wait_until(lambda: len(service.lines("model_ready")) == 2, "its successor", service.explain)
+        after = service.lines("model_ready")[1]["pid"]
+        wait_until(
+            lambda: service.get("/models/flowers").body["versions"][0]["pids"] == [after], "told of", service.explain
+        )
+        assert service.processes("host") == [after] != [host]
 
 
 def test_a_host_killed_under_load_costs_only_what_it_held(iris_onnx: Path, tmp_path: Path) -> None:

@@ -2,15 +2,24 @@
 
 import json
 import os
+import pickle
 import pty
+import re
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from sklearn.compose import ColumnTransformer
+from sklearn.datasets import load_iris
+from sklearn.linear_model import LogisticRegression
+from sklearn.neighbors import KNeighborsClassifier
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 
 from penstock.cli import main
 from penstock.cli.probe import made_up
@@ -40,6 +49,26 @@ def test_a_model_is_shown_to_a_person(iris: bytes, capsys: pytest.CaptureFixture
     assert told["prediction"] == "0, 1, 2"
     assert told["1"].startswith("row ")
     assert told["100"].startswith("rows ")
+
+
+def test_the_row_that_differs_is_shown_to_who_has_the_model(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    iris = load_iris()
+    Path("near.pkl").write_bytes(pickle.dumps(KNeighborsClassifier().fit(iris.data, iris.target_names[iris.target])))
+    assert main(["check", "near.pkl"]) == 0
+    told = capsys.readouterr().out
+    (why,) = [line for line in told.splitlines() if line.startswith("  compiled ")]
+    assert re.search(r"differs on a .*: '\w+' by the original, '\w+' compiled$", why)
+    assert re.search(r"^  differs on    \[[\d.-]+, ", told, re.MULTILINE)
+
+
+@pytest.mark.parametrize("compiling", ["auto", "off"])
+def test_columns_that_the_model_drops_are_named(compiling: str, here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    table = pd.DataFrame({"age": [1.0, 2.0, 3.0, 4.0], "cabin class": list("abab"), "fare": [4.0, 3.0, 2.0, 9.0]})
+    columns = ColumnTransformer([("numbers", StandardScaler(), ["age", "fare"])])
+    model = make_pipeline(columns, LogisticRegression()).fit(table, [0, 1, 0, 1])
+    Path("m.pkl").write_bytes(pickle.dumps(model))
+    assert main(["check", "m.pkl", "--compile", compiling]) == 0
+    assert "\n    not used, and not taken: cabin class\n" in capsys.readouterr().out
 
 
 def test_a_program_gets_all_of_it(here: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -92,7 +92,7 @@ def test_what_is_not_equal_is_served_as_it_was_trained(tmp_path: Path, cache: Pa
         assert first.front().ask(IRIS.data)[0].tolist() == model.predict(IRIS.data).tolist()
     assert found.runtime == "sklearn"
     assert certificate(found).verdict == "original"
-    assert "differs on the row" in (certificate(found).reason or "")
+    assert " differs on a" in (certificate(found).reason or "")
     with host(wanted, cache) as second:  # and that is known the next time
         assert certificate(second.loaded()) == certificate(found)
         assert ("compiling", None) not in second.stages
@@ -134,7 +134,7 @@ def test_what_cannot_be_loaded_is_said_by_the_host(tmp_path: Path, cache: Path) 
     (tmp_path / "model.pkl").write_bytes(b"no pickle")
     with host(artifact(tmp_path / "model.pkl", compile="auto"), cache) as process:
         refused = process.refused()
-        assert "the compiler could not load the model" in process.words()
+        assert "compiler" not in process.words()  # it says nothing of its own before the host's good reason
     assert refused.code == "unreadable_artifact"
 
 

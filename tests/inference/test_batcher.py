@@ -397,10 +397,12 @@ def test_a_dead_host_fails_only_what_it_held(world: World) -> None:
 
 
 def test_who_was_alone_in_the_batch_that_killed_the_host_is_to_blame(world: World) -> None:
+    """As far as a front can know: it may as well have been killed from outside, and the sentence says so."""
     host = world.host()
     (alone,) = world.submit(1)
     host.die()
     assert outcome(alone) is ModelFailed
+    assert "on account of it, or killed from outside" in str(alone.error)
 
 
 def test_nobody_is_to_blame_for_a_batch_that_the_host_never_took(world: World) -> None:

@@ -1,5 +1,6 @@
 """What is counted of the requests that are no predictions."""
 
+import json
 from pathlib import Path
 from typing import Any, cast
 
@@ -23,7 +24,13 @@ pytestmark = pytest.mark.anyio
 
 
 async def counted(tmp_path: Path, method: str, path: str) -> tuple[dict[Any, Any], dict[Any, Any]]:
-    """The requests by route and status, and the errors by route and code, after one request to a broken service."""
+    """The requests by route and status, and the errors by route and code, after one request."""
+    figures = await figures_after(tmp_path, method, path)
+    return series(figures, catalog.REQUESTS), series(figures, catalog.ERRORS)
+
+
+async def figures_after(tmp_path: Path, method: str, path: str) -> Figures:
+    """The figures after one request to a broken service; the log is at `log`."""
     figures = Figures()
     log = open_log(Logs(file=str(tmp_path / "log")), "front-0")
     accounts = Accounts(log, figures, "front-0", lambda seconds, callback: None, Clients())
@@ -31,8 +38,9 @@ async def counted(tmp_path: Path, method: str, path: str) -> tuple[dict[Any, Any
     transport = httpx2.ASGITransport(app=cast(Any, app))
     async with httpx2.AsyncClient(transport=transport, base_url="http://test") as client:
         await client.request(method, path)
+    accounts.settle()
     log.close()
-    return series(figures, catalog.REQUESTS), series(figures, catalog.ERRORS)
+    return figures
 
 
 def series(figures: Figures, metric: Metric) -> dict[Any, Any]:
@@ -59,3 +67,34 @@ async def test_an_error_is_counted_by_its_code(
     tmp_path: Path, method: str, path: str, route: str, status: str, code: str
 ) -> None:
     assert await counted(tmp_path, method, path) == ({(route, status): 1}, {(route, code): 1})
+
+
+async def logged(tmp_path: Path, method: str, path: str) -> list[dict[str, Any]]:
+    await figures_after(tmp_path, method, path)
+    return [json.loads(line) for line in (tmp_path / "log").read_text().splitlines()]
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "told"),
+    [
+        ("GET", "/nothing", ("GET", "/nothing", 404, "not_found")),
+        ("POST", "/health", ("POST", "/health", 405, "method_not_allowed")),
+        ("GET", "/a%0A%1B[2J" + "b" * 999, ("GET", "/a??[2J" + "b" * 192 + "…", 404, "not_found")),
+    ],
+)
+async def test_a_wrong_path_is_a_line_of_the_log(tmp_path: Path, method: str, path: str, told: tuple[Any, ...]) -> None:
+    (line,) = await logged(tmp_path, method, path)
+    assert (line["level"], line["event"]) == ("warning", "request_refused")
+    assert (line["method"], line["path"], line["status"], line["code"]) == told
+    assert line["request_id"]
+
+
+@pytest.mark.parametrize("path", ["/health", "/ready"])
+async def test_an_answer_is_no_line_of_the_log(tmp_path: Path, path: str) -> None:
+    assert await logged(tmp_path, "GET", path) == []
+
+
+async def test_a_method_that_predictions_do_not_take_is_said_as_it_is_answered(tmp_path: Path) -> None:
+    (line,) = await logged(tmp_path, "DELETE", "/predict")
+    assert (line["event"], line["status"], line["code"]) == ("prediction", 405, "method_not_allowed")
+    assert line["detail"].startswith("This path does not take that method. It takes ")

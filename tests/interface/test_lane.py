@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from penstock.config import Limits, Logs, Model, Settings
 from penstock.inference.engine import Engine
@@ -108,11 +109,13 @@ async def no_operations(scope: Any, receive: Any, send: Any) -> None:
 
 
 @asynccontextmanager
-async def world(tmp_path: Path, trusted_proxies: tuple[str, ...] = ()) -> AsyncIterator[World]:
+async def world(
+    tmp_path: Path, trusted_proxies: tuple[str, ...] = (), state: VersionState = STATE
+) -> AsyncIterator[World]:
     figures = Figures()
     log = open_log(Logs(format="json", file=str(tmp_path / "log")), "front-0")
     versions = Versions(SETTINGS, figures, lambda host: None)
-    versions.update([ModelState(name="m", default="1", versions=(STATE,))])
+    versions.update([ModelState(name="m", default="1", versions=(state,))])
     native = Native(Engine(versions), SETTINGS.limits)
     native.update(versions.models)
     later = asyncio.get_running_loop().call_later
@@ -316,6 +319,17 @@ async def test_the_log_names_the_client_or_whom_a_trusted_proxy_names(
         writer.close()
         said = {line["event"]: line["client"] for line in lines(front.log)}
         assert said == {"prediction": client, "request_refused": client}
+
+
+async def test_probabilities_of_a_model_that_states_none_are_refused(tmp_path: Path) -> None:
+    """An answer without them, and without a word, would look as if there were none this time."""
+    silent = structs.replace(SIGNATURE, output=structs.replace(SIGNATURE.output, probabilities=False))
+    state = structs.replace(STATE, loaded=structs.replace(LOADED, signature=silent))
+    async with world(tmp_path, state=state) as front:
+        status, body = await front.through_asgi(post("/predict?probabilities=true", ROW))
+        said = "This model states no probabilities; leave the parameter out."
+        assert (status, body["errors"]) == (422, [{"loc": ["query", "probabilities"], "msg": said}])
+        assert (await front.through_asgi(post("/predict?probabilities=false", ROW)))[0] == 200
 
 
 async def test_a_hostile_request_id_is_replaced(tmp_path: Path) -> None:

@@ -8,9 +8,11 @@ from typing import Any
 import httpx2
 import pytest
 import uvicorn
+from msgspec import structs
 from openapi_schema_validator import OAS31Validator
 
 from penstock.interface.ops import build_ops
+from penstock.model.certificate import Certificate
 from penstock.model.control import ModelState
 from tests.interface.gallery import GALLERY, SIGNATURES, StillService, broken, model
 
@@ -146,3 +148,47 @@ async def test_an_unexpected_exception_is_a_500_that_tells_nothing() -> None:
 async def test_the_root_leads_to_the_documentation() -> None:
     answer = await get("/", IRIS)
     assert (answer.status_code, answer.headers["location"]) == (307, "docs")
+
+
+async def test_a_row_that_compiling_differed_on_is_not_told() -> None:
+    """It may be one of the training data, and whoever asks here need not have seen these."""
+    found = Certificate(verdict="original", reason="it differs", differing_row="[None, 10.8281, 'female']")
+    (ready,) = IRIS.versions
+    assert ready.loaded is not None
+    ready = structs.replace(ready, loaded=structs.replace(ready.loaded, certificate=found))
+    told = await get("/models/iris", structs.replace(IRIS, versions=(ready,)))
+    assert told.json()["versions"][0]["certificate"]["reason"] == "it differs"
+    assert "10.8281" not in told.text
+
+
+SECRET = "/srv/team b/models/iris"
+
+
+def at_secret(**said: Any) -> ModelState:
+    """The model in a directory that is nobody's business, with this to say."""
+    (ready,) = IRIS.versions
+    assert ready.loaded is not None
+    loaded = structs.replace(
+        ready.loaded,
+        warnings=(f"{SECRET}/m.pkl was trained elsewhere", "/var/cache/penstock cannot keep it"),
+        beside={f"{SECRET}/scaler.pkl": "ab", "/opt/shared/codes.json": "cd"},
+        certificate=Certificate(verdict="original", reason=f"no: {SECRET}/m.pkl"),
+    )
+    return structs.replace(
+        IRIS, versions=(structs.replace(ready, path=f"{SECRET}/m.pkl", **{"loaded": loaded, **said}),)
+    )
+
+
+@pytest.mark.parametrize("page", ["/models", "/models/iris", "/models/iris/ready", "/openapi.json"])
+async def test_files_are_named_without_their_directories(page: str) -> None:
+    reason = f"{SECRET}/m.pkl is cut short: see https://example.org/a/b, and run: penstock lock '/srv/x/y'"
+    lost = at_secret(state="refused", reason=reason, loaded=None, live=0)
+    ready, told = [(await get(page, each)).text for each in (at_secret(reason=reason), lost)]
+    assert not [word for word in ("/srv", "team b", "/var", "/opt") if word in ready + told]
+    assert "m.pkl is cut short: see https://example.org/a/b, and run: penstock lock 'y'" in told
+
+
+async def test_files_beside_the_model_keep_their_names() -> None:
+    (version,) = (await get("/models/iris", at_secret())).json()["versions"]
+    assert version["beside"] == {"scaler.pkl": "ab", "codes.json": "cd"}
+    assert version["warnings"] == ["m.pkl was trained elsewhere", "penstock cannot keep it"]

@@ -6,6 +6,7 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 
 from penstock.config import Limits
 from penstock.errors import InvalidRequest, RequestError
@@ -165,6 +166,12 @@ SENTENCES = [
     (PAIR, "{}", ["features"], "This key is missing."),
     (IMAGE, '{"features":7}', ["features"], "Send nested lists of shape (2, 3) here, not a number."),
     (PAIR, '{"features":{"a":1,"b":2,"aa":3}}', ["features", "aa"], "This is no field of the model."),
+    (
+        structs.replace(PAIR, unused=("cabin",)),
+        '{"features":{"a":1,"b":2,"cabin":3}}',
+        ["features", "cabin"],
+        "This field of the training data is not used, and not taken; leave it out.",
+    ),
     (PAIR, '{"batch":[{"a":1,"b":2},{"a":1,"b":2,"é 1":3}]}', ["batch", 1, "é 1"], "This is no field of the model."),
     (PAIR, '{"features":[1,2],"more":3}', ["more"], "This key is unknown; send features alone."),
     (PAIR, '{"batch":[[1,2]],"features":[1,2]}', ["features"], "A single row goes to predict; send batch here."),

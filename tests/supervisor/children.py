@@ -81,6 +81,7 @@ DEEDS: dict[str, Callable[[Host, str], object]] = {
     "exit": lambda _, status: os._exit(int(status)),
     "sleep": lambda _, seconds: time.sleep(float(seconds)),
     "wait": lambda _, fifo: Path(fifo).read_bytes(),  # until somebody has opened it for writing, and closed it
+    "compile": lambda host, _: host.channel.send(control.Progress("compiling")),
     "babble": lambda host, _: host.channel.socket.send(b"nonsense" * 100),
     "hangup": lambda host, _: host.channel.socket.close(),
     "refuse": Host.refuse,

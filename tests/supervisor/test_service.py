@@ -41,6 +41,13 @@ def test_what_a_model_prints_is_in_the_log(tmp_path: Path) -> None:
         assert told == {"stdout": ("iris", "hello"), "stderr": ("iris", "oh no")}
 
 
+def test_compiling_is_told_of_before_it_takes_its_time(tmp_path: Path) -> None:
+    with Running(tmp_path, source(tmp_path / "iris", "compile\nsleep 60", start_timeout_s=60)) as service:
+        told = service.event("model_compiling")
+        assert (told["level"], told["model"]) == ("info", "iris")
+        assert service.events("model_ready") == []
+
+
 FIRST_LOADS = [
     ("die SIGSEGV", "the process died with SIGSEGV while loading"),
     ("exit 3", "the process exited with status 3 while loading"),

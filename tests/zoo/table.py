@@ -19,11 +19,11 @@ from tests.zoo.pipelines import BOOSTERS, PIPELINES
 PAGE = Path(__file__).parents[2] / "docs" / "zoo.md"
 RANKS = ("refused", "original", "float32", "float64")  # the best one last
 REASONS = {
-    r"differs on the row": "differs on a probe row",
-    r"refuses the row": "answers what the original refuses",
+    r"differs on an? ": "differs on a probe row",
+    r"refuses an? ": "answers what the original refuses",
     r"answers no batch": "the graph fails on probe rows",
     r"\[ONNXRuntimeError\]": "the graph does not load",
-    r"MissingShapeCalculator|NotImplementedError|not supported|not implemented": "no converter",
+    r"MissingShapeCalculator|not converted|NotImplementedError|not supported|not implemented": "no converter",
 }
 """Why there is no compiled form, shortly, by what the certificate says of one."""
 ROW = re.compile(r"^\| (?P<name>.+?) \| (?P<data>.+?) \| (?P<verdict>\w+) \| (?P<reason>.*?) ?\|$", re.MULTILINE)
@@ -60,7 +60,7 @@ def row_of(animal: Animal, found: Certificate | ArtifactError) -> Row:
 
 def _shortly(reason: str) -> str:
     """The reasons of both forms, once where they are the same."""
-    forms = re.findall(r"ONNX in (\w+): (.*?)(?=; ONNX in |$)", reason)
+    forms = re.findall(r"ONNX in (\w+): (.*?)(?=; ONNX in |$)", reason) or [("both", reason)] * bool(reason)
     told = {
         form: next((short for long, short in REASONS.items() if re.search(long, why)), "the conversion fails")
         for form, why in forms

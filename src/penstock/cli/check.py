@@ -101,6 +101,8 @@ def _text(source: ModelSource, finding: Finding) -> Iterator[str]:
     if finding.loaded:
         yield "\n  takes"
         yield from _some([takes(field) for field in finding.loaded.signature.inputs])
+        if finding.loaded.signature.unused:
+            yield f"    not used, and not taken: {', '.join(finding.loaded.signature.unused[:MOST_FIELDS])}"
         if finding.loaded.signature.all_zero == "refuse":
             yield "    and refuses a row whose numbers are all zero"
         yield "\n  gives"
@@ -121,6 +123,8 @@ def _facts(loaded: Loaded) -> Iterator[tuple[str, str]]:
         yield "trained with", versions(loaded.trained_with)
     if loaded.certificate:
         yield "compiled", loaded.certificate.summary
+        if loaded.certificate.differing_row:
+            yield "differs on", loaded.certificate.differing_row
     yield "load", f"{loaded.load_s:.2f} s"
     yield "warm-up", f"{loaded.warmup_s:.2f} s"
     yield "examples", f"{loaded.examples} answered as they should" if loaded.examples else "none"

@@ -1,7 +1,7 @@
 """The compiler's work: load the model, convert it, and certify a form that answers as the original does."""
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from hashlib import sha256
 from statistics import median
@@ -60,6 +60,20 @@ def _golden(artifact: Artifact) -> list[examples.Example]:
     return examples.read(artifact.examples, artifact.beside.get(artifact.examples))[0]
 
 
+def _problem(error: Exception) -> str:
+    """Why a form will not do: our own words as they are, other people's with the name of their class."""
+    if isinstance(error, Difference | PenstockError):
+        return str(error)
+    return f"not converted: {error}" if type(error) is NotImplementedError and str(error) else detail(error)
+
+
+def _told(problems: Mapping[str, str]) -> str:
+    """The problem of each form; that of all of them once."""
+    if len(set(problems.values())) == 1:
+        return next(iter(problems.values()))
+    return "; ".join(f"{name}: {problem}" for name, problem in problems.items())
+
+
 class NoFaster(Difference):
     """The two are equal, and compiling gains nothing."""
 
@@ -75,6 +89,7 @@ class Trial:
         self._golden = _golden(artifact)
         self._sample = sample_of(artifact, self._signature.inputs).rows
         self._found: Reference | None = None
+        self._near: list[Row] = []
         self.might_pass_another_time = False
         self._batch = partial(batch, self._signature.tensors(), self._signature.inputs)
 
@@ -88,17 +103,23 @@ class Trial:
         except NotImplementedError as error:
             return Certificate(verdict="original", reason=str(error)), b""
         problems: dict[str, str] = {}
+        differing: list[str] = []
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             for form in candidates:
                 try:
                     return self._passed(form, estimator)
                 except Exception as error:  # noqa: BLE001  # converters raise what they like
-                    problems[form.name] = str(error) if isinstance(error, Difference) else detail(error)
+                    problems[form.name] = _problem(error)
+                    differing += [error.row] if isinstance(error, Difference) and error.row else []
                     self.might_pass_another_time |= isinstance(error, NoFaster | MemoryError | OSError)
-        reason = "; ".join(f"{name}: {problem}" for name, problem in problems.items())[:LONGEST_REASON]
-        rows = len(self._found.rows) if self._found else 0
-        return Certificate(verdict="original", reason=reason, rows=rows, tolerance=TOLERANCE), b""
+        return Certificate(
+            verdict="original",
+            reason=_told(problems)[:LONGEST_REASON],
+            differing_row=next(iter(differing), None),
+            rows=len(self._found.rows) if self._found else 0,
+            tolerance=TOLERANCE,
+        ), b""
 
     def _reference(self, estimator: Any) -> Reference:
         """The original's answers; it is not asked before there is something to compare them with."""
@@ -106,11 +127,19 @@ class Trial:
             inputs = self._signature.inputs
             rows = probe_rows(estimator, inputs, self._model.typical(), self._golden_rows(), sample=self._sample)
             found = reference(self._model, rows, self._batch, self._signature.output)
-            near = self._boundaries(found)
+            near = self._near = self._boundaries(found)
             self._found = (
                 found.with_more(reference(self._model, near, self._batch, self._signature.output)) if near else found
             )
         return self._found
+
+    def _called(self, row: Row) -> str:
+        """What a probe row is called in a certificate, which tells none of its values."""
+        if row in self._golden_rows():
+            return "an example"
+        if list(row) in [list(each) for each in self._sample]:
+            return "a row of the training data"
+        return "a row between two classes" if row in self._near else "a probe row"
 
     def _boundaries(self, found: Reference) -> list[Row]:
         """Rows where the original's labels change."""
@@ -140,7 +169,7 @@ class Trial:
         graph = form.graph()
         compiled = Compiled(graph, self._signature, self._artifact, self._loaded.trained_with)
         found = self._reference(estimator)
-        worst = largest_difference(found, compiled, self._batch, self._signature.output)
+        worst = largest_difference(found, compiled, self._batch, self._signature.output, self._called)
         if self._artifact.examples:
             rehearsal = Rehearsal(shaped(compiled, self._artifact), [])
             examples.replay(self._artifact.examples, self._golden, rehearsal.answer)

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from penstock.host.model import Column, Model, Outputs
 from penstock.host.refusals import detail
 from penstock.host.rows import Row
-from penstock.model.signature import Output
+from penstock.model.signature import Output, OutputField
 
 TOLERANCE = 1e-5
 ALONE = 40  # rows that are asked one by one
@@ -18,8 +18,19 @@ LONGEST_ROW = 200
 Batch = Callable[[Sequence[Row]], list[Column]]
 
 
+Called = Callable[[Row], str]
+"""What a row is called where its values may not be told."""
+
+
 class Difference(Exception):
-    """The two differ; the message says on which row and how."""
+    """The two differ. The message says where and how, and goes wherever a certificate does: into logs, over HTTP.
+
+    So it holds nothing of the row, which may be one of the training data; `row` shows that to whoever has the model.
+    """
+
+    def __init__(self, message: str, row: Row | None = None) -> None:
+        super().__init__(message)
+        self.row = None if row is None else _shown(row)
 
 
 class Reference(NamedTuple):
@@ -62,42 +73,62 @@ def reference(model: Model, rows: Sequence[Row], batch: Batch, output: Output) -
     return Reference(taken, columns, refused, [_scales(column) for column in columns])
 
 
-def largest_difference(found: Reference, model: Model, batch: Batch, output: Output) -> float:
+def largest_difference(
+    found: Reference, model: Model, batch: Batch, output: Output, called: Called = lambda row: "a probe row"
+) -> float:
     """The largest difference between numbers, which is within the tolerance. Raises Difference.
 
     All rows are asked at once, and some of them alone: a graph may have ways of its own with few rows.
     """
-    largest = _compared(found, model, batch, output)
+    largest = _compared(found, model, batch, output, called)
     step = max(1, len(found.rows) // ALONE)
     for at in range(0, len(found.rows), step):
         alone = Reference([found.rows[at]], [column[at : at + 1] for column in found.outputs], [], found.scales)
-        largest = max(largest, _compared(alone, model, batch, output))
+        largest = max(largest, _compared(alone, model, batch, output, called))
     for row in found.refused:
-        _demand_refused(model, row, batch, output)
+        _demand_refused(model, row, batch, output, called)
     return largest
 
 
-def _compared(found: Reference, model: Model, batch: Batch, output: Output) -> float:
+def _compared(found: Reference, model: Model, batch: Batch, output: Output, called: Called) -> float:
     try:
         answers = _answered(model, found.rows, batch, output)
     except Exception as error:
         raise Difference(f"the compiled form does not answer ({detail(error)})") from error
-    names = [*(field.name for field in output.fields), "confidence", "probabilities"]
-    labels = [field.classes is not None or field.dtype in ("string", "bool") for field in output.fields]
+    stated = (OutputField(name="confidence"), OutputField(name="probabilities"))
+    fields = [*output.fields, *stated]
     largest = 0.0
     for position, (expected, got) in enumerate(zip(found.outputs, answers, strict=True)):
-        exact = position < len(labels) and labels[position]
-        differences = _differences(
-            expected, got, exact, scale=1.0 if position >= len(labels) else found.scales[position]
-        )
+        field = fields[position]
+        scale = 1.0 if field in stated else found.scales[position]
+        differences = _differences(expected, got, _is_exact(field), scale)
         worst = int(np.argmax(differences))
         if differences[worst] > TOLERANCE:
-            raise Difference(
-                f"{names[position]} differs on the row {_shown(found.rows[worst])}: "
-                f"{_shown(expected[worst])} by the original, {_shown(got[worst])} compiled"
-            )
+            row = found.rows[worst]
+            how = _apart(field, expected[worst], got[worst], differences[worst])
+            raise Difference(f"{field.name} differs on {called(row)}: {how}", row)
         largest = max(largest, float(differences[worst]))
     return largest
+
+
+def _is_exact(field: OutputField) -> bool:
+    return field.classes is not None or field.dtype in ("string", "bool")
+
+
+def _apart(field: OutputField, expected: NDArray[Any], got: NDArray[Any], by: float) -> str:
+    """How two answers differ; numbers are not told, for an answer may be a value of the training data."""
+    if field.classes is not None:
+        ours, theirs = (", ".join(_class(field.classes, each) for each in answer.ravel()) for answer in (expected, got))
+        return _shown(f"{ours} by the original, {theirs} compiled")
+    if _is_exact(field):
+        return "they are not the same"
+    if not np.isfinite(by):
+        return "only one of the two is a finite number"
+    return f"by {by:.1e} of its size, and {TOLERANCE:g} is allowed"
+
+
+def _class(classes: Sequence[Any], index: Any) -> str:
+    return repr(classes[int(index)]) if 0 <= index < len(classes) else f"class {index}"
 
 
 def _answered(model: Model, rows: list[Row], batch: Batch, output: Output) -> list[NDArray[Any]]:
@@ -145,7 +176,7 @@ def _scales(values: NDArray[Any]) -> NDArray[np.float64]:
     return np.maximum(np.minimum(1.0, usual), 1e-9)
 
 
-def _demand_refused(model: Model, row: Row, batch: Batch, output: Output) -> None:
+def _demand_refused(model: Model, row: Row, batch: Batch, output: Output, called: Called) -> None:
     """An answer that is not finite is a refusal: a host does not hand it out."""
     try:
         answers = _answered(model, [row], batch, output)
@@ -154,10 +185,10 @@ def _demand_refused(model: Model, row: Row, batch: Batch, output: Output) -> Non
     handed_out = answers[: len(output.fields) + 1]  # probabilities are only there when they are asked for
     if any(answer.dtype.kind == "f" and not np.isfinite(answer).all() for answer in handed_out):
         return
-    raise Difference(f"the original refuses the row {_shown(row)}, which the compiled form answers")
+    raise Difference(f"the original refuses {called(row)}, which the compiled form answers", row)
 
 
 def _shown(value: Any) -> str:
     """The value on one line, and not all of a long one."""
-    text = str(value.tolist() if isinstance(value, np.ndarray) else value)
+    text = str(value)
     return text if len(text) <= LONGEST_ROW else text[: LONGEST_ROW - 1] + "…"

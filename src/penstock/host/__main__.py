@@ -1,4 +1,7 @@
-"""`python -P -m penstock.host`, started by the supervisor with its control socket as descriptor 3."""
+"""`python -P -m penstock.host MODEL/VERSION`, started by the supervisor with its control socket as descriptor 3.
+
+What it serves comes over the socket; the argument is for people who look at the list of processes.
+"""
 
 import io
 import os
@@ -17,6 +20,7 @@ from penstock.model.leash import be_a_child
 
 def main() -> None:
     be_a_child()
+    del sys.argv[1:]  # a model's own code may look for arguments of its own
     os.set_inheritable(CHANNEL_FD, False)
     if isinstance(sys.stdout, io.TextIOWrapper):  # a pipe, of which each line becomes a log event when it is whole
         sys.stdout.reconfigure(line_buffering=True)

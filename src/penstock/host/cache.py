@@ -24,7 +24,7 @@ from penstock.model.control import Artifact
 from penstock.model.signature import Signature
 
 VARIABLE = "PENSTOCK_CACHE"
-MAGIC = b"penstock compiled 1\n"
+MAGIC = b"penstock compiled 2\n"
 _KEY = re.compile(r"[0-9a-f]{64}")
 MOST_ENTRIES = 200
 MOST_BYTES = 4 * 2**30

@@ -25,11 +25,15 @@ class Trait(NamedTuple):
 
 
 class Columns(NamedTuple):
-    """The fields that an estimator tells of. `frame`: it was fitted with names, and wants a table that has them."""
+    """The fields that an estimator tells of. `frame`: it was fitted with names, and wants a table that has them.
+
+    `unused` are the names of further columns, which it drops.
+    """
 
     fields: tuple[Field, ...] = ()
     named: bool = False
     frame: bool = False
+    unused: tuple[str, ...] = ()
 
 
 def describe(model: Any) -> Columns:
@@ -49,7 +53,8 @@ def describe(model: Any) -> Columns:
         return Columns(tuple(_field(made_up(i), trait) for i, trait in enumerate(traits)))
     # A table need not have the columns that the model drops.
     used = tuple(_field(name, trait) for name, trait in zip(known, traits, strict=True) if trait.used)
-    return Columns(used, named=True, frame=True)
+    unused = tuple(name for name, trait in zip(known, traits, strict=True) if not trait.used)
+    return Columns(used, named=True, frame=True, unused=unused)
 
 
 def positions(columns: Any, count: int, names: list[str] | None) -> Iterator[int]:

@@ -99,11 +99,11 @@ def _made(artifact: Artifact) -> Entry | str:
         subprocess.run(command, input=request, pass_fds=[answer], timeout=artifact.compile_timeout_s, check=True)
         with open(answer, "rb", closefd=False) as file:
             file.seek(0)  # the compiler has left it at the end
-            return msgspec.msgpack.decode(file.read(), type=Entry)
+            return msgspec.msgpack.decode(file.read(), type=Entry | str)
     except subprocess.TimeoutExpired:
         return f"compiling it took longer than {artifact.compile_timeout_s:g} s; compile_timeout_s allows it more"
     except subprocess.CalledProcessError as error:
-        return "the compiler could not load it" if error.returncode == 1 else f"the compiler ended: {error}"
+        return f"the compiler ended: {error}"
     except (OSError, msgspec.MsgspecError) as error:
         return f"the compiler could not be run ({detail(error)})"
     finally:

@@ -53,6 +53,7 @@ class Around:
     def __init__(self, model: Model) -> None:
         self.inputs = model.inputs
         self.named = model.named
+        self.unused: tuple[str, ...] = getattr(model, "unused", ())
         self.runtime = model.runtime
         self.device = model.device
         self.trained_with = model.trained_with

@@ -31,7 +31,10 @@ class Rehearsal:
         self._layout = Signature(inputs=model.inputs, output=Output(fields=())).tensors()
         output, row = self._first_output(features)
         self._packer = Packer(output)
-        self.signature = Signature(inputs=self._confirmed(row), output=output, named=model.named)
+        inputs = self._confirmed(row)
+        declared = {field.name for field in inputs}  # what is declared is taken, also where the model drops it
+        unused = tuple(name for name in getattr(model, "unused", ()) if name not in declared)
+        self.signature = Signature(inputs=inputs, output=output, named=model.named, unused=unused)
 
     def answer(self, features: Any) -> tuple[Any, float | None]:
         """Prediction and confidence for one row, as a client would read them. Raises ModelFailed, FailedExample."""

@@ -30,6 +30,8 @@ from penstock.model.batch import Answer
 BATCH_BYTES = 16 * 2**20
 QUEUE_BYTES = 64 * 2**20
 LONGEST_RETRY_S = 60
+ENDED = "The model's process ended while it held this request alone: on account of it, or killed from outside."
+"""A front sees the end of a socket, and that looks the same however the process came to it."""
 TURN_S = 0.002
 """A turn of the event loop should take no longer. Where thousands of connections have something to say it does: then
 hosts are looked after in the middle of it, or else they would stand idle while requests for them are refused."""
@@ -211,14 +213,14 @@ class Batcher:
             tickets[0].fail(error)
 
     def lost(self, host: Host, *, broken: bool = False, unread: bool = False) -> None:
-        """A host is gone. Who was alone in the batch that ended it is to blame, unless the host never took that batch;
+        """A host is gone. Who was alone in its batch is taken for the cause, unless the host never took that batch;
         until those who now wait are through, requests run one at a time, so that a repeated offender harms nobody
         else."""
         self._detach(host)
         for flight in host.flights:
             alone = len(flight.tickets) == 1 and not broken and not unread
             for ticket in flight.tickets:
-                ticket.fail(ModelFailed("This request ended the model's process.") if alone else HostLost())
+                ticket.fail(ModelFailed(ENDED) if alone else HostLost())
         if broken:
             self._hung(host)
         self._alone = len(self._queue)

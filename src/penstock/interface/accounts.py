@@ -9,7 +9,7 @@ from penstock.errors import RequestError
 from penstock.inference.versions import ServedVersion
 from penstock.interface.call import Call, Scope, request_id
 from penstock.interface.client import Clients
-from penstock.interface.errors import ErrorResponse, code_of, error_response
+from penstock.interface.errors import ErrorResponse, clip, code_of, error_response, is_foreseen, sentence_of
 from penstock.observability import catalog
 from penstock.observability.logs import Log, PredictionLine
 from penstock.observability.metrics import Figures
@@ -23,6 +23,7 @@ UNMATCHED = "unmatched"
 GATHER_S = 0.02  # how long the accounts of predictions wait for one another
 MOST_GATHERED = 64
 MOST_GATHERED_BYTES = 256 * 2**10
+LONGEST_PATH = 200  # characters: it is the client's own word
 MOST_FEATURES = 20  # that a warning names
 
 Later = Callable[[float, Callable[[], object]], object]
@@ -105,6 +106,15 @@ class Accounts:
             meter.answered(status, call.elapsed())
         else:
             meter.failed(status, call.elapsed(), code)
+            self._log.warning(
+                "request_refused",
+                request_id=call.request_id,
+                client=self._clients.of(call.scope),
+                method=call.scope["method"],
+                path=clip(call.scope["path"], LONGEST_PATH),
+                status=status,
+                code=code,
+            )
 
     def refused(self, error: RequestError, scope: Scope) -> ErrorResponse:
         """The answer to a request that never reached the application; `scope` is what is known of it."""
@@ -186,7 +196,7 @@ def _line(account: Account, client: str | None) -> PredictionLine:
             line.confidence = result.confidence[0] if result.confidence else None
     if error is not None:
         line.code = code_of(error)
-        known = isinstance(error, RequestError)
-        words = [str(error) if known else "unexpected; see the internal_error line", *getattr(error, "__notes__", ())]
+        said = sentence_of(error) if is_foreseen(error) else "unexpected; see the internal_error line"
+        words = [said, *getattr(error, "__notes__", ())]
         line.detail = " ".join(words)
     return line

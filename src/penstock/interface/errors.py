@@ -94,6 +94,21 @@ def code_of(exc: BaseException) -> str:
     return exc.code if isinstance(exc, PenstockError) and _mapped(exc) else slug(status_of(exc))
 
 
+def sentence_of(exc: BaseException) -> str:
+    """What a person is told; of an unexpected exception nothing but where to look."""
+    if isinstance(exc, HTTPException):
+        takes = f" It takes {_allowed(exc)}." if exc.status_code == 405 else ""
+        return SENTENCES.get(exc.status_code, exc.detail) + takes
+    if isinstance(exc, RequestValidationError):
+        return str(InvalidRequest())
+    return str(exc) if is_foreseen(exc) else SENTENCES[500]
+
+
+def is_foreseen(exc: BaseException) -> bool:
+    """Whether it was raised on purpose, to be answered."""
+    return isinstance(exc, HTTPException | RequestValidationError) or _mapped(exc) is not None
+
+
 def slug(status: int) -> str:
     """What a status is called in `code` where no class of ours names it: 405 is "method_not_allowed"."""
     return HTTPStatus(status).phrase.lower().replace(" ", "_").replace("-", "_")
@@ -104,7 +119,7 @@ def error_response(exc: BaseException, request_id: str) -> ErrorResponse:
     if isinstance(exc, Unavailable):
         return _refusal(exc, request_id)
     status = status_of(exc)
-    body = error_body(_detail(exc, status), code_of(exc), request_id, _problems(exc))
+    body = error_body(sentence_of(exc), code_of(exc), request_id, _problems(exc))
     return ErrorResponse(status, [*_headers(exc), *_entity_headers(body)], body)
 
 
@@ -160,15 +175,6 @@ async def _handle(request: Request, exc: Exception) -> Response:
     response = Response(body, status)
     response.raw_headers = headers
     return response
-
-
-def _detail(exc: BaseException, status: int) -> str:
-    if isinstance(exc, HTTPException):
-        takes = f" It takes {_allowed(exc)}." if status == 405 else ""
-        return SENTENCES.get(status, exc.detail) + takes
-    if isinstance(exc, RequestValidationError):
-        return str(InvalidRequest())
-    return str(exc) if _mapped(exc) else SENTENCES[500]
 
 
 def _mapped(exc: BaseException) -> int | None:

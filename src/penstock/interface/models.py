@@ -7,6 +7,8 @@ from msgspec.structs import asdict
 
 from penstock.config import Model, Settings
 from penstock.inference.forecast import Capacity
+from penstock.interface.paths import without_directories
+from penstock.model.certificate import Certificate
 from penstock.model.control import Loaded, ModelState, VersionState
 from penstock.model.signature import Field, OutputField, Signature
 
@@ -24,6 +26,16 @@ def is_ready(model: ModelState, *, draining: bool) -> bool:
     return state is not None and state.live > 0 and not draining
 
 
+def reason_of(state: VersionState) -> str | None:
+    """Why it is not ready, as whoever may ask is told."""
+    return state.reason and without_directories(state.reason, state.path)
+
+
+def warnings_of(loaded: Loaded, path: str) -> list[str]:
+    """The warnings of the model at `path`, likewise."""
+    return [without_directories(warning, path) for warning in loaded.warnings]
+
+
 def overview(models: Sequence[ModelState], *, draining: bool) -> Json:
     """The body of /models."""
     return {"models": [{"name": model.name, **_standing(model, draining)} for model in models]}
@@ -36,7 +48,7 @@ def readiness(model: ModelState, timestamp: str, *, draining: bool) -> Json:
         "status": "ready" if is_ready(model, draining=draining) else "not_ready",
         "model": model.name,
         "model_version": model.default,
-        "reason": "the service is shutting down" if draining else state.reason if state else None,
+        "reason": "the service is shutting down" if draining else reason_of(state) if state else None,
         "timestamp": timestamp,
     }
 
@@ -63,20 +75,30 @@ def description(
 
 
 def _standing(model: ModelState, draining: bool) -> Json:
-    versions = [{"version": s.version, "state": s.state, "reason": s.reason} for s in model.versions]
+    versions = [{"version": s.version, "state": s.state, "reason": reason_of(s)} for s in model.versions]
     return {"ready": is_ready(model, draining=draining), "default": model.default, "versions": versions}
 
 
 def _version(state: VersionState, capacity: Capacity | None) -> Json:
-    loaded = _loaded(state.loaded) if state.loaded else {}
-    told = ("version", "state", "reason", "code", "format", "replicas", "live", "restarts")
+    loaded = _loaded(state.loaded, state.path) if state.loaded else {}
+    told = ("version", "state", "code", "format", "replicas", "live", "pids", "restarts")
     measured = {"capacity": capacity._asdict() if capacity else None}
-    return {name: getattr(state, name) for name in told} | measured | loaded
+    return {name: getattr(state, name) for name in told} | {"reason": reason_of(state)} | measured | loaded
 
 
-def _loaded(loaded: Loaded) -> Json:
+def _loaded(loaded: Loaded, path: str) -> Json:
     told = asdict(loaded)
+    told["beside"] = {without_directories(file, path): sha256 for file, sha256 in loaded.beside.items()}
+    told["warnings"] = warnings_of(loaded, path)
+    if loaded.certificate is not None:
+        told["certificate"] = _certificate(loaded.certificate, path)
     return _schema(told.pop("signature")) | told
+
+
+def _certificate(certificate: Certificate, path: str) -> Json:
+    """All of it but the row: that may be one of the training data, and whoever asks here is not known."""
+    told = {name: value for name, value in asdict(certificate).items() if name != "differing_row"}
+    return told | {"reason": certificate.reason and without_directories(certificate.reason, path)}
 
 
 def _schema(signature: Signature) -> Json:

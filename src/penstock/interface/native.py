@@ -14,6 +14,7 @@ from penstock.inference.versions import ServedVersion
 from penstock.interface.answers import Labels, Prediction, Predictions, encode
 from penstock.interface.call import Call
 from penstock.interface.decoder import RowDecoder
+from penstock.interface.query import misfit
 from penstock.interface.scope import clock
 from penstock.interface.zeros import refusing_zeros
 from penstock.observability.timestamps import timestamp
@@ -61,6 +62,8 @@ class Endpoint:
         call.query = call.read_query()
         call.model = native.known(self._model)
         call.served = native.engine.find(self._model, call.query.version)
+        if call.query.probabilities and not call.served.signature.output.probabilities:
+            raise misfit("This model states no probabilities; leave the parameter out.", "probabilities")
         call.require_json()
         call.require_length(native.limits)
 

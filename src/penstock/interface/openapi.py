@@ -8,7 +8,7 @@ import msgspec
 from penstock.config import Settings
 from penstock.inference.router import default_model
 from penstock.interface import examples, responses, schema
-from penstock.interface.models import default_version
+from penstock.interface.models import default_version, reason_of, warnings_of
 from penstock.model.control import Loaded, ModelState
 from penstock.model.signature import Signature
 
@@ -55,8 +55,8 @@ def _loaded(model: ModelState) -> Loaded | None:
 def _about(model: ModelState) -> str:
     state = default_version(model)
     if state is None or state.loaded is None:
-        return f"Not loaded: {(state and state.reason) or 'it is being started'}."
-    warnings = "".join(f" Warning: {warning}" for warning in state.loaded.warnings)
+        return f"Not loaded: {(state and reason_of(state)) or 'it is being started'}."
+    warnings = "".join(f" Warning: {warning}" for warning in warnings_of(state.loaded, state.path))
     return (
         f"Version {state.version}, {state.format}, served by {state.loaded.runtime} on {state.loaded.device}.{warnings}"
     )
@@ -94,7 +94,10 @@ def _predict_batch(prefix: str, model: ModelState, settings: Settings) -> Json:
 
 def _common(model: ModelState, settings: Settings) -> Json:
     own = settings.models.get(model.name)
-    names = ["Probabilities", "RequestId", "Timeout"]
+    loaded = _loaded(model)
+    names = ["RequestId", "Timeout"]
+    if loaded is None or loaded.signature.output.probabilities:
+        names.insert(0, "Probabilities")
     if own is not None and own.queue.priority == "header":
         names.append("Priority")
     return {"tags": [model.name], "parameters": [*_version_parameters(model), *map(responses.parameter, names)]}

@@ -74,7 +74,8 @@ MODEL = _object({
     "name": TEXT, "ready": FLAG, "route": _map(TEXT), "limits": _map(NUMBER),
     "versions": _list(_object({
         "version": TEXT, "state": STATE, "reason": MAYBE, "code": MAYBE, "format": TEXT,
-        "replicas": INTEGER, "live": INTEGER, "restarts": INTEGER, "capacity": CAPACITY, **_OF_LOADED,
+        "replicas": INTEGER, "live": INTEGER, "pids": _list(INTEGER), "restarts": INTEGER, "capacity": CAPACITY,
+        **_OF_LOADED,
     }, tuple(_OF_LOADED))),
 })  # fmt: skip
 METRICS = {

@@ -28,11 +28,11 @@ def read(text: bytes, header: bytes | None) -> Query:
     said = _parameters(text)
     wanted = said.get("probabilities", "false")
     if wanted not in ("true", "false"):
-        raise _misfit("Send true or false.", "probabilities")
+        raise misfit("Send true or false.", "probabilities")
     asked = said.get("model_version")
     version = header.decode("latin-1") if header is not None else asked
     if asked is not None and version != asked:
-        raise _misfit("Name the version that X-Model-Version names.", "model_version")
+        raise misfit("Name the version that X-Model-Version names.", "model_version")
     return Query(version, wanted == "true")
 
 
@@ -48,7 +48,7 @@ def _parameters(text: bytes) -> dict[str, str]:
         if name not in PARAMETERS:
             raise _unknown(name)
         if name in said:
-            raise _misfit("Send it once.", name)
+            raise misfit("Send it once.", name)
         said[name] = value
     return said
 
@@ -56,10 +56,11 @@ def _parameters(text: bytes) -> dict[str, str]:
 def _unknown(name: str) -> InvalidRequest:
     known = " and ".join(PARAMETERS)
     if not repeatable(name):
-        return _misfit(f"A parameter is unknown; there are {known}.")
-    return _misfit(f"There is no such parameter{did_you_mean(name, PARAMETERS) or f'; there are {known}.'}", name)
+        return misfit(f"A parameter is unknown; there are {known}.")
+    return misfit(f"There is no such parameter{did_you_mean(name, PARAMETERS) or f'; there are {known}.'}", name)
 
 
-def _misfit(msg: str, *where: str) -> InvalidRequest:
+def misfit(msg: str, *where: str) -> InvalidRequest:
+    """The refusal of what stands at a parameter, or of the query as a whole."""
     place = f"At {where[0]} in the query" if where else "In the query"
     return InvalidRequest(f"{place}: {msg}", [Problem(("query", *where), msg)])

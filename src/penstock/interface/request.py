@@ -36,16 +36,21 @@ GUIDES = {
     "features": "A single row goes to predict; send batch here.",
     "batch": "A list of rows goes to predict-batch; send features here.",
 }
+UNUSED = "This field of the training data is not used, and not taken; leave it out."
 _NOT_A_NUMBER = re.compile(rb"-?(NaN|nan|Infinity|inf)")
 _BYTE = re.compile(r"\(byte (\d+)\)")
 
 
 class Form(NamedTuple):
-    """What a body of this request must look like: its only key, and the values of a row in order."""
+    """What a body of this request must look like: its only key, and the values of a row in order.
+
+    `unused` are fields of the training data that the model drops, and does not take.
+    """
 
     key: str
     fields: tuple[Field, ...]
     rows: int
+    unused: tuple[str, ...] = ()
 
     @property
     def is_tensor(self) -> bool:
@@ -70,7 +75,7 @@ class Form(NamedTuple):
 
 
 def form_of(signature: Signature, *, batch: bool, limits: Limits) -> Form:
-    return Form("batch" if batch else "features", signature.inputs, limits.rows if batch else 1)
+    return Form("batch" if batch else "features", signature.inputs, limits.rows if batch else 1, signature.unused)
 
 
 def explain(body: bytes, signature: Signature, *, batch: bool, limits: Limits) -> RequestError:
@@ -204,7 +209,7 @@ def _object(row: dict[str, Any], form: Form, loc: Loc, shapes: list[Shape]) -> I
     names = {field.name for field in form.fields}
     for place, key in enumerate(row, 1):
         if key not in names:
-            yield _stranger(key, place, loc, "This is no field of the model.")
+            yield _stranger(key, place, loc, UNUSED if key in form.unused else "This is no field of the model.")
     for field, shape in zip(form.fields, shapes, strict=True):
         if field.name in row:
             yield from problems_of(field, row[field.name], (*loc, field.name), shape)

@@ -158,7 +158,10 @@ State = Literal["loading", "ready", "restarting", "refused"]
 
 
 class VersionState(Struct, frozen=True, kw_only=True):
-    """One version of a model as the supervisor knows it. `reason` says why it is not ready."""
+    """One version of a model as the supervisor knows it.
+
+    `reason` says why it is not ready; `pids` are the processes of the replicas that are `live`.
+    """
 
     version: str
     state: State
@@ -169,6 +172,7 @@ class VersionState(Struct, frozen=True, kw_only=True):
     loaded: Loaded | None = None
     replicas: int = 1
     live: int = 0
+    pids: tuple[int, ...] = ()
     restarts: int = 0
 
 

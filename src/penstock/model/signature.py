@@ -94,13 +94,15 @@ class Signature(Struct, frozen=True, kw_only=True):
     """The inputs of a model, in order, and its output.
 
     `named` is false where the model never said what its columns are called, and the names were made up (f0, f1, …).
-    `all_zero` says what becomes of a row whose numbers are all zero.
+    `all_zero` says what becomes of a row whose numbers are all zero. `unused` are columns of the training data that the
+    model drops, so that it does not take them.
     """
 
     inputs: tuple[Field, ...]
     output: Output
     named: bool = True
     all_zero: AllZero = "serve"
+    unused: tuple[str, ...] = ()
 
     def tensors(self) -> tuple[Tensor, ...]:
         """How rows are laid out on the wire.

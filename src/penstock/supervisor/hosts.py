@@ -90,7 +90,8 @@ class Host:
                 self._outputs.append(output)
                 undo.callback(output.close)
             stdout, stderr = self._outputs
-            child = start_host(load.artifact.threads, stdout.write_end, stderr.write_end, program)
+            named = (*program, f"{load.model}/{load.version}")  # for who looks at the list of processes
+            child = start_host(load.artifact.threads, stdout.write_end, stderr.write_end, named)
             undo.pop_all()
         for output in self._outputs:
             output.handed_over()

@@ -59,7 +59,7 @@ class Replicas:
         return {f"{name}-{replica}": host.link.pid for replica, host in self._hosts.items()}
 
     def state(self) -> VersionState:
-        return self._standing.state()
+        return msgspec.structs.replace(self._standing.state(), pids=tuple(host.link.pid for host in self.ready()))
 
     @property
     def refused(self) -> bool:
@@ -114,7 +114,9 @@ class Replicas:
         )
 
     def _progressed(self, progress: Progress) -> None:
-        """Says, once, that code will run for no other reason than that somebody named the file."""
+        """Tells of compiling; and, once, that code will run for no other reason than that somebody named the file."""
+        if progress.stage == "compiling":
+            self._tell("model_compiling")
         artifact = self._standing.artifact
         if progress.stage == "loading" and artifact.trusted and artifact.pinned is None and self._source.operator_named:
             self._log.warning(
@@ -129,7 +131,7 @@ class Replicas:
     def _loaded(self, replica: int, host: Host, loaded: Loaded) -> None:
         further = self._standing.has_loaded(replica, loaded, self._loop.now())
         self._equipment.ledger.model_loaded(self.model, self._source.version, host.seconds, loaded.certificate)
-        self._tell("model_ready", replica=replica, seconds=round(host.seconds, 3), **summary(loaded))
+        self._tell("model_ready", replica=replica, pid=host.link.pid, seconds=round(host.seconds, 3), **summary(loaded))
         for warning in loaded.warnings:
             self._log.warning("model_warning", model=self.model, version=self._source.version, detail=warning)
         self._owner.host_ready(host)

@@ -33,7 +33,7 @@ class Compiled:
         trained_with: dict[str, str],
         beside: Mapping[str, str] | None = None,
     ) -> None:
-        self.inputs, self.named = signature.inputs, signature.named
+        self.inputs, self.named, self.unused = signature.inputs, signature.named, signature.unused
         self.beside = beside or {}
         self.trained_with = trained_with
         session = open_session(graph, {}, artifact)

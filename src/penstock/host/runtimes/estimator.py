@@ -44,6 +44,7 @@ class Estimator:
         if not columns.fields and not artifact.inputs:
             _demand_fitted(estimator)
         self.inputs, self.named = settle(artifact, columns.fields, columns.named)
+        self.unused = columns.unused
         self.trained_with: dict[str, str] = {}
         self.beside: Mapping[str, str] = {}
         self.estimator = estimator
