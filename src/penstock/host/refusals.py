@@ -152,8 +152,9 @@ MAIN = ("__main__", "__mp_main__", "penstock.host.__main__")  # the last is what
 def _missing_name(module: str, name: str) -> ArtifactError:
     if module in MAIN:
         return MissingDependency(
-            f"the model needs {name} from its training script: name the file that defines it with "
-            "`--code-path train.py` on the command line or `code: [train.py]` in model.yaml"
+            f"the model needs {name} from its training script: move it into a module of its own (features.py, say), "
+            "import it from there in the script, save the model again, and name the module with "
+            "`--code-path features.py` on the command line or `code: [features.py]` in model.yaml"
         )
     if module.partition(".")[0] in PACKAGES.union(EXTRAS, DISTRIBUTIONS):
         return _other_version(f"{module}.{name}")
