@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from penstock.errors import ModelFailed, UnavailableDevice, UnsupportedArtifact
+from penstock.host.answers import as_array
 from penstock.host.columns import describe
 from penstock.host.estimators import decides_otherwise, everything, means, missing_as_none, stranger
 from penstock.host.inputs import settle
@@ -170,7 +171,7 @@ def _demand_fitted(model: Any) -> None:
 
 
 def _dense(answer: Any) -> NDArray[Any]:
-    return np.asarray(answer.toarray() if hasattr(answer, "toarray") else answer)
+    return as_array(answer.toarray() if hasattr(answer, "toarray") else answer)
 
 
 def _labels(classes: Any, answer: NDArray[Any]) -> tuple[Labels, ...]:
