@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from penstock.errors import ModelFailed, UnavailableDevice, UnsupportedArtifact
 from penstock.host.answers import as_array
+from penstock.host.boosters import demand_plain_rows
 from penstock.host.columns import describe
 from penstock.host.estimators import decides_otherwise, everything, means, missing_as_none, stranger
 from penstock.host.inputs import settle
@@ -35,6 +36,7 @@ class Estimator:
 
     def __init__(self, estimator: Any, artifact: Artifact) -> None:
         demand_predict(estimator, artifact)
+        demand_plain_rows(estimator, artifact)
         if artifact.device.startswith("cuda"):
             raise UnavailableDevice(
                 f"{artifact.path} runs on the CPU only: `device: {artifact.device}` is for ONNX and TorchScript; "
