@@ -15,6 +15,7 @@ from tests.acceptance.driver import Service, children_of, command_of, serving, w
 from tests.deploy.driver import EXAMPLES, PROGRAMS, Dockerfile, container_environment, path_with_programs
 
 DOCKERFILE = Dockerfile(EXAMPLES / "Dockerfile")
+WHEELS = "penstock-*.whl"
 ORPHANING = """
 import subprocess
 
@@ -33,7 +34,9 @@ def test_the_linter_has_nothing_to_say() -> None:
 
 
 def test_it_installs_this_version_in_a_stage_of_its_own() -> None:
-    assert DOCKERFILE.last("ARG").text == f"PENSTOCK=penstock[all]=={penstock.__version__}"
+    """From its own wheel, since a name is only as good as the index that it is looked up in."""
+    assert DOCKERFILE.last("ARG").text == f"PENSTOCK=penstock-{penstock.__version__}-py3-none-any.whl"
+    assert DOCKERFILE.all("RUN")[0].text.endswith('"/wheels/${PENSTOCK}[all]"')
     assert len(DOCKERFILE.all("FROM")) == 2
 
 
@@ -53,7 +56,7 @@ def test_the_build_sees_the_models_and_what_configures_them_and_nothing_else(sit
     lines = (EXAMPLES / ".dockerignore").read_text().splitlines()
     everything, *let_in = [line for line in lines if line and not line.startswith("#")]
     assert everything == "*"
-    assert sorted(line.removeprefix("!") for line in let_in) == sorted(os.listdir(site))
+    assert sorted(line.removeprefix("!") for line in let_in) == sorted([*os.listdir(site), WHEELS])
     assert not any(fnmatch.fnmatch(name, line[1:]) for name in (".env", ".git", "Dockerfile") for line in let_in)
 
 

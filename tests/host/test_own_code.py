@@ -58,6 +58,50 @@ def test_a_training_script_is_not_run_for_a_class_that_is_elsewhere(tmp_path: Pa
     assert loaded(model_of("__main__", tmp_path, code=(str(tmp_path / "own"),))).runtime == "sklearn"
 
 
+SCRIPT = """
+import os
+from pathlib import Path
+{code}
+with open(Path(__file__).with_name("runs"), "a") as runs:
+    runs.write(f"{{os.getpid()}}\\n")
+"""
+
+
+def test_a_script_is_run_once_in_a_process_and_that_is_said(tmp_path: Path) -> None:
+    code = str(write(tmp_path / "train.py", SCRIPT.format(code=CODE)))
+    verdict = loaded(model_of("__main__", tmp_path, code=(code,), compile="auto"))
+    runs = (tmp_path / "runs").read_text().split()
+    assert len(runs) == len(set(runs)) == 2  # the compiler's process and the host's
+    (warning,) = verdict.warnings
+    assert warning.startswith("train.py is run in full at each load, and it does more than define (line 8): move what")
+    assert warning.endswith("save the model again")
+
+
+@pytest.mark.parametrize("test", ['__name__ == "__main__"', "'__main__' == __name__"])
+def test_what_is_below_the_guard_of_a_script_is_not_run(test: str, tmp_path: Path) -> None:
+    guarded = f"if {test}:\n    raise SystemExit('trained again')\n"
+    code = str(write(tmp_path / "train.py", CODE + guarded))
+    assert loaded(model_of("__main__", tmp_path, code=(code,))).warnings == ()
+    write(tmp_path / "train.py", f"{CODE}print('hello')\n{guarded}")
+    (warning,) = loaded(model_of("__main__", tmp_path, code=(code,))).warnings
+    assert 'at each load, except below `if __name__ == "__main__"`, and' in warning
+
+
+def test_a_module_may_define_in_many_ways(tmp_path: Path) -> None:
+    body = '''"""Says what it is."""
+import logging
+try:
+    import missing_module
+except ImportError:
+    missing_module = None
+if missing_module is not None:
+    from missing_module import other
+LOG = logging.getLogger(__name__)
+LIMITS: dict[str, int] = {}
+'''
+    assert loaded(model_of("ratios", tmp_path, code=(str(write(tmp_path / "ratios.py", body + CODE)),))).warnings == ()
+
+
 def test_the_class_that_is_in_no_code_is_asked_for(tmp_path: Path) -> None:
     code = str(write(tmp_path / "ratios.py", "class Other: pass\n"))
     for module in ("__main__", "ratios"):
@@ -65,6 +109,7 @@ def test_the_class_that_is_in_no_code_is_asked_for(tmp_path: Path) -> None:
         assert refused.code == "missing_dependency"
         assert "Model" in refused.message
         assert "--code-path" in refused.message
+        assert "--code-path train.py" not in refused.message
 
 
 def test_code_that_is_no_python_is_refused(tmp_path: Path) -> None:

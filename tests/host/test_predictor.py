@@ -89,6 +89,49 @@ def test_arrays_and_lists_of_numbers_are_answers(body: str, kind: str, values: A
         assert host.front().ask(ROWS)[0].tolist() == values
 
 
+@pytest.mark.parametrize(
+    ("at_first", "later", "said"),
+    [
+        ("['a'] * n", "[float('nan')] * n", "as float64 where text was expected"),
+        ("['a'] * n", "[3.0] * n", "as float64 where text was expected"),
+        ("['a'] * n", "[True] * n", "as bool where text was expected"),
+        ("['a'] * n", "['a'] * (n - 1) + [3.0]", "values of different kinds at once"),
+        ("['a'] * n", "np.array(['a'] * (n - 1) + [2], object)", "predict answered str"),
+        ("['a'] * n", "[None] * n", "predict answered NoneType"),
+        ("[1.5] * n", "[True] * n", "as bool where float64 was expected"),
+        ("[1.5] * n", "[1.5] * (n - 1) + [True]", "values of different kinds at once"),
+        ("[1.5] * n", "['3'] * n", "as text where float64 was expected"),
+        ("[1] * n", "[1.5] * n", "as float64 where int64 was expected"),
+        ("[True] * n", "[1] * n", "as int64 where bool was expected"),
+        ("np.ones(n, 'int8')", "np.full(n, 300)", "beyond what int8 holds"),
+    ],
+)
+def test_an_answer_of_another_kind_is_none(at_first: str, later: str, said: str, tmp_path: Path) -> None:
+    """Not text made of numbers, nor numbers of booleans: where it warmed up with one kind, it is that for ever."""
+    body = f"n = len(batch); return {later} if batch[0, 0] == 7 else {at_first}"
+    with HostProcess(own(tmp_path, "import numpy as np\n" + predicting(body))) as host:
+        host.loaded()
+        front = host.front()
+        answer, _ = front.answer(np.full((2, 3), 7.0))
+        assert said in (answer.error or ""), answer
+        front.ask(ROWS)
+
+
+def test_an_answer_is_of_its_kind_before_it_is_shaped(tmp_path: Path) -> None:
+    body = "return ['3'] * len(batch) if batch[0, 0] == 7 else [1.25] * len(batch)"
+    with HostProcess(own(tmp_path, predicting(body), output=Shaping(round=1))) as host:
+        host.loaded()
+        answer, _ = host.front().answer(np.full((2, 3), 7.0))
+    assert "as text where float64 was expected" in (answer.error or "")
+
+
+def test_whole_numbers_are_answers_where_fractions_are(tmp_path: Path) -> None:
+    body = "n = len(batch); return np.array([2] * n, object) if batch[0, 0] == 7 else [1.5] * n"
+    with HostProcess(own(tmp_path, "import numpy as np\n" + predicting(body))) as host:
+        host.loaded()
+        assert host.front().ask(np.full((2, 3), 7.0))[0].tolist() == [2.0, 2.0]
+
+
 def test_a_dictionary_is_several_outputs(tmp_path: Path) -> None:
     body = 'return {"low": batch.min(axis=1), "words": ["x"] * len(batch)}'
     with HostProcess(own(tmp_path, predicting(body))) as host:

@@ -39,6 +39,7 @@ def test_what_has_no_known_extension_is_told_the_known_ones(name: str) -> None:
         ("net.pth", "torch.jit.script"),
         ("net.safetensors", "weights without a program"),
         ("trees.ubj", "scikit-learn wrapper"),
+        ("trees.json", "load it in a predictor.py"),
         ("model.pkl.gz", "unpack it first"),
     ],
 )

@@ -57,7 +57,7 @@ def compiled(artifact: Artifact, sha256: str, before: Callable[[], None]) -> Com
 
 def _found(artifact: Artifact, sha256: str, before: Callable[[], None]) -> Compilation:
     if lacking := [name for name in NEEDED if importlib.util.find_spec(name) is None]:
-        return _original(f'{lacking[0]} is not installed: pip install "penstock[compile]"')
+        return _original(f"{lacking[0]} is not installed: pip install skl2onnx onnx onnxruntime")
     if artifact.device.startswith("cuda"):
         return _original("it is to run on the CPU only")
     proof = [path for path in (artifact.examples, artifact.reference) if path]

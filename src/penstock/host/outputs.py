@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from penstock.errors import ModelFailed
+from penstock.host.answers import demand_kind, text_of
 from penstock.host.model import Column, Outputs
 from penstock.model.batch import TensorHead
 from penstock.model.frames import Buffer
@@ -55,7 +56,7 @@ class Packer:
         self._probabilities = output.probabilities
 
     def pack(self, outputs: Outputs, rows: int) -> Packed:
-        """Raises ModelFailed for the wrong number of rows, shape or dtype."""
+        """Raises ModelFailed for the wrong number of rows, shape or kind."""
         packed = Packed()
         for field, value in zip(self._fields, outputs.values, strict=True):
             if field.classes is not None and isinstance(value, list) and len(value) == rows:
@@ -90,9 +91,11 @@ def _conforming(field: OutputField, value: Column | list[int], rows: int) -> NDA
     dtype = "int32" if field.classes is not None else field.dtype
     if NAMES.get(array.dtype) == dtype:
         return array
-    if not np.can_cast(array.dtype, dtype, "same_kind"):
-        raise ModelFailed(f"the model answered {field.name} as {array.dtype.name} where {dtype} was expected")
-    return array.astype(dtype)
+    demand_kind(field, array)
+    converted = array.astype(dtype)
+    if converted.dtype.kind in "iu" and not np.array_equal(converted, array):
+        raise ModelFailed(f"the model answered {field.name} beyond what {dtype} holds")
+    return converted
 
 
 def _shaped(field: OutputField, array: NDArray[Any], rows: int) -> NDArray[Any]:
@@ -111,6 +114,8 @@ def _fits(shape: Sequence[int], expected: Sequence[int | None]) -> bool:
 
 
 def _text(field: OutputField, value: Column | list[int], rows: int) -> TensorHead:
+    if isinstance(value, np.ndarray):
+        demand_kind(field, value)
     array = _shaped(field, np.asarray(value, dtype=object), rows)
-    text = [item if isinstance(item, str) else str(item) for item in array.ravel().tolist()]
+    text = [item if isinstance(item, str) else text_of(field, item) for item in array.ravel().tolist()]
     return TensorHead(field.name, "string", array.shape, text)

@@ -2,14 +2,15 @@
 
 What was vouched for is what runs: modules are compiled from the source read here, and neither a cached `.pyc` nor a
 file that changes afterwards has a say. A pickle that was written by a training script looks for its classes in
-`__main__`; they are found in these modules too.
+`__main__`; they are found in these modules too. A module is run once in a process, under its own name.
 """
 
 import ast
 import importlib
 import os
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib.abc import ExecutionLoader, MetaPathFinder
 from importlib.machinery import ModuleSpec
 from importlib.util import spec_from_file_location
@@ -17,24 +18,27 @@ from pathlib import Path
 from types import CodeType, ModuleType
 from typing import Any
 
-from penstock.errors import UnreadableArtifact, UntrustedArtifact
+from penstock.errors import UntrustedArtifact
+from penstock.host.script import parsed, script_warning
 from penstock.host.source import Source, read
 
 
 def make_importable(paths: Sequence[str], pins: Mapping[str, str], trusted: bool) -> None:
     """Makes the modules in `paths` (files, packages, directories of modules) importable.
 
+    Warns of a training script when it is run: it would train again, and save what it has trained.
+
     Raises UntrustedArtifact for a file that nobody vouched for, ChangedArtifact for one that differs from its pin,
     UnreadableArtifact for one that is not Python.
     """
     found = {name: _vouched(path, pins, trusted) for place in paths for name, path in _modules(Path(place))}
     if found:
-        sys.modules["__main__"].__dict__["__getattr__"] = expose(found).from_training_script
+        sys.modules["__main__"].__dict__["__getattr__"] = expose(found, _warn).from_training_script
 
 
-def expose(sources: Mapping[str, Source]) -> "OwnCode":
-    """Makes these modules importable by their names."""
-    finder = OwnCode(sources)
+def expose(sources: Mapping[str, Source], before: Callable[[Source], object] = lambda source: None) -> "OwnCode":
+    """Makes these modules importable by their names; `before` is called with each that is about to run."""
+    finder = OwnCode(sources, before)
     sys.meta_path.insert(0, finder)
     return finder
 
@@ -42,8 +46,9 @@ def expose(sources: Mapping[str, Source]) -> "OwnCode":
 class OwnCode(MetaPathFinder):
     """Finds the model's own modules before installed ones, as a script's directory comes first."""
 
-    def __init__(self, sources: Mapping[str, Source]) -> None:
+    def __init__(self, sources: Mapping[str, Source], before: Callable[[Source], object]) -> None:
         self._sources = sources
+        self._before = before
         self._namespaces = {name.rpartition(".")[0] for name in sources} - {""} - set(sources)
 
     def find_spec(
@@ -53,7 +58,7 @@ class OwnCode(MetaPathFinder):
         if source is not None:
             package: list[str] | None = [] if source.path.name == "__init__.py" else None
             return spec_from_file_location(
-                fullname, source.path, loader=_FromSource(source), submodule_search_locations=package
+                fullname, source.path, loader=_FromSource(source, self._before), submodule_search_locations=package
             )
         return ModuleSpec(fullname, None, is_package=True) if fullname in self._namespaces else None
 
@@ -66,8 +71,13 @@ class OwnCode(MetaPathFinder):
 
 
 class _FromSource(ExecutionLoader):
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: Source, before: Callable[[Source], object]) -> None:
         self._source = source
+        self._before = before
+
+    def exec_module(self, module: ModuleType) -> None:
+        self._before(self._source)
+        super().exec_module(module)
 
     def get_filename(self, fullname: str) -> str:
         return str(self._source.path)
@@ -109,10 +119,11 @@ def _vouched(path: Path, pins: Mapping[str, str], trusted: bool) -> Source:
     return read(path.resolve(), pinned)._replace(path=path)
 
 
+def _warn(source: Source) -> None:
+    if sentence := script_warning(source):
+        warnings.warn(sentence, stacklevel=2)
+
+
 def _definitions(source: Source) -> set[str]:
-    try:
-        tree = ast.parse(source.data)
-    except (SyntaxError, ValueError) as error:
-        raise UnreadableArtifact(f"{source.path} is not valid Python: {error}") from None
     kinds = (ast.FunctionDef, ast.ClassDef)
-    return {node.name for node in tree.body if isinstance(node, kinds)}
+    return {node.name for node in parsed(source).body if isinstance(node, kinds)}

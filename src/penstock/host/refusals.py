@@ -8,10 +8,15 @@ from penstock.errors import ArtifactError, FailedStart, MissingDependency, Unrea
 from penstock.model.control import Artifact
 from penstock.model.memory import too_little
 
-EXTRAS = {"sklearn": "sklearn", "joblib": "sklearn", "skops": "sklearn", "torch": "torch"} | dict.fromkeys(
-    ("onnx", "onnxruntime"), "onnx"
-)
-"""Modules that an extra of penstock brings."""
+RUNTIMES = {
+    "joblib": "scikit-learn joblib pandas",
+    "onnx": "onnx onnxruntime",
+    "onnxruntime": "onnx onnxruntime",
+    "sklearn": "scikit-learn joblib pandas",
+    "skops": "scikit-learn skops pandas",
+    "torch": "torch",
+}
+"""Modules that run models, and what to install for them: those of an extra of penstock, wherever that came from."""
 
 DISTRIBUTIONS = {
     "PIL": "pillow",
@@ -92,10 +97,9 @@ def raised(error: BaseException, artifact: Artifact, where: str) -> ArtifactErro
 def missing_module(name: str) -> MissingDependency:
     """The refusal for a package that the artifact needs."""
     package = name.partition(".")[0]
-    if package in EXTRAS:
-        return MissingDependency(f'the model needs {package}: pip install "penstock[{EXTRAS[package]}]"')
-    if package in PACKAGES or package in DISTRIBUTIONS:
-        return MissingDependency(f"the model needs {package}: pip install {DISTRIBUTIONS.get(package, package)}")
+    if package in PACKAGES or package in DISTRIBUTIONS or package in RUNTIMES:
+        wanted = (RUNTIMES | DISTRIBUTIONS).get(package, package)
+        return MissingDependency(f"the model needs {package}: pip install {wanted}")
     return MissingDependency(
         f"the model needs the Python module {name}: if it is the model's own, name it with `--code-path {package}.py` "
         f"or `code: [{package}.py]` in model.yaml, and if it is a package, install it"
@@ -152,10 +156,11 @@ MAIN = ("__main__", "__mp_main__", "penstock.host.__main__")  # the last is what
 def _missing_name(module: str, name: str) -> ArtifactError:
     if module in MAIN:
         return MissingDependency(
-            f"the model needs {name} from its training script: name the file that defines it with "
-            "`--code-path train.py` on the command line or `code: [train.py]` in model.yaml"
+            f"the model needs {name} from its training script: move it into a module of its own (features.py, say), "
+            "import it from there in the script, save the model again, and name the module with "
+            "`--code-path features.py` on the command line or `code: [features.py]` in model.yaml"
         )
-    if module.partition(".")[0] in PACKAGES.union(EXTRAS, DISTRIBUTIONS):
+    if module.partition(".")[0] in PACKAGES.union(RUNTIMES, DISTRIBUTIONS):
         return _other_version(f"{module}.{name}")
     return MissingDependency(
         f"the model needs {module}.{name}, which {module} here does not define: name the right file with "

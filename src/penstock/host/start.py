@@ -57,7 +57,7 @@ def start(artifact: Artifact, report: Report) -> tuple[Model, Loaded]:
         beside=beside,
         libraries=libraries.present(),
         trained_with=model.trained_with or libraries.trained_with(caught),
-        warnings=(*libraries.told(caught), *(compilation.warnings if compilation else ())),
+        warnings=tuple(dict.fromkeys([*libraries.told(caught), *(compilation.warnings if compilation else ())])),
         examples=len(golden),
         load_s=loaded_at - started,
         warmup_s=warm_at - loaded_at,

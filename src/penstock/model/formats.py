@@ -26,7 +26,7 @@ COMPILABLE: frozenset[Format] = frozenset({"pickle", "skops"})
 
 _TO_ONNX = "export the model to ONNX and serve model.onnx"
 _STATE = "such a file holds weights without a program: save torch.jit.script(model) as model.pt, or export to ONNX"
-_BOOSTER = "pickle the scikit-learn wrapper of the booster, or export the model to ONNX"
+_BOOSTER = "pickle the scikit-learn wrapper of the booster, load it in a predictor.py, or export the model to ONNX"
 _PACKED = "unpack it first"
 REMEDIES = {
     ".keras": _TO_ONNX,
@@ -41,6 +41,7 @@ REMEDIES = {
     ".ckpt": _STATE,
     ".bin": _STATE,
     ".safetensors": _STATE,
+    ".json": _BOOSTER,
     ".ubj": _BOOSTER,
     ".cbm": _BOOSTER,
     ".bst": _BOOSTER,

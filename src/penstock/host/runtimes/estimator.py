@@ -8,6 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from penstock.errors import ModelFailed, UnavailableDevice, UnsupportedArtifact
+from penstock.host.answers import as_array
+from penstock.host.boosters import demand_plain_rows
 from penstock.host.columns import describe
 from penstock.host.estimators import decides_otherwise, everything, means, missing_as_none, stranger
 from penstock.host.inputs import settle
@@ -34,6 +36,7 @@ class Estimator:
 
     def __init__(self, estimator: Any, artifact: Artifact) -> None:
         demand_predict(estimator, artifact)
+        demand_plain_rows(estimator, artifact)
         if artifact.device.startswith("cuda"):
             raise UnavailableDevice(
                 f"{artifact.path} runs on the CPU only: `device: {artifact.device}` is for ONNX and TorchScript; "
@@ -171,7 +174,7 @@ def _demand_fitted(model: Any) -> None:
 
 
 def _dense(answer: Any) -> NDArray[Any]:
-    return np.asarray(answer.toarray() if hasattr(answer, "toarray") else answer)
+    return as_array(answer.toarray() if hasattr(answer, "toarray") else answer)
 
 
 def _labels(classes: Any, answer: NDArray[Any]) -> tuple[Labels, ...]:

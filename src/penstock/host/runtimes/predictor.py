@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from penstock.errors import ArtifactError, ConfigurationError, ModelFailed, UnreadableArtifact, UnsupportedArtifact
+from penstock.host.answers import as_array, demand_kind
 from penstock.host.inputs import anonymous, settle
 from penstock.host.model import Column, Outputs
 from penstock.host.own_code import expose
@@ -65,7 +66,7 @@ class Predictor:
         self.trained_with: dict[str, str] = {}
         self._call: Callable[[Any], Any] = own.predict
         self._arrange = _arranger(self.inputs)
-        self._names: tuple[str, ...] = ()
+        self._fields: tuple[OutputField, ...] = ()
 
     def typical(self) -> Sequence[float] | None:
         """Nothing: what own code remembers is its own affair."""
@@ -73,13 +74,16 @@ class Predictor:
 
     def probe(self, tensors: Sequence[Column], rows: int) -> Output:
         answers = self._answers(tensors, rows)
-        self._names = tuple(answers)
-        return Output(fields=tuple(_field(name, array) for name, array in answers.items()))
+        self._fields = tuple(_field(name, array) for name, array in answers.items())
+        return Output(fields=self._fields)
 
     def predict(self, tensors: Sequence[Column], rows: int, probabilities: bool) -> Outputs:
         answers = self._answers(tensors, rows)
-        if tuple(answers) != self._names:
-            raise ModelFailed(f"predict answered {', '.join(answers)} where {', '.join(self._names)} was expected")
+        names = [field.name for field in self._fields]
+        if list(answers) != names:
+            raise ModelFailed(f"predict answered {', '.join(answers)} where {', '.join(names)} was expected")
+        for field in self._fields:  # before `output:` makes something else of it
+            demand_kind(field, answers[field.name])
         return Outputs(list(answers.values()))
 
     def _answers(self, tensors: Sequence[Column], rows: int) -> dict[str, NDArray[Any]]:
@@ -168,7 +172,7 @@ def _column(column: Column) -> NDArray[Any]:
 
 def _array(values: Any) -> NDArray[Any]:
     """What was answered as an array of numbers or text. Raises ModelFailed, or what numpy says of the unequal."""
-    array: NDArray[Any] = np.asarray(values)
+    array = as_array(values)
     if array.dtype.kind == "O" and all(isinstance(value, str) for value in array.flat):
         array = array.astype(str)
     if array.dtype.name in DTYPES or array.dtype.kind == "U":
