@@ -41,6 +41,12 @@ def test_a_file_is_no_place_for_a_directory() -> None:
         shelf("iris", None)
 
 
+@pytest.mark.parametrize("output", [".", "./", "", "/"])
+def test_where_somebody_stands_is_no_place_either(output: str) -> None:
+    with pytest.raises(ConfigurationError, match="name a directory that is not there"):
+        shelf(output, "iris")
+
+
 def test_nothing_is_seen_of_a_directory_before_it_is_whole() -> None:
     target = Path("models/iris/1")
     with staged(target, CONTENTS) as staging:

@@ -33,6 +33,10 @@ class Shelf(NamedTuple):
 def shelf(output: str, name: str | None) -> Shelf:
     """The place that `-o` names. Raises ConfigurationError where nothing can lie there."""
     target = Path(output)
+    if target.resolve() in (Path.cwd(), Path("/")):
+        raise ConfigurationError(
+            f"-o {output}: a version appears in its place whole: name a directory that is not there"
+        )
     folder = target.absolute().name
     versioned = looks_like_version(folder) and VERSION_NAME.fullmatch(folder) is not None
     home = target.parent if versioned else target
