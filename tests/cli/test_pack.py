@@ -63,7 +63,8 @@ def test_a_directory_says_all_that_the_model_and_the_data_know(capsys: pytest.Ca
     assert main([*FLOWERS, "-o", "models/iris/1"]) == 0
     out, err = capsys.readouterr()
     assert out.startswith(
-        "packed iris 1 into models/iris/1: 4 inputs, 10 examples, 150 rows of training data\ncompiled: yes"
+        "packed iris 1 into models/iris/1: 4 inputs, 10 examples, 150 rows of training data\n"
+        "target: species (setosa, versicolor, virginica) holds none of the model's answers\ncompiled: yes"
     )
     assert out.endswith("next: penstock lock models/iris && penstock serve models/iris\n")
     assert err == ""
@@ -152,6 +153,25 @@ def test_transforms_stand_before_the_model_and_are_packed_with_it() -> None:
     for example in document("models/iris/1/examples.json"):
         row = scaler.transform([list(example["features"].values())])
         assert example["prediction"] == model.predict(row)[0]
+
+
+def test_a_transform_that_was_left_out_shows_in_how_the_model_answers_the_target(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    species = IRIS.target_names[IRIS.target]
+    scaler = StandardScaler().fit(IRIS.data)
+    Path("model.pkl").write_bytes(pickle.dumps(LogisticRegression().fit(scaler.transform(IRIS.data), species)))
+    Path("scaler.pkl").write_bytes(pickle.dumps(scaler))
+    pd.DataFrame(IRIS.data, columns=COLUMNS).assign(species=species).to_csv("iris.csv", index=False)
+    words = ["pack", "model.pkl", "--data", "iris.csv", "--target", "species", *AS_IT_IS]
+    assert main([*words, "-o", "models/bare/1"]) == 0
+    assert "on 50 of 150 rows (33.3%), and 'setosa' alone would on 50: a transform " in capsys.readouterr().err
+    assert main([*words, "-o", "models/iris/1", "--transform", "scaler.pkl"]) == 0
+    out, err = capsys.readouterr()
+    summary = "the model answers species on 146 of 150 rows (97.3%)"
+    assert f"target: {summary}\n" in out
+    assert err == ""
+    assert f"| target | {summary} |" in Path("models/iris/1/README.md").read_text()
 
 
 def test_columns_are_found_by_name_and_gaps_and_strangers_are_told(capsys: pytest.CaptureFixture[str]) -> None:

@@ -107,6 +107,8 @@ def _told(where: Shelf, source: ModelSource, found: Found, finding: Finding | No
     data = f"{found.reference.rows if found.reference else 'no'} rows of training data"
     held = ", ".join([_counted(len(found.fields), "input"), _counted(len(found.examples), "example"), data])
     lines = [f"packed {where.name} {where.version} into {where.target}: {held}"]
+    if found.agreement:
+        lines.append(f"target: {found.agreement.summary}")
     if finding.loaded and finding.loaded.certificate:
         lines.append(f"compiled: {finding.loaded.certificate.summary}")
     prefix = "" if where.home.absolute().name == where.name else f"{where.name}="
