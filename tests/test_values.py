@@ -46,6 +46,7 @@ def test_a_size_survives_being_written_and_read(size: int) -> None:
         (int, "-7", -7),
         (float, "2.5e3", 2500.0),
         (bool, "True", True),
+        (bool, "off", False),
         (Size, "2KiB", 2048),
         (Size, "2048", 2048),
         (str | None, "x", "x"),
