@@ -66,7 +66,7 @@ def test_a_directory_says_all_that_the_model_and_the_data_know(capsys: pytest.Ca
         "packed iris 1 into models/iris/1: 4 inputs, 10 examples, 150 rows of training data\n"
         "target: species (setosa, versicolor, virginica) holds none of the model's answers\ncompiled: yes"
     )
-    assert out.endswith("next: penstock lock models/iris && penstock serve models/iris\n")
+    assert out.endswith("next: penstock lock models/ && penstock serve models/\n")
     assert err == ""
 
     manifest = document("models/iris/1/model.yaml")
@@ -220,14 +220,14 @@ def test_a_graph_is_packed_with_its_weights_and_without_data(capsys: pytest.Capt
     Path("net").mkdir()
     Path("net/weights.dat").write_bytes(np.arange(1, 4, dtype=np.float32).tobytes())
     with_external_data(Path("net/net.onnx"), "weights.dat")
-    assert main(["pack", "net/net.onnx", "-o", "models/net"]) == 0
-    assert capsys.readouterr().out.endswith("rows of training data\nnext: penstock serve models/net\n")
-    assert Path("models/net/weights.dat").read_bytes() == Path("net/weights.dat").read_bytes()
-    assert not Path("models/net/reference.json").exists()
-    for example in document("models/net/examples.json"):
+    assert main(["pack", "net/net.onnx", "-o", "my models/net"]) == 0
+    assert capsys.readouterr().out.endswith("rows of training data\nnext: penstock serve 'my models/'\n")
+    assert Path("my models/net/weights.dat").read_bytes() == Path("net/weights.dat").read_bytes()
+    assert not Path("my models/net/reference.json").exists()
+    for example in document("my models/net/examples.json"):
         expected = np.float32(example["features"]) @ np.arange(1, 4, dtype=np.float32)
         assert example["prediction"] == pytest.approx(expected, rel=1e-4)
-    assert main(["check", "models/net"]) == 0
+    assert main(["check", "my models/net"]) == 0
 
 
 def test_rows_on_which_the_model_fails_are_in_no_example(capsys: pytest.CaptureFixture[str]) -> None:
