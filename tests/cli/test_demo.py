@@ -4,6 +4,7 @@ import contextlib
 import json
 import re
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -53,6 +54,17 @@ def test_the_demonstration_serves_what_its_requests_ask(here: Path) -> None:
 def test_a_port_that_is_none_is_told_before_anything_is_trained(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["demo", "--port", "x"]) == 2
     assert capsys.readouterr() == ("", "penstock: --port: expected an integer from 0 to 65535, got 'x'\n")
+    assert not Path("penstock-demo").exists()
+
+
+def test_a_port_that_is_taken_is_told_before_anything_is_trained(capsys: pytest.CaptureFixture[str]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        assert main(["demo", "--port", str(port)]) == 2
+    assert capsys.readouterr() == (
+        "",
+        f"penstock: port {port} is taken by another program; choose another with --port\n",
+    )
     assert not Path("penstock-demo").exists()
 
 
