@@ -101,6 +101,8 @@ def test_numbers_survive_being_written_and_read(number: float) -> None:
 def test_only_near_words_are_suggested() -> None:
     assert did_you_mean("prot", ["port", "host"]) == "; did you mean 'port'?"
     assert did_you_mean("xyzzy", ["port", "host"]) == ""
+    assert did_you_mean("nosuch.pkl", ["svc.pkl"]) == ""
+    assert did_you_mean("--nope", ["--compile"]) == ""
 
 
 def test_a_declaration_may_word_its_own_expectation() -> None:

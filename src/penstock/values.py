@@ -14,6 +14,7 @@ _INTEGER = re.compile(r"[+-]?\d{1,18}", re.ASCII)
 _BOOLS = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
 _POWERS = {"": 0, "K": 1, "M": 2, "G": 3, "T": 4}
 _LONGEST_SHOWN = 40
+LIKENESS = 0.72  # two letters of "port" exchanged are alike; two files of which only ".pkl" is the same are not
 _ROLES = {"size": "a size such as 16MiB", "path": "a path", "network": "an address or a network such as 10.0.0.0/8"}
 
 
@@ -110,7 +111,7 @@ def shown(raw: object) -> str:
     return text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]}…"
 
 
-def did_you_mean(word: str, known: Iterable[str], cutoff: float = 0.6) -> str:
+def did_you_mean(word: str, known: Iterable[str], cutoff: float = LIKENESS) -> str:
     """ "; did you mean 'port'?", or nothing where no known word is near."""
     from difflib import get_close_matches  # only errors need it
 
