@@ -142,6 +142,7 @@ def test_a_flag_that_may_be_given_again_adds_up() -> None:
         ),
         ("limits: {body: lots}", "limits.body: expected a size such as 16MiB, got 'lots'"),
         ("limits: {rows: 0}", "limits.rows: expected an integer of at least 1, got 0"),
+        ("limits: {rows: 1,000}", "limits.0: unknown setting; a number is written without commas"),
         ("drain: {linger_s: -1}", "drain.linger_s: expected a number of at least 0, got -1"),
         ("drain: {linger_s: .inf}", "drain.linger_s: expected a number of at least 0, got inf"),
         ("logs: {format: xml}", "logs.format: expected one of auto, json, text, got 'xml'"),
@@ -178,6 +179,12 @@ def test_a_complaint_names_the_flag_or_the_variable() -> None:
 @pytest.mark.parametrize("text", ["", "server:", "server: {}", "models:", "logs: {file: null}", "lock: null"])
 def test_what_is_empty_counts_as_not_said(text: str, tmp_path: Path) -> None:
     assert load(yaml_file(tmp_path, text), {}, {"PENSTOCK_PORT": ""}).settings == Settings()
+
+
+def test_a_word_that_yaml_takes_for_a_boolean_needs_no_quotes(tmp_path: Path) -> None:
+    file = yaml_file(tmp_path, "models: {a: {path: x, compile: off, queue: {priority: off}}}")
+    model = load(file).settings.models["a"]
+    assert (model.compile, model.queue.priority) == ("off", "off")
 
 
 def test_a_number_may_stand_for_inputs(tmp_path: Path) -> None:

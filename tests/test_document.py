@@ -24,6 +24,9 @@ def written(folder: Path, text: str | bytes) -> Path:
         ("\ufeffa: 1", {"a": 1}),
         ("a: 1e-3", {"a": 0.001}),
         ("a: [1e3, -2.5E+4]", {"a": [1000.0, -25000.0]}),
+        ("a: [no, Yes, OFF, on, n]", {"a": ["no", "Yes", "OFF", "on", "n"]}),
+        ("a: [true, False, null, Null, ~]", {"a": [True, False, None, None, None]}),
+        ("no: 1", {"no": 1}),
         ("a: 3x224x224", {"a": "3x224x224"}),
     ],
 )

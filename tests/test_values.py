@@ -46,6 +46,7 @@ def test_a_size_survives_being_written_and_read(size: int) -> None:
         (int, "-7", -7),
         (float, "2.5e3", 2500.0),
         (bool, "True", True),
+        (bool, "off", False),
         (Size, "2KiB", 2048),
         (Size, "2048", 2048),
         (str | None, "x", "x"),
@@ -100,6 +101,8 @@ def test_numbers_survive_being_written_and_read(number: float) -> None:
 def test_only_near_words_are_suggested() -> None:
     assert did_you_mean("prot", ["port", "host"]) == "; did you mean 'port'?"
     assert did_you_mean("xyzzy", ["port", "host"]) == ""
+    assert did_you_mean("nosuch.pkl", ["svc.pkl"]) == ""
+    assert did_you_mean("--nope", ["--compile"]) == ""
 
 
 def test_a_declaration_may_word_its_own_expectation() -> None:

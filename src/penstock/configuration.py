@@ -125,12 +125,18 @@ def _flattened(group: dict[object, object], declared: str, where: str, file: Pat
     for key, raw in group.items():
         path = f"{declared}{key}"
         if key not in here:
-            raise ConfigurationError(f"{file.name}: {where}{key}: unknown setting{did_you_mean(str(key), here)}")
+            raise ConfigurationError(f"{file.name}: {where}{key}: unknown setting{_instead(key, raw, here)}")
         if path in known:
             value = _converted(known[path], raw, f"{file.name}: {where}{key}", str(file.parent))
             yield path.removeprefix(EVERY_MODEL), Setting(value, file.name)
         else:
             yield from _flattened(_mapping(raw, f"{where}{key}.", file), f"{path}.", f"{where}{key}.", file)
+
+
+def _instead(key: object, raw: object, known: set[str]) -> str:
+    if type(key) is int and raw is None:  # what is left of {rows: 1,000}
+        return "; a number is written without commas"
+    return did_you_mean(str(key), known)
 
 
 def _siblings(declared: str) -> set[str]:

@@ -18,12 +18,15 @@ DEEPEST = 32  # collections within each other; libyaml overflows its stack somew
 
 
 class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]  # the C one where it was built
-    """YAML 1.1, except that 1e-3 is a number, as everybody expects."""
+    """YAML 1.1, except that 1e-3 is a number and that no, yes, off and on are words, as everybody expects."""
 
 
 _Loader.add_implicit_resolver(
     "tag:yaml.org,2002:float", re.compile(r"[-+]?\d+(?:\.\d*)?[eE][-+]?\d+\Z"), list("-+0123456789")
 )
+for _first in "yYnNoO":  # what is left of booleans is true and false, as YAML 1.2 has it
+    _others = [each for each in _Loader.yaml_implicit_resolvers[_first] if each[0] != "tag:yaml.org,2002:bool"]
+    _Loader.yaml_implicit_resolvers[_first] = _others
 
 
 def read(path: Path, *, aliases: bool = False) -> dict[object, object]:

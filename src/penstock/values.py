@@ -11,8 +11,10 @@ from msgspec import inspect
 
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([KMGT]?)(i?)B", re.IGNORECASE | re.ASCII)
 _INTEGER = re.compile(r"[+-]?\d{1,18}", re.ASCII)
+_BOOLS = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
 _POWERS = {"": 0, "K": 1, "M": 2, "G": 3, "T": 4}
 _LONGEST_SHOWN = 40
+LIKENESS = 0.72  # two letters of "port" exchanged are alike; two files of which only ".pkl" is the same are not
 _ROLES = {"size": "a size such as 16MiB", "path": "a path", "network": "an address or a network such as 10.0.0.0/8"}
 
 
@@ -109,7 +111,7 @@ def shown(raw: object) -> str:
     return text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]}…"
 
 
-def did_you_mean(word: str, known: Iterable[str], cutoff: float = 0.6) -> str:
+def did_you_mean(word: str, known: Iterable[str], cutoff: float = LIKENESS) -> str:
     """ "; did you mean 'port'?", or nothing where no known word is near."""
     from difflib import get_close_matches  # only errors need it
 
@@ -171,7 +173,7 @@ def _bounds(kind: inspect.IntType | inspect.FloatType) -> str:
 
 
 def _prepared(kind: inspect.Type, raw: object, base: str | None) -> object:
-    """Sizes as bytes and paths as absolute ones; anything else as it is."""
+    """Sizes as bytes, yes and no as booleans, and paths as absolute ones; anything else as it is."""
     bare = _bare(kind)
     if isinstance(raw, list) and isinstance(bare, inspect.VarTupleType):
         return [_prepared(bare.item_type, each, base) for each in raw]
@@ -180,6 +182,8 @@ def _prepared(kind: inspect.Type, raw: object, base: str | None) -> object:
         return str(raw)
     if not isinstance(raw, str):
         return raw
+    if isinstance(bare, inspect.BoolType):
+        return _BOOLS.get(raw.lower(), raw)
     if role == "size":
         return parse_size(raw)
     if role == "network":
@@ -199,7 +203,7 @@ def _untyped(kind: inspect.Type, text: str) -> object:
         case inspect.VarTupleType():
             return [_untyped(kind.item_type, part.strip()) for part in text.split(",") if part.strip()]
         case inspect.BoolType():
-            return {"true": True, "false": False}.get(text.strip().lower(), text)
+            return _BOOLS.get(text.strip().lower(), text)
         case inspect.IntType():
             return int(text) if _INTEGER.fullmatch(text.strip()) else text
         case inspect.FloatType():

@@ -71,6 +71,17 @@ def test_columns_that_the_model_drops_are_named(compiling: str, here: Path, caps
     assert "\n    not used, and not taken: cabin class\n" in capsys.readouterr().out
 
 
+def test_a_model_that_nobody_asked_to_compile_is_said_not_to_be(
+    here: Path, iris: bytes, capsys: pytest.CaptureFixture[str]
+) -> None:
+    linear(here / "net.onnx")
+    Path("iris.pkl").write_bytes(iris)
+    assert main(["check", "iris.pkl", "net.onnx", "--compile", "off"]) == 0
+    first, _, second = capsys.readouterr().out.partition("net 1  ")
+    assert "  compiled      no, off by setting\n" in first
+    assert "compiled" not in second
+
+
 def test_a_program_gets_all_of_it(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     linear(here / "iris.onnx")
     code, document, err = checked("flowers=iris.onnx", capsys=capsys)

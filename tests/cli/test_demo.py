@@ -4,6 +4,7 @@ import contextlib
 import json
 import re
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -56,10 +57,21 @@ def test_a_port_that_is_none_is_told_before_anything_is_trained(capsys: pytest.C
     assert not Path("penstock-demo").exists()
 
 
+def test_a_port_that_is_taken_is_told_before_anything_is_trained(capsys: pytest.CaptureFixture[str]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        assert main(["demo", "--port", str(port)]) == 2
+    assert capsys.readouterr() == (
+        "",
+        f"penstock: port {port} is taken by another program; choose another with --port\n",
+    )
+    assert not Path("penstock-demo").exists()
+
+
 def test_without_scikit_learn_the_remedy_is_told(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setitem(demo.NEEDED, "no_such_module_at_all", "something")
     assert main(["demo"]) == 1
-    assert capsys.readouterr().err == "penstock: the demo needs something: pip install 'penstock[sklearn]'\n"
+    assert capsys.readouterr().err == "penstock: the demo needs something: pip install scikit-learn joblib pandas\n"
     assert not Path("penstock-demo").exists()

@@ -71,10 +71,10 @@ def test_check_writes_nothing_and_exits_with_1_where_something_differs() -> None
     assert main(["lock", "models", "--check"]) == 1
 
 
-def test_a_model_that_cannot_be_served_is_passed_over(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_model_that_cannot_be_served_is_passed_over_and_told(capsys: pytest.CaptureFixture[str]) -> None:
     write("models/good/m.pkl", "models/two/a.pkl", "models/two/b.pkl", "outside/m.pkl")
     Path("models/linked").symlink_to("../outside")
-    assert main(["lock", "models"]) == 0
+    assert main(["lock", "models"]) == 1
     assert pinned() == ["models/good/m.pkl"]
     told = capsys.readouterr().err.splitlines()
     assert [line.partition(":")[2].partition(":")[0] for line in told] == [" passed over linked", " passed over two"]

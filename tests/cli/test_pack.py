@@ -63,9 +63,10 @@ def test_a_directory_says_all_that_the_model_and_the_data_know(capsys: pytest.Ca
     assert main([*FLOWERS, "-o", "models/iris/1"]) == 0
     out, err = capsys.readouterr()
     assert out.startswith(
-        "packed iris 1 into models/iris/1: 4 inputs, 10 examples, 150 rows of training data\ncompiled: yes"
+        "packed iris 1 into models/iris/1: 4 inputs, 10 examples, 150 rows of training data\n"
+        "target: species (setosa, versicolor, virginica) holds none of the model's answers\ncompiled: yes"
     )
-    assert out.endswith("next: penstock lock models/iris && penstock serve models/iris\n")
+    assert out.endswith("next: penstock lock models/ && penstock serve models/\n")
     assert err == ""
 
     manifest = document("models/iris/1/model.yaml")
@@ -154,6 +155,25 @@ def test_transforms_stand_before_the_model_and_are_packed_with_it() -> None:
         assert example["prediction"] == model.predict(row)[0]
 
 
+def test_a_transform_that_was_left_out_shows_in_how_the_model_answers_the_target(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    species = IRIS.target_names[IRIS.target]
+    scaler = StandardScaler().fit(IRIS.data)
+    Path("model.pkl").write_bytes(pickle.dumps(LogisticRegression().fit(scaler.transform(IRIS.data), species)))
+    Path("scaler.pkl").write_bytes(pickle.dumps(scaler))
+    pd.DataFrame(IRIS.data, columns=COLUMNS).assign(species=species).to_csv("iris.csv", index=False)
+    words = ["pack", "model.pkl", "--data", "iris.csv", "--target", "species", *AS_IT_IS]
+    assert main([*words, "-o", "models/bare/1"]) == 0
+    assert "on 50 of 150 rows (33.3%), and 'setosa' alone would on 50: a transform " in capsys.readouterr().err
+    assert main([*words, "-o", "models/iris/1", "--transform", "scaler.pkl"]) == 0
+    out, err = capsys.readouterr()
+    summary = "the model answers species on 146 of 150 rows (97.3%)"
+    assert f"target: {summary}\n" in out
+    assert err == ""
+    assert f"| target | {summary} |" in Path("models/iris/1/README.md").read_text()
+
+
 def test_columns_are_found_by_name_and_gaps_and_strangers_are_told(capsys: pytest.CaptureFixture[str]) -> None:
     table = pd.DataFrame({"age": [23.0, 35.0, 48.0, 61.0] * 3, "colour": ["red", "green", "red", "green"] * 3})
     chain = make_column_transformer(
@@ -200,14 +220,14 @@ def test_a_graph_is_packed_with_its_weights_and_without_data(capsys: pytest.Capt
     Path("net").mkdir()
     Path("net/weights.dat").write_bytes(np.arange(1, 4, dtype=np.float32).tobytes())
     with_external_data(Path("net/net.onnx"), "weights.dat")
-    assert main(["pack", "net/net.onnx", "-o", "models/net"]) == 0
-    assert capsys.readouterr().out.endswith("rows of training data\nnext: penstock serve models/net\n")
-    assert Path("models/net/weights.dat").read_bytes() == Path("net/weights.dat").read_bytes()
-    assert not Path("models/net/reference.json").exists()
-    for example in document("models/net/examples.json"):
+    assert main(["pack", "net/net.onnx", "-o", "my models/net"]) == 0
+    assert capsys.readouterr().out.endswith("rows of training data\nnext: penstock serve 'my models/'\n")
+    assert Path("my models/net/weights.dat").read_bytes() == Path("net/weights.dat").read_bytes()
+    assert not Path("my models/net/reference.json").exists()
+    for example in document("my models/net/examples.json"):
         expected = np.float32(example["features"]) @ np.arange(1, 4, dtype=np.float32)
         assert example["prediction"] == pytest.approx(expected, rel=1e-4)
-    assert main(["check", "models/net"]) == 0
+    assert main(["check", "my models/net"]) == 0
 
 
 def test_rows_on_which_the_model_fails_are_in_no_example(capsys: pytest.CaptureFixture[str]) -> None:

@@ -96,7 +96,7 @@ def test_a_manifest_declares_fields(tmp_path: Path) -> None:
         ("inputs: [{name: a, range: [1]}]", "inputs[0].range: expected a list of 2 numbers, got a list"),
         ("inputs: [{name: a, dtype: string, range: [0, 1]}]", "inputs[0].range: a field of dtype string has none"),
         (
-            "inputs: [{name: a, dtype: string, categories: [yes, no]}]",
+            "inputs: [{name: a, dtype: string, categories: [true, no]}]",
             "inputs[0].categories[0]: expected a value of dtype string, got true; put it in quotes",
         ),
         (
@@ -157,3 +157,9 @@ def fields_or_complaint(text: str) -> tuple[Field, ...] | str:
         return parse_inputs(text)
     except ConfigurationError as error:
         return str(error)
+
+
+def test_words_that_other_yaml_takes_for_booleans_are_the_labels_that_they_spell(tmp_path: Path) -> None:
+    said = manifest(tmp_path, "output: {labels: [no, yes]}\ninputs: [{name: a, nullable: yes}]")
+    assert said.output.labels == ("no", "yes")
+    assert said.fields("float64")[0].nullable is True

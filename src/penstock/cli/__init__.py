@@ -86,12 +86,13 @@ def _run(words: Sequence[str]) -> int:
 
 
 def _unknown(word: str) -> str:
+    import shlex
     from pathlib import Path
 
     from penstock.values import did_you_mean
 
     if Path(word.partition("=")[2] or word).exists():
-        return f"'{word}' is no command; did you mean 'penstock serve {word}'?"
+        return f"'{word}' is no command; did you mean 'penstock serve {shlex.quote(word)}'?"
     return f"'{word}' is no command{did_you_mean(word, COMMANDS) or '; penstock --help lists them'}"
 
 

@@ -11,7 +11,7 @@ from penstock.cli.progress import progress
 from penstock.cli.table import table
 from penstock.errors import ConfigurationError
 from penstock.model.control import Loaded
-from penstock.model.formats import RUNS_CODE
+from penstock.model.formats import COMPILABLE, RUNS_CODE
 from penstock.model.repository import resolve
 from penstock.model.signature import Signature
 from penstock.model.source import ModelSource
@@ -95,7 +95,7 @@ def _text(source: ModelSource, finding: Finding) -> Iterator[str]:
         return
     facts = [("format", source.artifact.format), ("trust", trust(source))]
     if finding.loaded:
-        facts += _facts(finding.loaded)
+        facts += _facts(source, finding.loaded)
     facts += [(f"{each.rows} row{'' if each.rows == 1 else 's'}", latency(each)) for each in finding.latency]
     yield table(facts, indent="  ")
     if finding.loaded:
@@ -112,7 +112,7 @@ def _text(source: ModelSource, finding: Finding) -> Iterator[str]:
     yield ""
 
 
-def _facts(loaded: Loaded) -> Iterator[tuple[str, str]]:
+def _facts(source: ModelSource, loaded: Loaded) -> Iterator[tuple[str, str]]:
     yield "sha256", loaded.sha256
     yield "size", f"{loaded.bytes:,} bytes"
     if loaded.transforms:
@@ -125,6 +125,8 @@ def _facts(loaded: Loaded) -> Iterator[tuple[str, str]]:
         yield "compiled", loaded.certificate.summary
         if loaded.certificate.differing_row:
             yield "differs on", loaded.certificate.differing_row
+    elif source.artifact.format in COMPILABLE:
+        yield "compiled", "no, off by setting"
     yield "load", f"{loaded.load_s:.2f} s"
     yield "warm-up", f"{loaded.warmup_s:.2f} s"
     yield "examples", f"{loaded.examples} answered as they should" if loaded.examples else "none"

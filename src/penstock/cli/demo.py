@@ -3,7 +3,6 @@
 import importlib.util
 import json
 import shlex
-import socket
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -14,6 +13,7 @@ from penstock.cli.arguments import Parser
 from penstock.cli.training import IRIS, ROWS_FILE
 from penstock.configuration import load
 from penstock.errors import FailedStart, MissingDependency
+from penstock.supervisor.listeners import open_listeners
 
 EXAMPLES = """\
 examples:
@@ -39,19 +39,20 @@ def run(words: Sequence[str]) -> int:
 
 
 def port_of(said: str) -> int:
-    """The port that the requests are to name: 0 stands for one that is free now. Raises ConfigurationError."""
-    port = load(flags={"server.port": [said]}).settings.server.port
-    if port:
-        return port
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        return int(free.getsockname()[1])
+    """The port that the requests are to name: 0 stands for one that is free now.
+
+    Raises ConfigurationError where it cannot be had: before anything is trained, and requests go to another program.
+    """
+    (listener,) = open_listeners(load(flags={"server.port": [said]}).settings.server)
+    with listener:
+        return int(listener.getsockname()[1])
 
 
 def train(directory: Path) -> None:
     """Writes the models. Raises MissingDependency, with the remedy, where there is nothing to train them with."""
     missing = [package for module, package in NEEDED.items() if importlib.util.find_spec(module) is None]
     if missing:
-        raise MissingDependency(f"the demo needs {' and '.join(missing)}: pip install 'penstock[sklearn]'")
+        raise MissingDependency(f"the demo needs {' and '.join(missing)}: pip install scikit-learn joblib pandas")
     directory.mkdir(parents=True, exist_ok=True)
     print("Training a pipeline on the iris data and a forest of 100 trees on the breast cancer data …", flush=True)
     done = subprocess.run([sys.executable, "-P", "-m", "penstock.cli.training", str(directory)], check=False)

@@ -22,8 +22,8 @@ Know what you lock: loading a pickle runs whatever is in it.
 
 
 def run(words: Sequence[str]) -> int:
-    """Writes the locks; returns the exit code: 1 where something that was named cannot be locked, and with --check
-    where a lock is out of date."""
+    """Writes the locks; returns the exit code: 1 where a model cannot be locked, and with --check where a lock is out
+    of date."""
     parser = Parser("lock", "PATH… [--check] [--lock FILE]", "Vouch for files that run code when loaded.", EXAMPLES)
     parser.add_argument("paths", metavar="PATH", nargs="+", help="artifacts, directories of models, or a penstock.yaml")
     parser.add_argument("--check", action="store_true", help="only say what would change")
@@ -32,6 +32,7 @@ def run(words: Sequence[str]) -> int:
     arguments, file = split_paths(namespace.paths)
     found = find(arguments, configuration_of(namespace, file))[0]
     lost = _lost(found)
+    whole = all(map(_is_fit, found))
     differs = False
     for old, new in _updates([each for each in found if each not in lost]):
         changes = list(_changes(old, new))
@@ -39,7 +40,7 @@ def run(words: Sequence[str]) -> int:
         print("\n".join([*changes, _summary(new, bool(changes), namespace.check)]))
         if changes and not namespace.check:
             new.write()
-    return int(bool(lost) or (differs and namespace.check))
+    return int(not whole or (differs and namespace.check))
 
 
 def _lost(found: Sequence[Found]) -> list[Found]:

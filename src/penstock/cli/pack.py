@@ -1,5 +1,6 @@
 """`penstock pack`: makes a model's directory of an artifact, with all that can be known of it."""
 
+import shlex
 from argparse import Namespace
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -107,13 +108,13 @@ def _told(where: Shelf, source: ModelSource, found: Found, finding: Finding | No
     data = f"{found.reference.rows if found.reference else 'no'} rows of training data"
     held = ", ".join([_counted(len(found.fields), "input"), _counted(len(found.examples), "example"), data])
     lines = [f"packed {where.name} {where.version} into {where.target}: {held}"]
+    if found.agreement:
+        lines.append(f"target: {found.agreement.summary}")
     if finding.loaded and finding.loaded.certificate:
         lines.append(f"compiled: {finding.loaded.certificate.summary}")
-    prefix = "" if where.home.absolute().name == where.name else f"{where.name}="
-    if risky_files(source.artifact):
-        lines.append(f"next: penstock lock {where.home} && penstock serve {prefix}{where.home}")
-    else:
-        lines.append(f"next: penstock serve {prefix}{where.home}")
+    locked, served = where.served()
+    lock = [shlex.join(["penstock", "lock", locked])] if risky_files(source.artifact) else []
+    lines.append(f"next: {' && '.join([*lock, shlex.join(['penstock', 'serve', served])])}")
     return lines
 
 

@@ -21,6 +21,9 @@ def read(dtype: DType, text: str) -> Any:
         ("float64", "nan", None),
         ("float64", "NA", None),
         ("float64", "", None),
+        ("float64", "True", 1.0),
+        ("float64", "False", 0.0),
+        ("int64", "True", 1),
         ("int64", "-3", -3),
         ("int64", "3.0", 3),
         ("int64", "9007199254740993", 2**53 + 1),
@@ -49,6 +52,7 @@ def test_a_cell_is_read_as_its_field_says(dtype: DType, text: str, value: Any) -
         ("uint16", "-1", "expected a whole number from 0 to 65535, got '-1'"),
         ("int64", "3.5", "expected a whole number from "),
         ("int64", "red", "expected a number, got 'red'"),
+        ("float64", "true", "expected a number, got 'true'"),
         ("bool", "maybe", "expected true or false, got 'maybe'"),
     ],
 )

@@ -41,6 +41,32 @@ def test_a_file_is_no_place_for_a_directory() -> None:
         shelf("iris", None)
 
 
+@pytest.mark.parametrize(
+    ("there", "output", "name", "served"),
+    [
+        (["models/iris/1/m.onnx"], "models/iris/1", None, ("models/", "models/")),
+        (["models/iris/m.onnx", "models/net/2/m.onnx"], "models/iris", None, ("models/", "models/")),
+        (["models/iris/1/m.onnx"], "models/iris/1", "rose", ("models/iris", "rose=models/iris")),
+        (["models/iris/1/m.onnx", "models/iris.csv"], "models/iris/1", None, ("models/iris", "models/iris")),
+        (["models/iris/1/m.onnx", "models/notes/a.txt"], "models/iris/1", None, ("models/iris", "models/iris")),
+        (["iris/1/m.onnx"], "iris/1", None, ("iris", "iris")),
+    ],
+)
+def test_what_is_served_is_the_directory_of_models_where_it_is_nothing_else(
+    there: list[str], output: str, name: str | None, served: tuple[str, str]
+) -> None:
+    for file in map(Path, there):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.touch()
+    assert shelf(output, name).served() == served
+
+
+@pytest.mark.parametrize("output", [".", "./", "", "/"])
+def test_where_somebody_stands_is_no_place_either(output: str) -> None:
+    with pytest.raises(ConfigurationError, match="name a directory that is not there"):
+        shelf(output, "iris")
+
+
 def test_nothing_is_seen_of_a_directory_before_it_is_whole() -> None:
     target = Path("models/iris/1")
     with staged(target, CONTENTS) as staging:

@@ -5,28 +5,25 @@ from collections.abc import Iterator, Sequence
 import penstock
 from penstock.cli.description import gives, latency, takes, versions
 from penstock.cli.packing.contents import MEASURED, SUMS
+from penstock.cli.packing.inquiry import Found
 from penstock.cli.packing.shelf import Shelf
 from penstock.cli.probe import Finding
-from penstock.model.control import Loaded
-from penstock.model.reference import REFERENCE, Reference
-from penstock.model.signature import Field
+from penstock.model.reference import REFERENCE
 from penstock.model.source import EXAMPLES, ModelSource, risky_files
 
 
-def card(
-    shelf: Shelf, source: ModelSource, loaded: Loaded, artifact: str, fields: Sequence[Field], data: Reference | None
-) -> str:
+def card(shelf: Shelf, source: ModelSource, found: Found, artifact: str) -> str:
     """All of the card but what was measured. It depends on nothing but the model, the data and the libraries."""
     heads = ["field", "type", "values"]
-    inputs = [(name, kind, values) for name, kind, _, values in map(takes, fields)]
+    inputs = [(name, kind, values) for name, kind, _, values in map(takes, found.fields)]
     parts = [
         f"# {shelf.name} {shelf.version}",
         f"Packed by Penstock {penstock.__version__}. `sha256sum -c {SUMS}` checks the files.",
-        _table(["", ""], list(_facts(source, loaded, artifact, data))),
+        _table(["", ""], list(_facts(source, found, artifact))),
         "## Takes",
         _table(heads, inputs),
         "## Gives",
-        _table(heads, [gives(field) for field in loaded.signature.output.fields]),
+        _table(heads, [gives(field) for field in found.loaded.signature.output.fields]),
         "## Use",
         f"In the directory that holds `{shelf.home.absolute().name}/`:",
         _commands(shelf, locked=bool(risky_files(source.artifact))),
@@ -45,7 +42,8 @@ def measured(finding: Finding) -> str:
     return f"{MEASURED}\nOn the machine that packed it, from another process and back:\n\n{_table(['', ''], facts)}\n"
 
 
-def _facts(source: ModelSource, loaded: Loaded, artifact: str, data: Reference | None) -> Iterator[tuple[str, str]]:
+def _facts(source: ModelSource, found: Found, artifact: str) -> Iterator[tuple[str, str]]:
+    loaded, data = found.loaded, found.reference
     yield "format", source.artifact.format
     yield "artifact", f"`{artifact}`, {loaded.bytes:,} bytes"
     yield "sha256", f"`{loaded.sha256}`"
@@ -58,6 +56,8 @@ def _facts(source: ModelSource, loaded: Loaded, artifact: str, data: Reference |
         yield "needs", f"`--trusted-types {','.join(source.artifact.trusted_types)}`"
     if data:
         yield "training data", f"{data.rows:,} rows; `{REFERENCE}` holds {len(data.sample)} of them"
+    if found.agreement:
+        yield "target", found.agreement.summary
     yield "examples", f"`{EXAMPLES}`: rows with the answers that the model gave when it was packed"
 
 

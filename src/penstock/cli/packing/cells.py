@@ -12,6 +12,8 @@ MISSING = frozenset({"", "na", "n/a", "nan", "null", "none"})
 
 _BOOLS = {"true": True, "false": False, "1": True, "0": False, "1.0": True, "0.0": False}
 
+_AS_NUMBERS = {"True": 1.0, "False": 0.0}  # as pandas writes a column of booleans, which a model took for numbers
+
 Reader = Callable[[str], Any]
 """A cell to a value, None where it is missing. Raises Unfit."""
 
@@ -30,6 +32,8 @@ def reader(field: Field) -> Reader:
 
 
 def _float(text: str) -> float:
+    if text in _AS_NUMBERS:
+        return _AS_NUMBERS[text]
     try:
         value = math.nan if "_" in text else float(text)
     except ValueError:

@@ -28,8 +28,8 @@ class Answers(NamedTuple):
     problem: str | None = None
 
 
-def ask(model: Hosted, rows: Sequence[Row]) -> Answers:
-    """The model's answers to the first rows, and to more until each of its classes was seen.
+def ask(model: Hosted, rows: Sequence[Row], least: int = USUAL) -> Answers:
+    """The model's answers to `least` of the rows, and to more until each of its classes was seen.
 
     Raises ArtifactError where it answers none of them, HostLost where its process does not survive that.
     """
@@ -37,7 +37,7 @@ def ask(model: Hosted, rows: Sequence[Row]) -> Answers:
     found = Answers([])
     for start in range(0, min(len(rows), MOST_ROWS), ROWS):
         found = _joined(found, _asked(model, rows[start : start + ROWS]))
-        if len(found.given) >= USUAL and not _unseen(found.given, output):
+        if len(found.given) >= least and not _unseen(found.given, output):
             break
     if not found.given:
         raise ArtifactError(f"the model answers none of the rows that it was asked: {found.problem or 'not finite'}")

@@ -35,7 +35,7 @@ def parcel(shelf: Shelf, source: ModelSource, found: Found) -> Contents:
     code = [_name(each) for each in source.artifact.code]
     contents[MANIFEST] = made(manifest(artifact, transforms, code, found.fields, companions))
     contents[SUMS] = sums(contents)
-    contents[CARD] = made(card(shelf, source, found.loaded, artifact, found.fields, found.reference))
+    contents[CARD] = made(card(shelf, source, found, artifact))
     return contents
 
 

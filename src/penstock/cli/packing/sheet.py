@@ -79,6 +79,11 @@ def places(path: Path, fields: Sequence[Field], *, named: bool, target: str | No
     return [Place(field, *column, column[1]) for field, column in zip(fields, left, strict=True)]
 
 
+def learnt(path: Path, target: str | None) -> list[Place]:
+    """The column of the target, whose cells stay texts; none where none was named."""
+    return [] if target is None else [Place(Field(name=target, dtype="string"), header(path).index(target), target, "")]
+
+
 def read(path: Path, where: Sequence[Place]) -> Sheet:
     """The data in those columns. Raises ConfigurationError, which names the line and the column."""
     width = len(header(path))

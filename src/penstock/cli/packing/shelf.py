@@ -11,7 +11,7 @@ from typing import NamedTuple
 from penstock.cli.packing.contents import Contents, differences
 from penstock.configuration import MODEL_NAME
 from penstock.errors import ConfigurationError
-from penstock.model.layout import ONLY_VERSION
+from penstock.model.layout import ONLY_VERSION, holds_model, subdirectories
 from penstock.model.versions import VERSION_NAME, looks_like_version
 
 
@@ -29,10 +29,25 @@ class Shelf(NamedTuple):
         folder = self.home.absolute().name
         return folder if folder == self.name else f"{self.name}={folder}"
 
+    def served(self) -> tuple[str, str]:
+        """What to lock and what to serve: the directory of models around the home, else the home under its name.
+
+        A lock lies beside what is locked, so that one of the home would lie among the models.
+        """
+        around = self.home.parent
+        if around.name not in ("", "..") and self.home.name == self.name and _is_repository(around):
+            return f"{around}/", f"{around}/"
+        home = str(self.home)
+        return home, home if self.home.absolute().name == self.name else f"{self.name}={home}"
+
 
 def shelf(output: str, name: str | None) -> Shelf:
     """The place that `-o` names. Raises ConfigurationError where nothing can lie there."""
     target = Path(output)
+    if target.resolve() in (Path.cwd(), Path("/")):
+        raise ConfigurationError(
+            f"-o {output}: a version appears in its place whole: name a directory that is not there"
+        )
     folder = target.absolute().name
     versioned = looks_like_version(folder) and VERSION_NAME.fullmatch(folder) is not None
     home = target.parent if versioned else target
@@ -80,6 +95,17 @@ def put(staging: Path, target: Path) -> None:
         os.rename(staging, target)  # over an empty directory, and over nothing else
     except OSError as error:
         raise ConfigurationError(f"{target}: something else was put there meanwhile ({error.strerror})") from None
+
+
+def _is_repository(directory: Path) -> bool:
+    """Whether nothing but directories of models lies there, each with or without versions."""
+    entries = [entry for entry in directory.iterdir() if not entry.name.startswith(".")]
+    return all(entry.is_dir() and not looks_like_version(entry.name) and _is_model(entry) for entry in entries)
+
+
+def _is_model(directory: Path) -> bool:
+    versions = subdirectories(directory)
+    return holds_model(directory) or (bool(versions) and all(map(holds_model, versions)))
 
 
 def _next(target: Path) -> Path:
