@@ -139,13 +139,17 @@ class Batcher:
     def submit(self, ticket: Ticket) -> None:
         """Queues a ticket. Raises as `admit` does."""
         ticket.expected_s = self.admit(ticket.deadline, ticket.rows.count, ticket.nbytes, high=ticket.high)
+        self.push(ticket)
+
+    def push(self, ticket: Ticket) -> None:
+        """Queues a ticket that was just admitted."""
         for low in self._queue.push(ticket):
             self._meter.left("gave_way")
             low.fail(GaveWay())
         self._deadlines.wake_by(ticket.deadline)
         if not self._fleet:
             self._watch_hosts()
-        now = self._timer.time()
+        now = ticket.queued_at
         if self._arrived_at is None:
             self._arrived_at = now
             self._soon(self._pump_arrived)

@@ -2,10 +2,22 @@
 
 import time
 from collections.abc import Callable
+from typing import NamedTuple
 
 from penstock.inference.rows import Rows
 from penstock.inference.ticket import Ticket
 from penstock.inference.versions import ServedVersion, Versions
+
+SMALL = 4096  # bytes of a row, which has room wherever there is room for one
+
+
+class Place(NamedTuple):
+    """What a request was admitted with: when its answer is due, in seconds of the monotonic clock, whether it is of
+    high priority, and how many seconds it is expected to wait."""
+
+    deadline: float
+    high: bool
+    expected_s: float
 
 
 class Engine:
@@ -14,35 +26,38 @@ class Engine:
     def __init__(self, versions: Versions) -> None:
         self.find = versions.find
 
-    def admit(self, served: ServedVersion, deadline_s: float | None, *, high: bool = False) -> float:
-        """The deadline of a request, in seconds of the monotonic clock. `deadline_s` counts from now; None takes the
-        model's own.
+    def admit(self, served: ServedVersion, deadline_s: float | None, *, high: bool = False) -> Place:
+        """A place for a request. `deadline_s` counts from now; None takes the model's own.
 
         Looked at before the rows are: what could not even have one row answered in time is refused for next to
         nothing. Raises DeadlineExceeded, WaitTooLong, QueueFull and NotReady.
         """
         deadline = time.monotonic() + (served.deadline_s if deadline_s is None else deadline_s)
-        served.batcher.admit(deadline, high=high)
-        return deadline
+        return Place(deadline, high, served.batcher.admit(deadline, high=high))
 
     def submit(
         self,
         served: ServedVersion,
         rows: Rows,
         settled: Callable[[Ticket], object],
+        place: Place,
         *,
-        deadline: float,
         probabilities: bool = False,
-        high: bool = False,
     ) -> Ticket:
-        """Queues rows. `settled` is called once, later, with the ticket and its result or error.
+        """Queues rows at a place that they were just admitted to. `settled` is called once, later, with the ticket and
+        its result or error.
 
-        Raises as `admit` does.
+        Raises as `admit` does where there are more rows than one, for which there may be neither time nor room.
         """
+        deadline, high, expected_s = place
         ticket = Ticket(
             rows, settled, probabilities=probabilities, high=high, deadline=deadline, queued_at=time.monotonic()
         )
-        served.batcher.submit(ticket)
+        if rows.count > 1 or ticket.nbytes > SMALL:
+            served.batcher.submit(ticket)
+        else:
+            ticket.expected_s = expected_s
+            served.batcher.push(ticket)
         return ticket
 
     def withdraw(self, served: ServedVersion, ticket: Ticket) -> None:

@@ -1,7 +1,7 @@
 """The tickets that wait for a host, counted in rows and bytes."""
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from penstock.inference.ticket import Ticket
 
@@ -55,16 +55,21 @@ class TicketQueue:
     """Two lanes, of which the one of high priority goes first. Both together have room for so many rows and bytes."""
 
     def __init__(self, most_rows: int, most_bytes: int) -> None:
-        self.rows = 0
-        self.bytes = 0
-        self.live = 0
         self._most_rows = most_rows
         self._most_bytes = most_bytes
         self._high = Lane()
         self._low = Lane()
 
     def __len__(self) -> int:
-        return self.live
+        return self._high.live + self._low.live
+
+    @property
+    def rows(self) -> int:
+        return self._high.rows + self._low.rows
+
+    @property
+    def bytes(self) -> int:
+        return self._high.bytes + self._low.bytes
 
     def __iter__(self) -> Iterator[Ticket]:
         yield from self._high
@@ -76,29 +81,30 @@ class TicketQueue:
 
     def takes(self, rows: int, nbytes: int, *, high: bool = False) -> bool:
         """Whether there is room, or can be made for what is of high priority. An empty queue takes any one ticket."""
-        held = self._high if high else self
-        return not held.live or (held.rows + rows <= self._most_rows and held.bytes + nbytes <= self._most_bytes)
+        first, second = self._high, self._low
+        if not first.live and (high or not second.live):
+            return True
+        if not high:
+            rows += second.rows
+            nbytes += second.bytes
+        return first.rows + rows <= self._most_rows and first.bytes + nbytes <= self._most_bytes
 
-    def push(self, ticket: Ticket) -> list[Ticket]:
+    def push(self, ticket: Ticket) -> Sequence[Ticket]:
         """Queues a ticket that it takes. The latest ones of low priority give way to one of high priority: these."""
-        gone: list[Ticket] = []
-        while ticket.high and not self.takes(ticket.rows.count, ticket.nbytes) and (last := self._low.last()):
-            self.remove(last)
+        if not ticket.high:
+            self._low.push(ticket)
+            return ()
+        gone = []
+        while not self.takes(ticket.rows.count, ticket.nbytes) and (last := self._low.last()):
+            self._low.remove(last)
             gone.append(last)
-        (self._high if ticket.high else self._low).push(ticket)
-        self._count(ticket, 1)
+        self._high.push(ticket)
         return gone
 
     def first(self) -> Ticket | None:
         """The ticket whose turn it is."""
-        return self._high.first() or self._low.first()
+        return (self._high.first() if self._high.live else None) or self._low.first()
 
     def remove(self, ticket: Ticket) -> None:
         """Takes a ticket out, wherever it stands."""
         (self._high if ticket.high else self._low).remove(ticket)
-        self._count(ticket, -1)
-
-    def _count(self, ticket: Ticket, sign: int) -> None:
-        self.rows += sign * ticket.rows.count
-        self.bytes += sign * ticket.nbytes
-        self.live += sign

@@ -73,15 +73,13 @@ class Endpoint:
         if served is None:
             raise NotReady
         high = served.heeds_priority and call.is_high()
-        deadline = native.engine.admit(served, call.deadline_s(), high=high)
+        place = native.engine.admit(served, call.deadline_s(), high=high)
         began = clock()
         codec = native.codec(served)
         rows = call.rows = codec.batch(body) if self._batch else codec.single(body)
         call.findings = served.check(rows)
         call.decode_s = clock() - began
-        ticket = native.engine.submit(
-            served, rows, settled, deadline=deadline, probabilities=call.query.probabilities, high=high
-        )
+        ticket = native.engine.submit(served, rows, settled, place, probabilities=call.query.probabilities)
         call.nbytes = ticket.nbytes
         return ticket
 
