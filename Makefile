@@ -19,14 +19,14 @@ PYTHON ?= $(firstword $(foreach python,python3 python3.13 python3.12 python3.11,
 	$(shell $(python) -c '$(IN_RANGE)' 2>/dev/null && echo $(python))))
 BIN := $(VENV)/bin
 PEERS := litserve bentoml mlserver
-BESIDE := tests/cli tests/compile tests/host tests/zoo
+BESIDE := tests/cli tests/compile tests/host tests/zoo tests/test_docs.py
 
 .PHONY: demo test check format bench bench-peers fronts overload soak fuzz slow test-all clean
 
 demo: $(VENV)/installed-all
 	$(BIN)/penstock demo
 
-# Tests of whole services mostly wait, and those of one process or one model mostly calculate: these run beside the others,
+# Tests of whole services mostly wait; those of one process or model, and those of the pages, run beside them and
 # out of their way. Both are shown whole.
 test: $(VENV)/installed-$(EXTRAS)
 ifeq ($(strip $(ARGS)),)

@@ -23,7 +23,7 @@ def test_a_process_tells_which_model_it_serves(iris_onnx: Path, tmp_path: Path) 
     with serving(f"flowers={iris_onnx}", cwd=tmp_path) as service:
         (host,) = service.processes("host")
         assert command_of(host).endswith("-m penstock.host flowers/1 ")
-        assert service.lines("model_ready")[0]["pid"] == host
+        assert service.wait_for("model_ready")["pid"] == host
         assert service.get("/models/flowers").body["versions"][0]["pids"] == [host]
         os.kill(host, signal.SIGKILL)
         wait_until(lambda: len(service.lines("model_ready")) == 2, "its successor", service.explain)
