@@ -237,6 +237,7 @@ def test_the_traceback_of_a_mistake_is_in_the_log(tmp_path: Path) -> None:
     with HostProcess(own(tmp_path, predicting("1").replace("pass", "self.nothing.here()"))) as host:
         host.refused()
         assert f'File "{tmp_path}/predictor.py", line 3, in load' in host.words()
+        assert "penstock/host" not in host.words(), "its author has nothing to mend there"
 
 
 def test_a_file_with_the_name_of_another_module_is_not_imported(tmp_path: Path) -> None:

@@ -199,3 +199,11 @@ def test_a_runtime_that_is_not_installed_is_named_with_what_to_install(
     refused = explain(caught.value, served)
     assert isinstance(refused, MissingDependency)
     assert str(refused) == f"the model needs {package}: pip install {wanted}"
+
+
+def test_a_library_that_cannot_use_the_model_is_told_of_in_one_sentence_alone(tmp_path: Path) -> None:
+    broken = LogisticRegression().fit([[0.0], [1.0]], [0, 1])
+    broken.coef_ = np.zeros((1, 2))
+    with HostProcess(pickled(broken, tmp_path)) as host:
+        assert "answers none of the rows" in host.refused().message
+        assert "Traceback" not in host.words()

@@ -2,9 +2,9 @@
 
 import re
 import sys
-import traceback
 
 from penstock.errors import ArtifactError, FailedStart, MissingDependency, UnreadableArtifact, UnsupportedArtifact
+from penstock.host.trace import print_own
 from penstock.model.control import Artifact
 from penstock.model.memory import too_little
 
@@ -88,7 +88,7 @@ def unreadable(error: BaseException, data: bytes, artifact: Artifact) -> Artifac
 
 def raised(error: BaseException, artifact: Artifact, where: str) -> ArtifactError:
     """The refusal for an error out of own code, whose traceback goes to the log; `where` says what was called."""
-    traceback.print_exception(error)
+    print_own(error)
     return _known(error, artifact) or FailedStart(
         f"{artifact.path}: {where} raised {detail(error)}: correct it; the traceback is in the log"
     )

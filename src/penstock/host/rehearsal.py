@@ -1,6 +1,5 @@
 """A model's first batches: they tell what it answers, warm it up, and stop one that cannot answer at all."""
 
-import traceback
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -13,6 +12,7 @@ from penstock.host.outputs import Packer
 from penstock.host.refusals import detail, unfitted
 from penstock.host.responder import unpack
 from penstock.host.rows import Row, batch, plausible, row_of
+from penstock.host.trace import print_own
 from penstock.model.signature import Field, Output, Signature
 
 SIZES = (1, 64)  # rows of the batches that warm a model up
@@ -102,7 +102,7 @@ def _hopeless(failure: Exception) -> ArtifactError:
     """What is to be said of a model that answers none of its rows."""
     if refusal := unfitted(failure):
         return refusal
-    traceback.print_exception(failure)
+    print_own(failure)
     return FailedStart(
         f"the model answers none of the rows it was warmed up with ({detail(failure)}): "
         "check its inputs, declare them as `inputs:` in model.yaml, or add an examples.json with rows that it takes"
