@@ -23,6 +23,7 @@ from penstock.compile import certify as module
 from penstock.compile.certify import certify
 from penstock.compile.conversion import Form, forms
 from penstock.host.cache import Entry
+from penstock.host.probes import WIDEST
 from penstock.host.runtimes.compiled import Compiled
 from penstock.model.control import Artifact
 from tests.host.driver import pickled
@@ -149,6 +150,13 @@ def test_a_model_that_cannot_be_converted_is_not_asked_for_probe_rows(tmp_path: 
     assert entry.certificate.verdict == "original"
     assert "Own" in (entry.certificate.reason or "")
     assert Own.asked < 500  # the warm-up
+
+
+def test_a_model_too_wide_to_be_compared_is_served_as_it_was_trained(tmp_path: Path) -> None:
+    rows = np.random.default_rng(0).random((8, WIDEST + 1))
+    certificate = certified(Ridge().fit(rows, range(8)), tmp_path).certificate
+    assert (certificate.verdict, certificate.rows) == ("original", 0)
+    assert "more inputs than can be compared" in (certificate.reason or "")
 
 
 def test_the_first_form_that_passes_is_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

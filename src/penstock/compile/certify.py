@@ -18,7 +18,7 @@ from penstock.host import examples
 from penstock.host.boundaries import boundary_rows
 from penstock.host.cache import Entry, versions
 from penstock.host.model import Model
-from penstock.host.probes import probe_rows
+from penstock.host.probes import WIDEST, probe_rows
 from penstock.host.reference import sample_of
 from penstock.host.refusals import detail
 from penstock.host.rehearsal import Rehearsal
@@ -98,6 +98,8 @@ class Trial:
         estimator = getattr(self._model, "estimator", None)
         if estimator is None:
             return Certificate(verdict="original", reason="it is no scikit-learn estimator"), b""
+        if len(self._signature.inputs) > WIDEST:
+            return Certificate(verdict="original", reason=f"it has more inputs than can be compared ({WIDEST})"), b""
         try:
             candidates = list(forms(estimator, self._signature))
         except NotImplementedError as error:

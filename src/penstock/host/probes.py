@@ -21,6 +21,8 @@ Item = TypeVar("Item")
 
 MOST_ROWS = 4000
 MOST_VALUES = 400_000
+FEWEST_ROWS = 100
+WIDEST = 20_000  # inputs: as many rows of more would take longer to make up than the model takes to start
 MAGNITUDES = (0.0, 1e-3, 0.5, 1.0, 2.0, 10.0, 100.0, 1e3, 1e4, 1e6)
 WORDS = ("", "unheard", "Ünïcödé", "42", "a, b; c", "UPPER", "don't", "x" * 40)
 JOINTS = (" a ", ", ", "-", "'", "_", "\n", ". ", " & ", "é", " 7 ", "…", "\t", "\u00a0", "\u3000", "—")
@@ -49,7 +51,7 @@ def probe_rows(
     made_up = [
         [_fitting(field, value) for field, value in zip(inputs, row, strict=True)] for row in plausible(inputs, typical)
     ]
-    most = max(100, min(most, MOST_VALUES // len(inputs)))
+    most = max(FEWEST_ROWS, min(most, MOST_VALUES // len(inputs)))
     trained = _thinned([list(row) for row in sample], most // 4)
     usual = [*made_up, *(list(row) for row in examples), *trained]
     recalled = _completed(remembered[: most // 2], inputs, pools, usual, dice)
@@ -64,9 +66,10 @@ def _remembered(model: Any, inputs: Sequence[Field], dice: np.random.Generator) 
     known = [field.name for field in inputs] if names is None else [str(name) for name in names]
     scalars = all(field.shape == () for field in inputs)
     rows = landmarks(model, len(known), dice) if scalars else np.empty((0, len(known)))
+    places = {name: i for i, name in enumerate(known)}
     try:
-        chosen = [known.index(field.name) for field in inputs]
-    except ValueError:  # the operator's names for columns that have none
+        chosen = [places[field.name] for field in inputs]
+    except KeyError:  # the operator's names for columns that have none
         chosen = list(range(len(inputs)))
     return rows[dice.permutation(len(rows))][:, chosen] if len(known) >= len(inputs) else np.empty((0, len(inputs)))
 

@@ -16,7 +16,7 @@ from penstock.host.inputs import settle
 from penstock.host.labels import Labels, chosen
 from penstock.host.model import Column, Outputs
 from penstock.host.one_pass import PROBES, is_one_pass
-from penstock.host.probes import probe_rows
+from penstock.host.probes import WIDEST, probe_rows
 from penstock.host.rows import batch
 from penstock.host.runtimes.tables import arranger
 from penstock.model.control import Artifact
@@ -107,7 +107,7 @@ class Estimator:
         return stated
 
     def _shows_one_pass(self, state: Callable[[Any], Any]) -> bool:
-        if decides_otherwise(self.estimator) or stranger(self.estimator):
+        if len(self.inputs) > WIDEST or decides_otherwise(self.estimator) or stranger(self.estimator):
             return False
         layout = Signature(inputs=self.inputs, output=Output(fields=())).tensors()
         try:
