@@ -120,21 +120,21 @@ def error_response(exc: BaseException, request_id: str) -> ErrorResponse:
         return _refusal(exc, request_id)
     status = status_of(exc)
     body = error_body(sentence_of(exc), code_of(exc), request_id, _problems(exc))
-    return ErrorResponse(status, [*_headers(exc), *_entity_headers(body)], body)
+    return ErrorResponse(status, [*_headers(exc), *_entity_headers(len(body))], body)
 
 
 def _refusal(exc: Unavailable, request_id: str) -> ErrorResponse:
     """The same in a fraction of the time: these are answered by the thousand when there is least time for it."""
-    before, after = _refusal_body(exc.code, str(exc))
-    body = before + request_id.encode("ascii") + after
-    return ErrorResponse(STATUS[Unavailable], [*_headers(exc), *_entity_headers(body)], body)
+    before, after, headers = _refusal_parts(exc.code, str(exc), exc.retry_after, len(request_id))
+    return ErrorResponse(STATUS[Unavailable], list(headers), before + request_id.encode("ascii") + after)
 
 
-@lru_cache(64)
-def _refusal_body(code: str, detail: str) -> tuple[bytes, bytes]:
-    """What stands before the request's id, and after it."""
+@lru_cache(1024)
+def _refusal_parts(code: str, detail: str, retry_after: int, length: int) -> tuple[bytes, bytes, Headers]:
+    """What stands in the body before the request's id, which is so long, and after it; and the headers."""
     before, _, after = error_body(detail, code, "ID").rpartition(b"ID")
-    return before, after
+    size = len(before) + length + len(after)
+    return before, after, [_retry_after(retry_after), *_entity_headers(size)]
 
 
 def error_body(detail: str, code: str, request_id: str, problems: Sequence[Problem] | None = None) -> bytes:
@@ -178,7 +178,13 @@ async def _handle(request: Request, exc: Exception) -> Response:
 
 
 def _mapped(exc: BaseException) -> int | None:
-    return next((STATUS[kind] for kind in type(exc).__mro__ if kind in STATUS), None)
+    kind: Any = type(exc)  # which is hashable, although mypy doubts it
+    return _status_of_kind(kind)
+
+
+@lru_cache(256)
+def _status_of_kind(kind: type[BaseException]) -> int | None:
+    return next((STATUS[base] for base in kind.__mro__ if base in STATUS), None)
 
 
 def _problems(exc: BaseException) -> Sequence[Problem] | None:
@@ -196,7 +202,7 @@ def _entry(problem: Problem) -> dict[str, Any]:
 
 def _headers(exc: BaseException) -> Iterable[tuple[bytes, bytes]]:
     if isinstance(exc, Unavailable):
-        yield b"retry-after", b"%d" % exc.retry_after
+        yield _retry_after(exc.retry_after)
     if isinstance(exc, HTTPException) and exc.status_code == 405:
         yield b"allow", _allowed(exc).encode("latin-1")
 
@@ -207,5 +213,9 @@ def _allowed(exc: HTTPException) -> str:
     return ", ".join(sorted(methods | ({"HEAD"} if "GET" in methods else set())))
 
 
-def _entity_headers(body: bytes) -> Headers:
-    return [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
+def _retry_after(seconds: int) -> tuple[bytes, bytes]:
+    return b"retry-after", b"%d" % seconds
+
+
+def _entity_headers(size: int) -> Headers:
+    return [(b"content-type", b"application/json"), (b"content-length", b"%d" % size)]
