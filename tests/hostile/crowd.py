@@ -28,11 +28,13 @@ class Crowd:
         """Until the server has ended every one of them."""
         await asyncio.gather(*(self._one(kind) for kind in self.kinds for _ in range(self._each)))
 
-    async def stay(self) -> None:
-        """Each that is ended comes again, for ever."""
-        await asyncio.gather(*(self._again(kind) for kind in self.kinds for _ in range(self._each)))
+    async def stay(self, within_s: float = 0.0) -> None:
+        """They come one after the other within so long, and each that is ended comes again, for ever."""
+        crowd = [kind for _ in range(self._each) for kind in self.kinds]
+        await asyncio.gather(*(self._again(kind, within_s * i / len(crowd)) for i, kind in enumerate(crowd)))
 
-    async def _again(self, kind: Callable[[socket.socket], Awaitable[None]]) -> None:
+    async def _again(self, kind: Callable[[socket.socket], Awaitable[None]], after_s: float) -> None:
+        await asyncio.sleep(after_s)
         while True:
             await self._one(kind)
 
