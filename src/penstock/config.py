@@ -70,6 +70,10 @@ class Batching(Slice, frozen=True, kw_only=True):
 
 class Queue(Slice, frozen=True, kw_only=True):
     rows: Annotated[Count, Meta(description="rows that may wait; more are refused with 503")] = 4096
+    wait_ms: Annotated[
+        Annotated[float, Meta(gt=0)] | None,
+        Meta(description="milliseconds one may wait for the model; who is expected to wait longer gets 503"),
+    ] = None
     priority: Annotated[
         Literal["off", "header"],
         Meta(description="header puts requests with X-Priority: high first, and refuses others before them"),

@@ -188,7 +188,7 @@ class QueueFull(Unavailable):
 
 
 class WaitTooLong(Unavailable):
-    """So much waits for the model that the answer would come after the request's deadline."""
+    """So much waits for the model that the answer would come too late, or after a longer wait than is allowed."""
 
 
 class GaveWay(Unavailable):

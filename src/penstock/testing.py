@@ -30,10 +30,11 @@ class ManualTimer:
         """Lets `seconds` pass and makes the calls that fall due, in order."""
         until = self.now + seconds
         while self._calls and self._calls[0][0] <= until:
-            self.now, _, handle = heapq.heappop(self._calls)
+            at, _, handle = heapq.heappop(self._calls)
+            self.now = max(self.now, at)
             if not handle.cancelled:
                 handle.callback()
-        self.now = until
+        self.now = max(self.now, until)
 
 
 class ManualHandle:

@@ -60,6 +60,29 @@ def test_the_request_that_kills_the_host_alone_is_500_and_the_next_is_served(
         assert time.monotonic() - began < 10
 
 
+def test_a_model_that_dies_again_and_again_leaves_the_service_up_and_says_so(
+    behaving: Callable[[], Any], tmp_path: Path
+) -> None:
+    _, arguments, _ = behaving()
+    with serving(*arguments, cwd=tmp_path) as service:
+        front = service.processes("front")
+        for deaths in range(1, 5):
+            wait_until(lambda: service.get("/ready").status == 200, "ready again", service.explain)
+            assert service.predict(DIE, deaths).status == 500
+            wait_until(lambda n=deaths: len(service.lines("host_restarting")) == n, "told of", service.explain)  # type: ignore[misc]
+        assert [line["wait_s"] for line in service.lines("host_restarting")] == [0, 1, 2, 4]
+        version = service.get("/models/behaving").body["versions"][0]
+        assert (version["state"], version["code"], version["restarts"]) == ("restarting", "host_lost", 3)
+        assert "SIGKILL" in version["reason"]
+        assert (service.get("/health").status, service.get("/ready").status) == (200, 503)
+        meanwhile = service.predict(0, 5)
+        assert (meanwhile.status, meanwhile.body["code"]) == (503, "host_lost")
+        assert "retry-after" in meanwhile.headers
+        wait_until(lambda: service.get("/ready").status == 200, "ready again", service.explain)
+        assert service.predict(0, 6).status == 200
+        assert service.processes("front") == front
+
+
 def test_a_request_that_its_host_never_took_is_not_to_blame_for_its_end(
     behaving: Callable[[], Any], tmp_path: Path
 ) -> None:

@@ -1,7 +1,6 @@
 """The queue and its batches: no ticket is lost, doubled, answered to another, or computed after its deadline."""
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import Literal
 
 import pytest
 from hypothesis import given, settings
@@ -25,7 +24,7 @@ from penstock.inference.hosts import Host
 from penstock.inference.outputs import Outputs
 from penstock.inference.rows import Rows
 from penstock.inference.ticket import Result, Ticket
-from penstock.testing import FakeHost, ManualTimer
+from penstock.testing import FakeHost, ManualHandle, ManualTimer
 
 
 class World:
@@ -38,9 +37,10 @@ class World:
         wait_ms: float = 0,
         queue: int = 4096,
         timeout_s: float = 30,
-        priority: Literal["off", "header"] = "header",
+        longest_ms: float | None = None,
+        timer: ManualTimer | None = None,
     ) -> None:
-        self.timer = ManualTimer()
+        self.timer = timer or ManualTimer()
         self.soon: list[Callable[[], None]] = []
         self.hung: list[Host] = []
         self.batches: list[int] = []
@@ -52,7 +52,7 @@ class World:
         model = Model(
             path="",
             batching=Batching(max_rows=max_rows, max_wait_ms=wait_ms),
-            queue=Queue(rows=queue, priority=priority),
+            queue=Queue(rows=queue, wait_ms=longest_ms),
             predict_timeout_s=timeout_s,
         )
         self.batcher = Batcher(model, timer=self.timer, soon=self._soon, meter=self, hung=self._on_hung)
@@ -101,6 +101,22 @@ class World:
             self.batcher.submit(ticket)
         self.settle()
         return tickets
+
+
+class SlowTimer(ManualTimer):
+    """Between any two looks at it a millisecond passes. `calls` is how many calls were asked for."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.calls = 0
+
+    def time(self) -> float:
+        self.now += 0.001
+        return self.now
+
+    def call_later(self, delay: float, callback: Callable[[], object], /) -> ManualHandle:
+        self.calls += 1
+        return super().call_later(delay, callback)
 
 
 def learnt(world: World, seconds: float, *hosts: FakeHost) -> None:
@@ -191,6 +207,21 @@ def test_the_model_is_never_called_for_what_expired_in_the_queue(world: World) -
     assert outcome(busy) != DeadlineExceeded
 
 
+def test_looking_for_what_expired_takes_a_small_part_of_the_time() -> None:
+    """Each look goes through all that waits, and in an overload there is always something that expires next."""
+    timer = SlowTimer()
+    world = World(timer=timer)
+    world.host()
+    world.submit(0)
+    late = [world.ticket(name, deadline_s=1 + name / 1000) for name in range(200)]
+    for ticket in late:
+        world.batcher.submit(ticket)
+    before = timer.calls
+    timer.advance(3)
+    assert all(outcome(ticket) is DeadlineExceeded for ticket in late)
+    assert timer.calls - before < 50  # of two hundred
+
+
 def test_a_late_answer_is_discarded(world: World) -> None:
     host = world.host()
     (late,) = world.submit(1, deadline_s=0.5)
@@ -221,6 +252,51 @@ def test_who_could_not_be_answered_in_time_is_refused_at_once_and_told_when_to_c
     echo(host, 2.0)
     world.submit(4, deadline_s=4.5)
     assert (world.batcher.queued_rows, world.gone) == (1, [])
+
+
+def test_a_wait_for_the_model_may_have_a_limit_of_its_own_however_patient_the_client() -> None:
+    world = World(longest_ms=2500)
+    host = world.host()
+    learnt(world, 1.0, host)
+    world.submit(1, deadline_s=60)
+    world.submit(*range(64), deadline_s=60)  # go when the batch at hand is answered, in a second
+    world.submit(*range(64), deadline_s=60)  # in two
+    with pytest.raises(WaitTooLong) as refused:
+        world.submit(2, deadline_s=60)  # in three
+    assert refused.value.retry_after == 1
+    with pytest.raises(WaitTooLong):
+        world.submit(2, deadline_s=1.5)
+    world.timer.advance(1)
+    echo(host, 1.0)
+    world.submit(2, deadline_s=60)
+
+
+def test_a_large_request_may_take_longer_than_anybody_may_wait() -> None:
+    """What it takes by itself is not the wait for those before it."""
+    world = World(longest_ms=500)
+    host = world.host()
+    for rows, seconds in ((1, 0.1), (1000, 4.0), (1, 0.1), (1000, 4.0)):
+        world.submit(0, rows=rows)
+        world.timer.advance(seconds)
+        echo(host, seconds)
+    world.batcher.forecast.margin_s = 0.0
+    world.submit(1)
+    world.submit(2, rows=1000)
+
+
+def test_a_refusal_holds_for_the_next_in_a_hurry_and_for_nobody_else(world: World) -> None:
+    """All of it in one moment: nothing is looked at again for those who have no more time than who was refused."""
+    host = world.host()
+    learnt(world, 1.0, host)
+    world.submit(1)
+    world.submit(*range(128))
+    for _ in range(2):
+        with pytest.raises(WaitTooLong):
+            world.batcher.admit(world.timer.time() + 2.5)
+    world.batcher.admit(world.timer.time() + 2.5, high=True)
+    world.batcher.admit(world.timer.time() + 60)
+    world.host()
+    world.batcher.admit(world.timer.time() + 2.5)
 
 
 def test_a_wait_counts_from_when_the_batch_at_hand_was_sent(world: World) -> None:
