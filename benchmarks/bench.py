@@ -12,14 +12,12 @@ load disqualifies it. A run is made again while other programs disturb it. Needs
 """
 
 import argparse
-import os
-import shutil
 import sys
 import tempfile
 from collections import defaultdict
 from pathlib import Path
 
-from load import Cell, Figures, calm, drive
+from load import Cell, Cores, Figures, apart, calm, drive
 from peer import PEERS, unbuilt
 from report import Results, Run, Start, report
 from sampling import profile
@@ -38,13 +36,11 @@ TRIES = 3
 
 def main() -> int:
     options = parse()
-    cores = sorted(os.sched_getaffinity(0))
-    if shutil.which("wrk") is None or len(cores) < 2:
-        print("bench: needs wrk (apt-get install wrk) and two cores", file=sys.stderr)
+    cores = apart()
+    if cores is None:
         return 1
-    os.sched_setaffinity(0, {cores[1]})
     with tempfile.TemporaryDirectory(prefix="penstock-bench-") as folder:
-        bench = Bench(options, Path(folder), server_core=cores[0], load_core=cores[1])
+        bench = Bench(options, Path(folder), cores)
         for number in range(1, options.rounds + 1):
             bench.round(number)
     if not options.profile:
@@ -55,9 +51,8 @@ def main() -> int:
 class Bench:
     """Rounds of servers and their cells, and what came of them."""
 
-    def __init__(self, options: argparse.Namespace, folder: Path, *, server_core: int, load_core: int) -> None:
-        self.options, self.folder = options, folder
-        self._server_core, self._load_core = server_core, load_core
+    def __init__(self, options: argparse.Namespace, folder: Path, cores: Cores) -> None:
+        self.options, self.folder, self._cores = options, folder, cores
         self.results = Results(defaultdict(list), [], [])
         self._subjects = fitted({cell.subject for cell in options.cells}, folder)
 
@@ -72,20 +67,20 @@ class Bench:
 
     def _visit(self, target: Target, subject: Subject, number: int) -> None:
         """One server: started, checked, driven through its cells, stopped."""
-        with Server(target, subject, self.folder, self._server_core) as server:
+        with Server(target, subject, self.folder, self._cores.server) as server:
             server.settle()
             self.results.starts[target.name, subject.name].append(Start(server.started_s, server.memory()))
             for cell in self.options.cells:
                 if cell.subject != subject.name:
                     continue
                 if self.options.profile:
-                    print(profile(server, cell, self.options.seconds, self.folder, self._load_core), flush=True)
+                    print(profile(server, cell, self.options.seconds, self.folder, self._cores.load), flush=True)
                 else:
                     self._measure(server, cell, number)
 
     def _measure(self, server: Server, cell: Cell, number: int) -> None:
         if self.options.warmup:
-            drive(server, cell, self.options.warmup, self.folder, self._load_core)
+            drive(server, cell, self.options.warmup, self.folder, self._cores.load)
             server.settle()
         figures = self._undisturbed(server, cell)
         self.results.runs.append(Run(server.target.name, cell, number, figures))
@@ -102,7 +97,7 @@ class Bench:
             if tried:
                 calm(DISTURBING + server.target.idle, self.options.patience)
                 server.settle()
-            figures = drive(server, cell, self.options.seconds, self.folder, self._load_core)
+            figures = drive(server, cell, self.options.seconds, self.folder, self._cores.load)
             if figures.errors or figures.others <= DISTURBING:
                 return figures
             say(f"void: other programs used {figures.others:.2f} cores")

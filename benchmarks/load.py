@@ -3,7 +3,9 @@
 import json
 import os
 import random
+import shutil
 import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import NamedTuple
@@ -53,12 +55,30 @@ class Figures(NamedTuple):
         return self.rows_s / used if used else 0.0
 
 
+class Cores(NamedTuple):
+    """That of the server, with all its processes, and that of the load."""
+
+    server: int
+    load: int
+
+
+def apart() -> Cores | None:
+    """Where a server and its load are to run, and from now on this process beside the load; None, and said, where there
+    is nothing to measure with."""
+    cores = sorted(os.sched_getaffinity(0))
+    if shutil.which("wrk") is None or len(cores) < 2:
+        print("needs wrk (apt-get install wrk) and two cores", file=sys.stderr)
+        return None
+    os.sched_setaffinity(0, {cores[1]})
+    return Cores(*cores[:2])
+
+
 def bodies(subject: Subject, rows: int, wire: Wire, folder: Path) -> Path:
     """A file of distinct bodies, one a line: the same rows for every server."""
     path = folder / f"{subject.name}-{rows}-{wire.name}.bodies"
     if not path.exists():
         draw = random.Random(rows)
-        picks = [draw.sample(subject.rows, rows) for _ in range(BODIES)]
+        picks = [draw.sample(subject.rows, rows) for _ in range(min(BODIES, len(subject.rows)))]
         documents = [json.dumps(wire.document(pick), separators=(",", ":")) for pick in picks]
         path.write_text("".join(f"{document}\n" for document in documents))
     return path

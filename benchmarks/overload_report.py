@@ -31,9 +31,10 @@ class Verdict(NamedTuple):
 
 
 def report(results: Results) -> str:
-    subject, deadline_ms = results.case
+    subject, deadline_ms, wait_ms = results.case
+    limit = "" if wait_ms is None else f", at most {wait_ms} ms of waiting"
     sections = [
-        f"**{subject}**, deadline {deadline_ms} ms, capacity {number(results.peak)} requests/s",
+        f"**{subject}**, deadline {deadline_ms} ms{limit}, capacity {number(results.peak)} requests/s",
         through(results),
         refused(results),
         "\n".join(f"- **void**, {name}: {reason}" for name, step in results.all_steps() for reason in step.void),

@@ -11,19 +11,20 @@ FEW = 0.05
 
 
 class Case(NamedTuple):
-    """A model, and the deadline that all requests have."""
+    """A model, the deadline that all requests have, and how long they may wait for the model, if that has a limit."""
 
     subject: str
     deadline_ms: int
+    wait_ms: int | None = None
 
     @classmethod
     def parse(cls, text: str) -> "Case":
-        """`sleeper:1000`."""
-        subject, _, deadline_ms = text.partition(":")
-        return cls(subject, int(deadline_ms))
+        """`sleeper:1000` or `sleeper:1000:50`."""
+        subject, *limits = text.split(":")
+        return cls(subject, *map(int, limits))
 
     def __str__(self) -> str:
-        return f"{self.subject}:{self.deadline_ms}"
+        return ":".join(str(part) for part in self if part is not None)
 
 
 class Results(NamedTuple):

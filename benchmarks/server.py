@@ -102,11 +102,12 @@ class Server:
         """Rows alone, many at once, and as one batch: the model's own answers, each to the one who asked."""
         if self.target.ceiling:
             return
-        for row in range(20):
+        there = len(self.subject.rows)
+        for row in range(min(20, there)):
             self._check_rows(row, row + 1)
         with ThreadPoolExecutor(16) as pool:
-            list(pool.map(lambda row: self._check_rows(row, row + 1), range(200)))
-        self._check_rows(0, 100)
+            list(pool.map(lambda row: self._check_rows(row, row + 1), range(min(200, there))))
+        self._check_rows(0, self.subject.most)
 
     def _check_rows(self, start: int, end: int) -> None:
         status, answer = self.ask(self.subject.rows[start:end])
