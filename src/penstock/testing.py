@@ -49,20 +49,19 @@ class ManualHandle:
 
 
 class FakeHost:
-    """A host that answers when told to: what it was sent lies in `flights`, oldest first."""
+    """A host that answers when told to: it holds what it was `sent` last."""
 
     _ids = count(1)
 
-    def __init__(self, owner: Batcher, depth: int = 1) -> None:
+    def __init__(self, owner: Batcher) -> None:
         self.id = next(self._ids)
-        self.depth = depth
-        self.flights: list[Flight] = []
+        self.flight: Flight | None = None
         self.sent: list[Flight] = []
         self.closed = False
         self._owner = owner
 
     def send(self, flight: Flight) -> None:
-        self.flights.append(flight)
+        self.flight = flight
         self.sent.append(flight)
 
     def look(self) -> None:
@@ -72,17 +71,20 @@ class FakeHost:
         self.closed = True
 
     def answer(self, outputs: Outputs, failed: tuple[int, ...] = (), seconds: float = 0.001) -> None:
-        """Answers the oldest batch."""
-        flight = self.flights.pop(0)
-        self._owner.answered(self, flight, Answer(0, seconds, failed=failed), outputs)
+        """Answers the batch."""
+        self._answer(Answer(0, seconds, failed=failed), outputs)
 
     def fail(self, reason: str = "boom") -> None:
-        """Says that the model raised on the oldest batch."""
-        self._owner.answered(self, self.flights.pop(0), Answer(0, 0.0, error=reason), None)
+        """Says that the model raised on the batch."""
+        self._answer(Answer(0, 0.0, error=reason), None)
 
     def expire(self) -> None:
-        """Says that it was too late for the oldest batch when its turn came."""
-        self._owner.answered(self, self.flights.pop(0), Answer(0, 0.0, expired=True), None)
+        """Says that it was too late for the batch when its turn came."""
+        self._answer(Answer(0, 0.0, expired=True), None)
+
+    def _answer(self, answer: Answer, outputs: Outputs | None) -> None:
+        flight, self.flight = self.sent[-1], None
+        self._owner.answered(self, flight, answer, outputs)
 
     def die(self, *, broken: bool = False, unread: bool = False) -> None:
         """Vanishes with all that it holds; `broken`: it lives, but talks nonsense; `unread`: it held nothing yet."""

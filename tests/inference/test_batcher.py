@@ -63,7 +63,7 @@ class World:
     def _on_hung(self, host: Host) -> None:
         self.hung.append(host)
         if isinstance(host, FakeHost):
-            host.flights.clear()
+            host.flight = None
 
     def batch(self, rows: int, seconds: float, raw: Mapping[str, memoryview], /) -> None:
         self.batches.append(rows)
@@ -80,8 +80,8 @@ class World:
     def left(self, reason: str, /) -> None:
         self.gone.append(reason)
 
-    def host(self, depth: int = 1) -> FakeHost:
-        host = FakeHost(self.batcher, depth)
+    def host(self) -> FakeHost:
+        host = FakeHost(self.batcher)
         self.batcher.attach(host)
         self.settle()
         return host
@@ -124,12 +124,12 @@ def learnt(world: World, seconds: float, *hosts: FakeHost) -> None:
     for _ in range(3):
         world.submit(0)
         world.timer.advance(seconds)
-        echo(next(host for host in hosts if host.flights), seconds)
+        echo(next(host for host in hosts if host.flight), seconds)
 
 
 def echo(host: FakeHost, seconds: float = 0.001) -> None:
     """Answers the oldest batch with the names of its tickets, row by row."""
-    column = b"".join(bytes(part) for t in host.flights[0].tickets for part in t.rows.columns)
+    column = b"".join(bytes(part) for t in host.sent[-1].tickets for part in t.rows.columns)
     names = [int.from_bytes(column[i : i + 8], "little") for i in range(0, len(column), 8)]
     host.answer(Outputs([names], None, None, {}), seconds=seconds)
 
@@ -379,7 +379,7 @@ def test_high_priority_goes_first(world: World) -> None:
     world.submit(2)
     world.submit(3, high=True)
     echo(host)
-    assert [t.high for t in host.flights[0].tickets] == [True, False]
+    assert [t.high for t in host.sent[-1].tickets] == [True, False]
 
 
 def test_where_the_queue_is_full_low_priority_gives_way_and_the_latest_first() -> None:
@@ -405,7 +405,7 @@ def test_low_priority_is_refused_first_since_it_waits_for_those_who_will_overtak
     for _ in range(20):
         world.submit(1, rows=3, high=True)
         world.submit(2)
-        while host.flights:
+        while host.flight:
             world.timer.advance(1.0)
             echo(host, 1.0)
     world.submit(3)
@@ -434,7 +434,7 @@ def test_a_large_request_and_small_ones_wait_for_each_other_in_turn() -> None:
     world.submit(4, rows=100)
     for name in range(5, 10):
         world.submit(name)
-    while host.flights:
+    while host.flight:
         echo(host)
     assert [flight.rows for flight in host.sent] == [1, 3, 100, 4, 1]
 
@@ -445,8 +445,8 @@ def test_one_bad_row_fails_alone_wherever_it_stands(size: int) -> None:
         world = World()
         host = world.host()
         tickets = world.submit(*range(size))
-        while host.flights:
-            if any(ticket is tickets[bad] for ticket in host.flights[0].tickets):
+        while host.flight:
+            if any(ticket is tickets[bad] for ticket in host.sent[-1].tickets):
                 host.fail()
             else:
                 echo(host)
@@ -495,7 +495,7 @@ def test_after_a_crash_those_who_waited_run_one_at_a_time(world: World) -> None:
     host.die()
     world.submit(4, 5)
     second = world.host()
-    while second.flights:
+    while second.flight:
         echo(second)
     assert [len(flight.tickets) for flight in second.sent] == [1, 1, 2]
 
@@ -506,7 +506,7 @@ def test_the_halves_of_a_failed_batch_outlive_the_host_one_by_one(world: World) 
     host.fail()
     host.die()
     second = world.host()
-    while second.flights:
+    while second.flight:
         echo(second)
     assert [outcome(t) is HostLost for t in tickets] == [True, True, False, False]
     assert [len(flight.tickets) for flight in second.sent] == [1, 1]
@@ -577,15 +577,8 @@ def test_hosts_take_turns(world: World) -> None:
     hosts = [world.host() for _ in range(3)]
     for name in range(6):
         world.submit(name)
-        echo(next(host for host in hosts if host.flights))
+        echo(next(host for host in hosts if host.flight))
     assert [len(host.sent) for host in hosts] == [2, 2, 2]
-
-
-def test_the_host_with_the_least_to_do_is_chosen(world: World) -> None:
-    first, second = world.host(depth=2), world.host(depth=2)
-    for name in range(3):
-        world.submit(name)
-    assert sorted([len(first.flights), len(second.flights)]) == [1, 2]
 
 
 Step = tuple[str, int]
@@ -621,18 +614,18 @@ class Story:
         self.tickets.append(ticket)
 
     def answer(self, n: int) -> None:
-        if busy := [h for h in self.hosts if h.flights and not h.closed]:
+        if busy := [h for h in self.hosts if h.flight and not h.closed]:
             echo(busy[n % len(busy)], seconds=n / 8)
 
     def expire(self, n: int) -> None:
         """A host says that it came too late to a batch; it only says so of one that has."""
         for host in self.hosts:
-            if host.flights and not host.closed and host.flights[0].expires <= self.world.timer.time():
+            if host.flight and not host.closed and host.sent[-1].expires <= self.world.timer.time():
                 host.expire()
                 return
 
     def fail(self, n: int) -> None:
-        if busy := [h for h in self.hosts if h.flights and not h.closed]:
+        if busy := [h for h in self.hosts if h.flight and not h.closed]:
             busy[n % len(busy)].fail()
 
     def die(self, n: int) -> None:
@@ -640,7 +633,7 @@ class Story:
             living[n % len(living)].die()
 
     def attach(self, n: int) -> None:
-        self.hosts.append(FakeHost(self.world.batcher, 1 + n % 2))
+        self.hosts.append(FakeHost(self.world.batcher))
         self.world.batcher.attach(self.hosts[-1])
 
     def withdraw(self, n: int) -> None:

@@ -16,17 +16,16 @@ PATIENCE_S, TIMEOUT_S = 4.0, 2.0
 class Holder:
     """A host that holds what it is sent."""
 
-    def __init__(self, depth: int = 1) -> None:
+    def __init__(self) -> None:
         self.id = 0
-        self.depth = depth
-        self.flights: list[Flight] = []
+        self.flight: Flight | None = None
         self.looks = 0
 
     def look(self) -> None:
         self.looks += 1
 
     def send(self, flight: Flight) -> None:
-        self.flights.append(flight)
+        self.flight = flight
 
     def close(self) -> None: ...
 
@@ -52,28 +51,28 @@ def paced(seconds: float) -> Forecast:
 STEPS = st.tuples(st.sampled_from(["send", "send", "answer", "attach", "detach"]), st.integers(0, 9))
 
 
-@given(st.integers(1, 3), st.lists(STEPS, max_size=80))
+@given(st.lists(STEPS, max_size=80))
 @settings(max_examples=200)
-def test_the_next_is_the_least_lately_chosen_of_the_least_busy(depth: int, steps: list[tuple[str, int]]) -> None:
+def test_the_next_is_the_least_lately_chosen_of_those_that_have_nothing_to_do(steps: list[tuple[str, int]]) -> None:
     some = fleet()
     since: dict[Holder, int] = {}  # when each was chosen, or else came
     for now, (step, n) in enumerate(steps):
-        busy = [host for host in since if host.flights]
+        busy = [host for host in since if host.flight]
         if step == "attach":
-            since[host := Holder(depth)] = now
+            since[host := Holder()] = now
             some.attach(host)
         elif step == "detach" and since:
             some.detach(host := list(since)[n % len(since)], now)
             del since[host]
         elif step == "answer" and busy:
-            busy[n % len(busy)].flights.pop(0)
+            busy[n % len(busy)].flight = None
         elif step == "send":
-            able = [host for host in since if len(host.flights) < depth]
-            expected = min(able, key=lambda host: (len(host.flights), since[host]), default=None)
+            able = [host for host in since if host.flight is None]
+            expected = min(able, key=since.__getitem__, default=None)
             assert some.free() is expected
             if expected is not None:
                 some.send(expected, sent := flight(now))
-                assert expected.flights[-1] is sent
+                assert expected.flight is sent
                 since[expected] = now
         assert set(some) == set(since)
         assert len(some) == len(since)
@@ -87,7 +86,7 @@ def test_equals_take_turns() -> None:
         assert host is not None
         some.send(host, flight())
         chosen.append(host)
-        host.flights.clear()
+        host.flight = None
     assert chosen == [*hosts, *hosts]
 
 
@@ -120,17 +119,6 @@ def test_to_forget_a_host_again_is_no_new_hope() -> None:
 
 
 # -------------------------------------------------------------------- time
-def test_the_time_of_a_batch_begins_when_its_host_has_nothing_else_to_do() -> None:
-    """A batch is not given up because the one before it took long."""
-    some = fleet(host := Holder(depth=2))
-    some.send(host, flight(0.0))
-    some.send(host, flight(0.0))
-    host.flights.pop(0)
-    host.flights[0].begun_at = 1.5
-    assert [some.overdue(at) for at in (2.0, 3.4, 3.5)] == [[], [], [host]]
-    assert some.next_check(waiting=False) == 3.5
-
-
 @given(st.lists(st.floats(0, 10), max_size=4), st.booleans(), st.booleans())
 def test_the_next_look_is_due_when_there_is_first_something_to_see(
     sent: list[float], waiting: bool, idle: bool
@@ -165,13 +153,6 @@ def test_a_host_is_free_at_once_if_it_takes_another_and_else_when_it_is_done() -
     assert some.free_in_s(1.25, forecast) == pytest.approx(0.25)
     assert some.free_in_s(1.4, forecast) == pytest.approx(0.1)
     assert some.free_in_s(9.0, forecast) == 0.0, "who is late is expected at any moment, and not in the past"
-
-
-def test_a_host_is_done_when_all_that_it_holds_is_computed_one_after_the_other() -> None:
-    some = fleet(host := Holder(depth=2))
-    for at in (1.0, 1.1):
-        host.send(flight(at))
-    assert some.free_in_s(1.2, paced(0.5)) == pytest.approx(0.8)
 
 
 def test_where_there_is_no_host_nothing_is_known_of_when_one_is_free() -> None:

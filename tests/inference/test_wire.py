@@ -218,7 +218,7 @@ def batching(loaded: Loaded, hosts: list[HostProcess], tally: Tally) -> Iterator
     lost: list[Host] = []
     batcher = Batcher(settings, timer=LoopTimer(loop), soon=loop.call_soon, meter=tally, hung=lost.append)
     for number, host in enumerate(hosts):
-        batcher.attach(HostLink(number, host.front().socket, 1 + number, loaded.signature, batcher))
+        batcher.attach(HostLink(number, host.front().socket, loaded.signature, batcher))
     yield batcher
     assert (batcher.hosts, lost) == (len(hosts), [])
     batcher.close()

@@ -62,8 +62,8 @@ class World:
     async def work(self) -> None:
         while True:
             await asyncio.sleep(0)
-            if self.host.flights:
-                odd = [int(x) % 2 for t in self.host.flights[0].tickets for x in first_features(t.rows.columns[0])]
+            if self.host.flight:
+                odd = [int(x) % 2 for t in self.host.sent[-1].tickets for x in first_features(t.rows.columns[0])]
                 self.host.answer(Outputs([odd], [0.75] * len(odd), [[0.25, 0.75]] * len(odd), {}))
 
     async def send(self, *requests: bytes) -> bytes:
@@ -187,7 +187,7 @@ async def test_whoever_goes_away_leaves_the_queue_and_is_logged_as_499(tmp_path:
         front.working.cancel()
         _, first = await asyncio.open_connection("127.0.0.1", front.port)
         first.write(post("/predict", ROW))
-        await until(lambda: bool(front.host.flights))
+        await until(lambda: bool(front.host.flight))
         _, second = await asyncio.open_connection("127.0.0.1", front.port)
         second.write(post("/predict", ROW))
         await until(lambda: front.batcher.queued_rows == 1)
@@ -215,7 +215,7 @@ async def test_what_is_wrong_behind_pipelined_requests_costs_none_of_them_its_an
         front.working.cancel()
         reader, writer = await asyncio.open_connection("127.0.0.1", front.port)
         writer.write(post("/predict", ROW) * 3 + b"GET / HTTP/1.1\r\nhost: x\r\nno header\r\n\r\n")
-        await until(lambda: bool(front.host.flights))
+        await until(lambda: bool(front.host.flight))
         front.working = asyncio.create_task(front.work())
         answers = await asyncio.wait_for(reader.read(), 5)
         writer.close()

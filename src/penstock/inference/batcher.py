@@ -1,6 +1,7 @@
 """The queue of one model version, and the batches that are made of it."""
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Protocol
 
 from penstock.config import Model
@@ -18,7 +19,7 @@ from penstock.inference.admission import BATCH_BYTES, TURN_S, Admission
 from penstock.inference.alarm import Alarm, Timer
 from penstock.inference.fleet import Fleet
 from penstock.inference.forecast import Capacity, Forecast
-from penstock.inference.hosts import Flight, Host
+from penstock.inference.hosts import Flight, Host, held
 from penstock.inference.outputs import Outputs, hand_out
 from penstock.inference.queue import TicketQueue
 from penstock.inference.suspects import Suspects
@@ -143,8 +144,6 @@ class Batcher:
             self._meter.split()
         elif outputs is not None:
             self._learn(flight, answer.seconds, now)
-        if host.flights:
-            host.flights[0].begun_at = now
         self._pump()  # the host computes the next batch while this one's answers are written
         self._meter.busy(answer.seconds)
         if outputs is not None:
@@ -162,10 +161,8 @@ class Batcher:
         until those who now wait are through, requests run one at a time, so that a repeated offender harms nobody
         else."""
         self._detach(host)
-        for flight in host.flights:
-            alone = len(flight.tickets) == 1 and not broken and not unread
-            for ticket in flight.tickets:
-                ticket.fail(ModelFailed(ENDED) if alone else HostLost())
+        alone = len(held(host)) == 1 and not broken and not unread
+        self._fail(held(host), partial(ModelFailed, ENDED) if alone else HostLost)
         if broken:
             self._hung(host)
         self._suspects.crashed(len(self._queue))
@@ -178,7 +175,7 @@ class Batcher:
         for host in self._fleet:
             self._detach(host)
             host.close()
-            self._fail([t for flight in host.flights for t in flight.tickets], HostLost)
+            self._fail(held(host), HostLost)
         self._fail(self._waiting(), NotReady)
 
     def _detach(self, host: Host) -> None:
@@ -193,7 +190,7 @@ class Batcher:
             waited_s = now - first.queued_at
             late_s = waited_s - first.expected_s
             self._meter.waited(first.expected_s, waited_s)
-        self.forecast.answered(flight.rows, seconds, now - flight.begun_at, high, late_s)
+        self.forecast.answered(flight.rows, seconds, now - flight.sent_at, high, late_s)
 
     # ---------------------------------------------------------------- batches
     def _pump_arrived(self) -> None:
@@ -251,7 +248,7 @@ class Batcher:
     # ---------------------------------------------------------------- time
     def _expire(self, now: float) -> float | None:
         """Fails what is overdue, wherever it is; the model is never called for what was still queued."""
-        sent = [ticket for host in self._fleet for flight in host.flights for ticket in flight.tickets]
+        sent = [ticket for host in self._fleet for ticket in held(host)]
         unanswered = [*self._waiting(), *sent]
         overdue = [ticket for ticket in unanswered if ticket.deadline <= now]
         self._fail(overdue, DeadlineExceeded if self._fleet else _not_back, "expired")
@@ -264,7 +261,7 @@ class Batcher:
         for host in self._fleet.overdue(now):
             self._detach(host)
             host.close()
-            self._fail([t for flight in host.flights for t in flight.tickets], PredictTimeout)
+            self._fail(held(host), PredictTimeout)
             self._hung(host)
         if not self._fleet and not self._fleet.hopes(now):
             self._fail(self._waiting(), HostLost)

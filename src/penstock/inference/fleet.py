@@ -37,9 +37,8 @@ class Fleet:
                 self._empty_since = now
 
     def free(self) -> Host | None:
-        """The host that holds fewest batches, if it takes another; of equals the one that was least lately chosen."""
-        least = min(self._hosts, key=_held, default=None)
-        return least if least is not None and len(least.flights) < least.depth else None
+        """The host that has nothing to do; of several the one that was least lately chosen."""
+        return next((host for host in self._hosts if host.flight is None), None)
 
     def send(self, host: Host, flight: Flight) -> None:
         """Hands a batch to one of the hosts."""
@@ -51,7 +50,7 @@ class Fleet:
     def look(self) -> None:
         """Takes the answers that are there."""
         for host in self:
-            if host.flights:
+            if host.flight is not None:
                 host.look()
 
     def free_in_s(self, now: float, forecast: Forecast) -> float:
@@ -64,22 +63,16 @@ class Fleet:
 
     def overdue(self, now: float) -> list[Host]:
         """Those that have not answered in time."""
-        return [host for host in self._hosts if host.flights and host.flights[0].begun_at + self._timeout_s <= now]
+        return [host for host in self._hosts if host.flight and host.flight.sent_at + self._timeout_s <= now]
 
     def next_check(self, *, waiting: bool) -> float | None:
         """When to look again for those that overran, or, while somebody is `waiting`, whether there is still hope."""
-        due = [host.flights[0].begun_at + self._timeout_s for host in self._hosts if host.flights]
+        due = [host.flight.sent_at + self._timeout_s for host in self._hosts if host.flight]
         if waiting and self._empty_since is not None:
             due.append(self._empty_since + self._patience_s)
         return min(due, default=None)
 
 
-def _held(host: Host) -> int:
-    return len(host.flights)
-
-
 def _done_at(host: Host, forecast: Forecast) -> float:
-    """When the host is done with what it holds."""
-    if len(host.flights) < host.depth:
-        return 0.0
-    return host.flights[0].begun_at + sum([forecast.batch_s(flight.rows) for flight in host.flights])
+    """When the host is done with what it holds; long ago where that is nothing."""
+    return host.flight.sent_at + forecast.batch_s(host.flight.rows) if host.flight else 0.0

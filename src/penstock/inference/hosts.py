@@ -17,15 +17,14 @@ from penstock.model.signature import Signature
 
 
 class Flight:
-    """A batch that a host holds: its requests, in the order of their rows, when it was sent, and when its host had
-    nothing else of ours to do."""
+    """A batch that a host holds: its requests, in the order of their rows, and when it was sent."""
 
-    __slots__ = ("begun_at", "rows", "sent_at", "tickets")
+    __slots__ = ("rows", "sent_at", "tickets")
 
     def __init__(self, tickets: Sequence[Ticket], sent_at: float) -> None:
         self.tickets = tickets
         self.rows = sum([ticket.rows.count for ticket in tickets])
-        self.sent_at = self.begun_at = sent_at
+        self.sent_at = sent_at
 
     @property
     def expires(self) -> float:
@@ -46,11 +45,10 @@ class Owner(Protocol):
 
 
 class Host(Protocol):
-    """Something that computes batches, at most `depth` at a time; `flights` are those it holds, oldest first."""
+    """Something that computes batches, one at a time; `flight` is the one that it holds."""
 
     id: int
-    depth: int
-    flights: "list[Flight]"
+    flight: "Flight | None"
 
     def send(self, flight: Flight) -> None: ...
 
@@ -60,14 +58,18 @@ class Host(Protocol):
     def close(self) -> None: ...
 
 
+def held(host: Host) -> Sequence[Ticket]:
+    """The requests that a host is computing."""
+    return host.flight.tickets if host.flight is not None else ()
+
+
 class HostLink:
     """A host at the other end of a socket."""
 
-    def __init__(self, host: int, sock: socket.socket, depth: int, signature: Signature, owner: Owner) -> None:
+    def __init__(self, host: int, sock: socket.socket, signature: Signature, owner: Owner) -> None:
         sock.setblocking(False)
         self.id = host
-        self.depth = depth
-        self.flights: list[Flight] = []
+        self.flight: Flight | None = None
         self._tensors = signature.tensors()
         self._outputs = len(signature.output.fields)
         self._heads = heads_of_answer(signature.output)
@@ -85,7 +87,7 @@ class HostLink:
     def send(self, flight: Flight) -> None:
         """Hands a batch to the host. The answer comes to the owner, in order, or `lost`."""
         self._sent += 1
-        self.flights.append(flight)
+        self.flight = flight
         try:
             self._writer.send(self._frame(flight))
         except OSError:
@@ -121,8 +123,11 @@ class HostLink:
         self._reading = True
         try:
             for frame in self._reader.read():
-                answer, outputs = self._understood(frame)
-                self._owner.answered(self, self.flights.pop(0), answer, outputs)
+                if (flight := self.flight) is None:
+                    raise BrokenFrame  # nobody had asked
+                answer, outputs = self._understood(frame, flight)
+                self.flight = None
+                self._owner.answered(self, flight, answer, outputs)
         except BrokenFrame:
             self._end(broken=True)
             return
@@ -131,15 +136,15 @@ class HostLink:
         if self._reader.closed:
             self._end(unread=self._reader.reset)
 
-    def _understood(self, frame: Frame) -> tuple[Answer, Outputs | None]:
-        """What a frame says. Raises BrokenFrame for anything but the answer to the oldest batch."""
+    def _understood(self, frame: Frame, flight: Flight) -> tuple[Answer, Outputs | None]:
+        """What a frame says. Raises BrokenFrame for anything but the answer to this batch."""
         try:
             answer = decode_answer(frame.header)
-            if frame.kind != ANSWER or not self.flights or answer.id != self._sent - len(self.flights) + 1:
+            if frame.kind != ANSWER or answer.id != self._sent:
                 raise BrokenFrame
             if answer.error is not None or answer.expired:
                 return answer, None
-            heads = answer.tensors or (self._heads(self.flights[0].rows) if self._heads else ())
+            heads = answer.tensors or (self._heads(flight.rows) if self._heads else ())
             return answer, unpack(heads, frame.payload, self._outputs)
         except (msgspec.DecodeError, ValueError, TypeError, KeyError) as error:
             raise BrokenFrame from error

@@ -83,7 +83,7 @@ class Versions:
         if served is None:
             self._early.setdefault((host.model, host.version), []).append((host, sock))
             return
-        served.batcher.attach(HostLink(host.host, sock, host.depth, served.signature, served.batcher))
+        served.batcher.attach(HostLink(host.host, sock, served.signature, served.batcher))
 
     def find(self, name: str | None, version: str | None) -> ServedVersion:
         """The version that a request means. Raises UnknownModel, UnknownVersion, NotReady."""

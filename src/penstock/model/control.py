@@ -151,7 +151,6 @@ class HostOf(Struct, frozen=True, tag=True):
     host: int
     model: str
     version: str
-    depth: int = 1
 
 
 State = Literal["loading", "ready", "restarting", "refused"]
