@@ -58,6 +58,7 @@ class FakeHost:
         self.flight: Flight | None = None
         self.sent: list[Flight] = []
         self.closed = False
+        self.says: Callable[[], object] = lambda: None
         self._owner = owner
 
     def send(self, flight: Flight) -> None:
@@ -65,7 +66,9 @@ class FakeHost:
         self.sent.append(flight)
 
     def look(self) -> None:
-        """Nothing has come that was not told at once."""
+        """Something has come, where there is anything that it `says`."""
+        says, self.says = self.says, lambda: None
+        says()
 
     def close(self) -> None:
         self.closed = True

@@ -2,7 +2,7 @@
 
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +14,9 @@ from tests.acceptance.test_statuses import until_called
 TWO = ("--replicas", "2", "--max-rows", "1")
 
 
-def until_both(service: Service) -> list[int]:
-    """Waits until both replicas serve; their processes."""
-    wait_until(lambda: len(pids(service)) == 2, "two replicas", service.explain)
+def until_both(service: Service, before: Sequence[int] = ()) -> list[int]:
+    """Waits until two replicas serve that are not those from `before`; their processes."""
+    wait_until(lambda: len(now := pids(service)) == 2 and now != before, "two replicas", service.explain)
     return pids(service)
 
 
@@ -36,7 +36,7 @@ def test_while_one_replica_hangs_the_other_serves_at_once(behaving: Callable[[],
         assert [answer.body["prediction"] for answer in answers] == list(range(1, 21))
         late = hung.wait()
         assert (late.status, late.body["code"]) == (504, "predict_timeout")
-        after = until_both(service)
+        after = until_both(service, before)
         assert len(set(before) & set(after)) == 1
 
 
@@ -48,7 +48,7 @@ def test_what_kills_one_replica_is_500_and_meanwhile_the_other_serves(
         before = until_both(service)
         assert service.predict(DIE, 101).status == 500
         assert [service.predict(0, name).status for name in range(20)] == [200] * 20
-        after = until_both(service)
+        after = until_both(service, before)
         assert len(set(before) & set(after)) == 1
 
 
@@ -63,7 +63,7 @@ def test_a_replica_killed_from_outside_costs_only_its_own_batch(behaving: Callab
         waiting = Asking(service, 0, 103)
         os.kill(killed, signal.SIGKILL)
         assert waiting.wait().status == 200
-        assert spared in until_both(service)
+        assert spared in until_both(service, [killed, spared])
         record.with_name("release").touch()
         assert sorted(each.wait().status for each in holding) == [200, 500]
 
@@ -76,9 +76,10 @@ def test_replicas_killed_in_turn_under_load_never_leave_it_without_an_answer(
         until_both(service)
         for _ in range(4):
             load.wait_for(len(load.answers) + 200)
-            os.kill(pids(service)[0], signal.SIGKILL)
+            before = pids(service)
+            os.kill(before[0], signal.SIGKILL)
             load.wait_for(len(load.answers) + 200)
-            until_both(service)
+            until_both(service, before)
         load.stop()
         assert load.failures == []
         others = [status for status in load.answers if status != 200]

@@ -5,8 +5,10 @@ from typing import Any
 
 import pytest
 
-from penstock.inference.outputs import unpack
-from penstock.model.batch import TensorHead
+from penstock.inference.outputs import Outputs, hand_out, unpack
+from penstock.inference.rows import Rows
+from penstock.inference.ticket import Ticket
+from penstock.model.batch import Answer, TensorHead
 
 
 def values(head: TensorHead, payload: bytes = b"") -> Any:
@@ -48,3 +50,11 @@ def test_tensors_follow_one_another() -> None:
     heads = (TensorHead("p", "int32", (2,)), TensorHead("confidence", "float64", (2,)))
     outputs = unpack(heads, memoryview(struct.pack("<2i2d", 1, 0, 0.5, 0.75)))
     assert (outputs.fields, outputs.confidence) == ([[1, 0]], [0.5, 0.75])
+
+
+def test_rows_that_must_not_be_handed_out_fail_the_requests_that_hold_them() -> None:
+    tickets = [Ticket(Rows(rows, []), lambda _: None, deadline=1.0, queued_at=0.0) for rows in (2, 3, 1, 2, 1)]
+    hand_out(tickets, Answer(1, 0.1, failed=(0, 1, 4, 7)), Outputs([list(range(9))], None, None, {}))
+    answered = [ticket.result and ticket.result.outputs for ticket in tickets]
+    assert answered == [None, None, [[5]], None, [[8]]]
+    assert [ticket.error is None for ticket in tickets] == [False, False, True, False, True]

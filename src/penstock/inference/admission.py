@@ -5,17 +5,22 @@ from typing import NamedTuple
 
 from penstock.config import Model
 from penstock.errors import DeadlineExceeded, NotReady, QueueFull, WaitTooLong
+from penstock.inference.again import Again
 from penstock.inference.alarm import Timer
 from penstock.inference.fleet import Fleet
 from penstock.inference.forecast import Forecast
 from penstock.inference.queue import TicketQueue
-from penstock.inference.suspects import Suspects
 
 BATCH_BYTES = 16 * 2**20
 LONGEST_RETRY_S = 60
 TURN_S = 0.002
 """A turn of the event loop should take no longer. Where thousands of connections have something to say it does: then
 hosts are looked after in the middle of it, or else they would stand idle while requests for them are refused."""
+
+
+SAMPLE = 32
+"""Of so many requests that have time enough, one is looked at closely all the same: so it is known whether waits are as
+expected before it comes to that."""
 
 
 class Hopeless(NamedTuple):
@@ -33,16 +38,17 @@ class Admission:
     """
 
     def __init__(
-        self, settings: Model, timer: Timer, fleet: Fleet, queue: TicketQueue, suspects: Suspects, forecast: Forecast
+        self, settings: Model, timer: Timer, fleet: Fleet, queue: TicketQueue, again: Again, forecast: Forecast
     ) -> None:
         self._most_rows = settings.batching.max_rows
         self._longest_s = math.inf if settings.queue.wait_ms is None else settings.queue.wait_ms / 1000
         self._timer = timer
         self._fleet = fleet
         self._queue = queue
-        self._suspects = suspects
+        self._again = again
         self._forecast = forecast
         self._busy_until = 0.0
+        self._unlooked = 0
         self._look_at = 0.0
         self._hopeless: Hopeless | None = None
 
@@ -58,6 +64,7 @@ class Admission:
             self._look_at = now + TURN_S
             self._hopeless = None
             self._fleet.look()
+            now = self._timer.time()
         if deadline <= now:
             raise DeadlineExceeded
         if (hopeless := self._hopeless) is not None and not high and deadline - now <= hopeless.left_s:
@@ -104,7 +111,10 @@ class Admission:
 
     def _has_time(self, now: float, deadline: float, rows: int, nbytes: int) -> bool:
         """Whether a request has so much time that there is no need to look closer: as nearly all have."""
-        if self._suspects.batches or nbytes * self._most_rows > BATCH_BYTES * rows:
+        self._unlooked += 1
+        if self._unlooked >= SAMPLE or self._again or nbytes * self._most_rows > BATCH_BYTES * rows:
+            return False
+        if self._queue.suspects_before(high=False):
             return False
         batches = (self._queue.rows + rows) // self._most_rows + 2
         forecast = self._forecast
@@ -112,14 +122,16 @@ class Admission:
         return max(now, self._busy_until) + slowest_s < min(deadline, now + self._longest_s)
 
     def _expected_s(self, now: float, rows: int, nbytes: int, *, high: bool) -> float:
+        self._unlooked = 0
         most = self._most_rows
         if nbytes * most > BATCH_BYTES * rows:
             most = max(1, BATCH_BYTES * rows // nbytes)
         return self._forecast.answer_s(
-            self._suspects.rows + self._queue.rows_before(high=high),
+            self._queue.rows_before(high=high),
             rows,
             most=most,
-            apart=self._suspects.batches,
+            apart=self._queue.suspects_before(high=high),
+            turns=bool(self._again),
             hosts=len(self._fleet),
             free_in_s=self._fleet.free_in_s(now, self._forecast),
             high=high,

@@ -16,14 +16,15 @@ from penstock.errors import (
     RequestError,
 )
 from penstock.inference.admission import BATCH_BYTES, TURN_S, Admission
+from penstock.inference.again import Again
 from penstock.inference.alarm import Alarm, Timer
 from penstock.inference.fleet import Fleet
 from penstock.inference.forecast import Capacity, Forecast
 from penstock.inference.hosts import Flight, Host, held
 from penstock.inference.outputs import Outputs, hand_out
 from penstock.inference.queue import TicketQueue
-from penstock.inference.suspects import Suspects
 from penstock.inference.ticket import Ticket
+from penstock.inference.window import Window
 from penstock.model.batch import Answer
 
 QUEUE_BYTES = 64 * 2**20
@@ -72,7 +73,6 @@ class Batcher:
         hung: Callable[[Host], None],
         load_s: float = 0.0,
     ) -> None:
-        self._window_s = settings.batching.max_wait_ms / 1000
         self._most_rows = settings.batching.max_rows
         self._timeout_s = settings.predict_timeout_s
         self._timer = timer
@@ -80,15 +80,15 @@ class Batcher:
         self._meter = meter
         self._hung = hung
         self._queue = TicketQueue(settings.queue.rows, QUEUE_BYTES)
-        self._suspects = Suspects()
+        self._again = Again()
         self._fleet = Fleet(timer.time(), 2.0 + 2.0 * load_s, settings.predict_timeout_s)
         self.forecast = Forecast(self._most_rows)
-        self._admission = Admission(settings, timer, self._fleet, self._queue, self._suspects, self.forecast)
+        self._admission = Admission(settings, timer, self._fleet, self._queue, self._again, self.forecast)
         self.admit = self._admission.admit
         self._arrived_at: float | None = None
         self._deadlines = Alarm(timer, self._expire)
         self._overruns = Alarm(timer, self._check_hosts)
-        self._window = Alarm(timer, self._close_window)
+        self._window = Window(settings.batching, timer, self._queue, self.forecast, self._pump)
 
     # ---------------------------------------------------------------- requests
     @property
@@ -114,6 +114,7 @@ class Batcher:
         for low in self._queue.push(ticket):
             self._meter.left("gave_way")
             low.fail(GaveWay())
+        self._window.joined(ticket)
         self._deadlines.wake_by(ticket.deadline)
         if not self._fleet:
             self._watch_hosts()
@@ -139,8 +140,10 @@ class Batcher:
         now = self._timer.time()
         self._admission.changed()
         tickets = flight.tickets
-        if outputs is None and not answer.expired and len(tickets) > 1:
-            self._suspects.failed(tickets)
+        if answer.expired:
+            self._again.regroup([ticket for ticket in tickets if ticket.deadline > now])
+        elif outputs is None and len(tickets) > 1:
+            self._again.halve(tickets)
             self._meter.split()
         elif outputs is not None:
             self._learn(flight, answer.seconds, now)
@@ -150,7 +153,9 @@ class Batcher:
             hand_out(tickets, answer, outputs)
             self._meter.batch(flight.rows, answer.seconds, outputs.raw)
         elif answer.expired:
-            self._fail(tickets, DeadlineExceeded)
+            for ticket in [ticket for ticket in tickets if ticket.deadline <= now]:
+                self._meter.left("expired")
+                ticket.fail(DeadlineExceeded())
         elif len(tickets) == 1:
             error = ModelFailed()
             error.add_note(answer.error or "")  # for the log: the client does not hear of the model's insides
@@ -165,18 +170,20 @@ class Batcher:
         self._fail(held(host), partial(ModelFailed, ENDED) if alone else HostLost)
         if broken:
             self._hung(host)
-        self._suspects.crashed(len(self._queue))
+        self._queue.suspect_all()
+        self._again.part()
         self._pump()
 
     def close(self) -> None:
         """Fails whatever is left and lets go of the hosts."""
-        for alarm in (self._deadlines, self._overruns, self._window):
-            alarm.cancel()
+        for waiting in (self._deadlines, self._overruns, self._window):
+            waiting.cancel()
         for host in self._fleet:
             self._detach(host)
             host.close()
             self._fail(held(host), HostLost)
         self._fail(self._waiting(), NotReady)
+        self._fleet.abandon()
 
     def _detach(self, host: Host) -> None:
         self._fleet.detach(host, self._timer.time())
@@ -201,11 +208,14 @@ class Batcher:
         self._pump()
 
     def _pump(self) -> None:
-        while (self._queue or self._suspects) and (host := self._fleet.free()) is not None:
+        while (self._queue or self._again) and (host := self._fleet.free()) is not None:
             now = self._timer.time()
-            tickets = self._suspects.next() or self._next_queued(now)
-            if not tickets:
+            if self._again.is_next(others=bool(self._queue)):
+                tickets = self._next_group(now)
+            elif not (tickets := self._next_queued(now)):
                 return
+            if not tickets:
+                continue
             for ticket in tickets:
                 ticket.sent_at = now
             self._overruns.wake_by(now + self._timeout_s)
@@ -213,37 +223,34 @@ class Batcher:
             self._admission.sent(flight.rows, now)
             self._fleet.send(host, flight)
 
+    def _next_group(self, now: float) -> Sequence[Ticket]:
+        """What goes again, as far as it still has time."""
+        group = self._again.next()
+        self._fail([ticket for ticket in group if ticket.deadline <= now], DeadlineExceeded)
+        return [ticket for ticket in group if not ticket.done]
+
     def _next_queued(self, now: float) -> Sequence[Ticket]:
         """What waits, as far as it fits together."""
-        if self._window_s and self._holds(now):
+        if self._window.holds(now):
             return ()
         batch: list[Ticket] = []
         rows = size = 0
-        most = 1 if self._suspects.alone else self._most_rows
+        most = self._most_rows
         while (ticket := self._queue.first()) is not None:
             if ticket.deadline <= now:
                 self._fail([ticket], DeadlineExceeded, "expired")
                 continue
             rows += ticket.rows.count
             size += ticket.nbytes
-            if batch and (rows > most or size > BATCH_BYTES or ticket.rows.shapes != batch[0].rows.shapes):
+            apart = ticket.suspect or ticket.rows.shapes != batch[0].rows.shapes if batch else False
+            if batch and (apart or rows > most or size > BATCH_BYTES):
                 break
             self._queue.remove(ticket)
             batch.append(ticket)
-        self._suspects.went(len(batch))
+            if ticket.suspect:
+                break
+        self._window.went()
         return batch
-
-    def _holds(self, now: float) -> bool:
-        """Whether the batch at hand is still to be filled."""
-        first = self._queue.first()
-        closes = first.queued_at + self._window_s if first else now
-        if now >= closes or self._queue.rows >= self._most_rows:
-            return False
-        self._window.wake_by(closes)
-        return True
-
-    def _close_window(self, now: float) -> None:
-        self._pump()
 
     # ---------------------------------------------------------------- time
     def _expire(self, now: float) -> float | None:
@@ -251,10 +258,10 @@ class Batcher:
         sent = [ticket for host in self._fleet for ticket in held(host)]
         unanswered = [*self._waiting(), *sent]
         overdue = [ticket for ticket in unanswered if ticket.deadline <= now]
+        following = min((ticket.deadline for ticket in unanswered if ticket.deadline > now), default=None)
+        searched_s = self._timer.time() - now
         self._fail(overdue, DeadlineExceeded if self._fleet else _not_back, "expired")
-        following = min((ticket.deadline for ticket in unanswered if not ticket.done), default=None)
-        done = self._timer.time()
-        return following and max(following, done + (done - now) * (1 / SEARCHING - 1))
+        return following and max(following, now + searched_s / SEARCHING)
 
     def _check_hosts(self, now: float) -> float | None:
         """Gives up on hosts that overran, and on waiting where no host comes back."""
@@ -273,7 +280,7 @@ class Batcher:
 
     def _waiting(self) -> list[Ticket]:
         """Who is not with a host: the queue, and what is left of batches that failed."""
-        return [*self._suspects.waiting(), *self._queue]
+        return [*self._again.waiting(), *self._queue]
 
     def _fail(self, tickets: Sequence[Ticket], error: Callable[[], RequestError], reason: str = "lost") -> None:
         for ticket in tickets:

@@ -36,6 +36,10 @@ class Fleet:
             if not self._hosts:
                 self._empty_since = now
 
+    def abandon(self) -> None:
+        """No host is to come any more."""
+        self._empty_since = None
+
     def free(self) -> Host | None:
         """The host that has nothing to do; of several the one that was least lately chosen."""
         return next((host for host in self._hosts if host.flight is None), None)

@@ -6,6 +6,9 @@ from typing import NamedTuple
 from penstock.inference.pace import Mean, Pace
 
 SURELY = 3.0  # mean deviations, beyond which lies hardly anything that varies by chance
+OUTLIER = 16.0
+"""One batch counts for as much as so many usual ones, at most: a model that slows down is believed within a few, and
+what was held up once does not shut out everybody else."""
 LEAST_LEFT = 0.05  # of the batches to requests of low priority, however many of high priority there are
 
 
@@ -48,8 +51,12 @@ class Forecast:
         rows that were of high priority, and how much longer than expected its first request had waited, if anything
         was expected."""
         if self.pace.is_known:
-            self._error.add(abs(turnaround_s - self.batch_s(rows) if late_s is None else late_s))
+            usual_s = self.batch_s(rows)
+            wrong_s = abs(turnaround_s - usual_s if late_s is None else late_s)
+            self._error.add(min(wrong_s, max(usual_s, 2 * self._error.value)))
             self.margin_s = SURELY * self._error.value
+            turnaround_s = min(turnaround_s, OUTLIER * usual_s)
+            seconds = min(seconds, turnaround_s)
         self.pace.learn(rows, seconds)
         self._delay.add(max(0.0, turnaround_s - seconds))
         self._hurried.add(hurried)
@@ -75,18 +82,28 @@ class Forecast:
         return max(LEAST_LEFT, 1.0 - self._hurried.value)
 
     def answer_s(
-        self, ahead: int, own: int, *, most: int, hosts: int, free_in_s: float, apart: int = 0, high: bool = False
+        self,
+        ahead: int,
+        own: int,
+        *,
+        most: int,
+        hosts: int,
+        free_in_s: float,
+        apart: int = 0,
+        turns: bool = False,
+        high: bool = False,
     ) -> float:
         """Seconds until a request of `own` rows behind so many others is answered; 0 where no batch was answered yet.
 
         They go in batches of at most `most` rows, a larger request by itself, and so do `apart` of those ahead, to so
-        many `hosts`, the first of which is free in `free_in_s`. Rows that are not of `high` priority give way to those
-        yet to come, which take the share of the batches that they took lately.
+        many `hosts`, the first of which is free in `free_in_s`. Where they take `turns` with what goes again, every
+        other batch is theirs. Rows that are not of `high` priority give way to those yet to come, which take the share
+        of the batches that they took lately.
         """
         if not self.pace.is_known:
             return 0.0
         together = max(0, ahead - apart) + (own if own <= most else 0)
         batches = math.ceil(together / most) + apart + (own > most)
-        rounds = math.ceil(batches / hosts)
+        rounds = math.ceil(batches * (1 + turns) / hosts)
         each_s = self.batch_s((ahead + own) / batches)
         return free_in_s + rounds * each_s / (1.0 if high else self._left) + self.lag_s

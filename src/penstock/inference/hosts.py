@@ -3,7 +3,6 @@
 import asyncio
 import socket
 from collections.abc import Sequence
-from functools import partial
 from typing import Protocol
 
 import msgspec
@@ -28,8 +27,8 @@ class Flight:
 
     @property
     def expires(self) -> float:
-        """When nobody waits for any of it any more."""
-        return max([ticket.deadline for ticket in self.tickets])
+        """When it comes too late for one of them: the others then go again without it."""
+        return min([ticket.deadline for ticket in self.tickets])
 
 
 class Owner(Protocol):
@@ -79,6 +78,7 @@ class HostLink:
         self._reader = FrameReader(sock)
         self._writer = FrameWriter(sock)
         self._sent = 0
+        self._unread = False
         self._reading = False
         self._closed = False
         self._loop = asyncio.get_running_loop()
@@ -91,7 +91,8 @@ class HostLink:
         try:
             self._writer.send(self._frame(flight))
         except OSError:
-            self._loop.call_soon(partial(self._end, unread=True))
+            self._unread = True
+            self._loop.call_soon(self._end)
             return
         if self._writer.pending:
             self._loop.add_writer(self._socket, self._writable)
@@ -134,7 +135,8 @@ class HostLink:
         finally:
             self._reading = False
         if self._reader.closed:
-            self._end(unread=self._reader.reset)
+            self._unread |= self._reader.reset
+            self._end()
 
     def _understood(self, frame: Frame, flight: Flight) -> tuple[Answer, Outputs | None]:
         """What a frame says. Raises BrokenFrame for anything but the answer to this batch."""
@@ -153,12 +155,13 @@ class HostLink:
         try:
             self._writer.flush()
         except OSError:
-            self._end(unread=True)
+            self._unread = True
+            self._end()
             return
         if not self._writer.pending:
             self._loop.remove_writer(self._socket)
 
-    def _end(self, *, broken: bool = False, unread: bool = False) -> None:
+    def _end(self, *, broken: bool = False) -> None:
         if not self._closed:
             self.close()
-            self._owner.lost(self, broken=broken, unread=unread)
+            self._owner.lost(self, broken=broken, unread=self._unread)

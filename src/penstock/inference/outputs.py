@@ -1,6 +1,7 @@
 """A host's answer to a batch, taken apart into what each request gets."""
 
 import math
+from collections import deque
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -68,11 +69,13 @@ def _values(head: TensorHead, payload: memoryview, start: int) -> tuple[list[Any
 def hand_out(tickets: Sequence[Ticket], answer: Answer, outputs: Outputs) -> None:
     """Gives every request its own rows, and an error to those with a row that must not be handed out."""
     start = 0
-    failed = answer.failed
+    failed = deque(answer.failed)  # in the order of the rows
     for ticket in tickets:
         end = start + ticket.rows.count
-        if failed and any(start <= row < end for row in failed):
+        if failed and failed[0] < end:
             ticket.fail(ModelFailed("The model's answer to this request is not a finite number."))
+            while failed and failed[0] < end:
+                failed.popleft()
         else:
             ticket.answer(_part(outputs, start, end, ticket, answer.seconds))
         start = end

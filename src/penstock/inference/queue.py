@@ -11,12 +11,13 @@ LOOSE = 64
 class Lane:
     """First in, first out; a ticket may leave from the middle, and stops counting at once."""
 
-    __slots__ = ("_tickets", "bytes", "live", "rows")
+    __slots__ = ("_tickets", "bytes", "live", "rows", "suspects")
 
     def __init__(self) -> None:
         self.rows = 0
         self.bytes = 0
         self.live = 0
+        self.suspects = 0
         self._tickets: deque[Ticket] = deque()
 
     def __iter__(self) -> Iterator[Ticket]:
@@ -28,6 +29,12 @@ class Lane:
         self.rows += ticket.rows.count
         self.bytes += ticket.nbytes
         self.live += 1
+
+    def suspect_all(self) -> None:
+        """Each of those that wait now is to go alone."""
+        for ticket in self:
+            ticket.suspect = True
+        self.suspects = self.live
 
     def first(self) -> Ticket | None:
         """The ticket that waits longest."""
@@ -47,6 +54,7 @@ class Lane:
         self.rows -= ticket.rows.count
         self.bytes -= ticket.nbytes
         self.live -= 1
+        self.suspects -= ticket.suspect
         if len(self._tickets) > 2 * self.live + LOOSE:  # settle the cost of leaving from the middle now and then
             self._tickets = deque(self)
 
@@ -78,6 +86,15 @@ class TicketQueue:
     def rows_before(self, *, high: bool) -> int:
         """The rows that go before those of a ticket that is pushed now."""
         return self._high.rows if high else self.rows
+
+    def suspects_before(self, *, high: bool) -> int:
+        """The suspects among these."""
+        return self._high.suspects if high else self._high.suspects + self._low.suspects
+
+    def suspect_all(self) -> None:
+        """A host has died: who waits now may be the one that kills the next, and goes alone."""
+        self._high.suspect_all()
+        self._low.suspect_all()
 
     def takes(self, rows: int, nbytes: int, *, high: bool = False) -> bool:
         """Whether there is room, or can be made for what is of high priority. An empty queue takes any one ticket."""

@@ -27,12 +27,12 @@ class Ticket:
     """A place in the queue. It is settled once, by an answer or an error; `settled` is then called with it.
 
     `deadline` and `queued_at` are seconds of the monotonic clock; `expected_s` is how long it was expected to wait for
-    its answer when it was queued.
+    its answer when it was queued. A `suspect` waited when a host died, and goes alone.
     """
 
     __slots__ = (
         "deadline", "done", "error", "expected_s", "high", "nbytes", "probabilities", "queued", "queued_at", "result",
-        "rows", "sent_at", "settled",
+        "rows", "sent_at", "settled", "suspect",
     )  # fmt: skip
 
     def __init__(
@@ -50,6 +50,7 @@ class Ticket:
         self.settled = settled
         self.probabilities = probabilities
         self.high = high
+        self.suspect = False
         self.expected_s = 0.0
         self.deadline = deadline
         self.queued = False
