@@ -1,7 +1,6 @@
 """What is counted of each batch that a host has answered."""
 
 from collections.abc import Iterable, Mapping
-from functools import partial
 from typing import Any
 
 from penstock.model.signature import Signature
@@ -9,6 +8,9 @@ from penstock.observability import catalog
 from penstock.observability.metrics import OTHER, Counter, Figures
 
 MOST_CLASSES = 50  # of one model; the rest are counted together
+
+
+REASONS = ("expired", "cancelled", "gave_way", "lost")  # for which requests leave the queue and are never computed
 
 
 class BatchMeter:
@@ -22,7 +24,8 @@ class BatchMeter:
         self._splits = figures.counter(catalog.BATCH_SPLITS).child(model, version)
         self._expected = figures.histogram(catalog.WAIT_EXPECTED).child(model, version)
         self._waited = figures.histogram(catalog.WAITED).child(model, version)
-        self._left = partial(figures.counter(catalog.QUEUE_LEFT).child, model, version)
+        left = figures.counter(catalog.QUEUE_LEFT)
+        self._left = {reason: left.child(model, version, reason) for reason in REASONS}
         self._output = signature.output.fields[0]
         self._predicted: dict[int, Counter] = {}
         if classes := self._output.classes:
@@ -62,7 +65,7 @@ class BatchMeter:
 
     def left(self, reason: str) -> None:
         """A request left the queue and was never computed."""
-        self._left(reason).value += 1
+        self._left[reason].value += 1
 
 
 def _times(indices: Any) -> Iterable[tuple[int, int]]:
