@@ -175,3 +175,21 @@ def test_a_host_less_has_no_capacity() -> None:
     capacity = known().capacity(0)
     assert capacity is not None
     assert capacity.rows_per_second == 0.0
+
+
+def test_what_was_held_up_once_does_not_shut_out_the_usual_load() -> None:
+    forecast = Forecast(32)
+    for _ in range(20):
+        forecast.answered(32, 0.020, 0.021, 0.0)
+    forecast.answered(32, 5.0, 5.0, 0.0)
+    assert forecast.batch_s(32) < 0.06
+    assert forecast.margin_s < 0.01
+
+
+def test_a_model_that_has_become_a_hundred_times_slower_is_believed_within_sixteen_batches() -> None:
+    forecast = Forecast(32)
+    for _ in range(20):
+        forecast.answered(32, 0.020, 0.021, 0.0)
+    for _ in range(16):
+        forecast.answered(32, 2.0, 2.0, 0.0)
+    assert forecast.batch_s(32) > 1.0
