@@ -1,8 +1,7 @@
 """The queue of one model version, and the batches that are made of it."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Protocol
 
 from penstock.config import Model
 from penstock.errors import (
@@ -21,6 +20,7 @@ from penstock.inference.alarm import Alarm, Timer
 from penstock.inference.fleet import Fleet
 from penstock.inference.forecast import Capacity, Forecast
 from penstock.inference.hosts import Flight, Host, held
+from penstock.inference.meter import Meter
 from penstock.inference.outputs import Outputs, hand_out
 from penstock.inference.queue import TicketQueue
 from penstock.inference.ticket import Ticket
@@ -33,25 +33,6 @@ ENDED = "The model's process ended while it held this request alone: on account 
 SEARCHING = 0.05
 """The share of the time that may go into looking for what is overdue, where much waits and much of it expires: what is
 due by then is told a little later, all at once."""
-
-
-class Meter(Protocol):
-    """What hears of batches."""
-
-    def batch(self, rows: int, seconds: float, raw: Mapping[str, memoryview], /) -> None:
-        """One was answered: its rows, the model's seconds, and the raw outputs by name."""
-
-    def busy(self, seconds: float, /) -> None:
-        """The model worked for so long, whatever came of it."""
-
-    def waited(self, expected_s: float, waited_s: float, /) -> None:
-        """How long the first request of a batch was expected to wait for its answer, and how long it did."""
-
-    def split(self) -> None:
-        """A batch failed and is tried again in halves."""
-
-    def left(self, reason: str, /) -> None:
-        """A request left the queue and was never computed: it "expired", was "cancelled" or "gave_way"."""
 
 
 class Batcher:
