@@ -102,7 +102,8 @@ class Model(Slice, frozen=True, kw_only=True):
         float, Meta(gt=0, description="milliseconds a request may take where it does not say (X-Request-Timeout-Ms)")
     ] = 30_000.0
     predict_timeout_s: Annotated[
-        float, Meta(gt=0, description="seconds one batch may take before the model's process is killed")
+        float,
+        Meta(gt=0, description="seconds one batch may take, once it has begun, before the model's process is killed"),
     ] = 30.0
     start_timeout_s: Annotated[
         float, Meta(gt=0, description="seconds in which the model must load, warm up and answer its examples")

@@ -30,6 +30,7 @@ from penstock.interface.server import HttpServer
 from penstock.model import control
 from penstock.model.control import CHANNEL_FD, Channel, ModelState
 from penstock.model.leash import be_a_child
+from penstock.model.stamp import Stamp
 from penstock.observability.logs import capture_stdlib, open_log
 from penstock.observability.metrics import Figures, Snapshot
 
@@ -123,7 +124,7 @@ class Front:
                 case control.Listen():
                     self._begin(self._listen(message.slot, socket.socket(fileno=descriptors[0])))
                 case control.HostOf():
-                    self._versions.attach(message, socket.socket(fileno=descriptors[0]))
+                    self._attach(message, *descriptors)
                 case control.Models():
                     self._versions.update(message.models)
                     self._native.update(self._versions.models)
@@ -145,6 +146,17 @@ class Front:
             case control.Stop():
                 self.draining = True
                 self._leave(partial(self._server.stop, message.finish_s))
+
+    def _attach(self, host: control.HostOf, data: int, stamp: int) -> None:
+        sock = socket.socket(fileno=data)
+        try:
+            shared = Stamp(stamp)
+        except OSError as problem:
+            sock.close()
+            self._log.error("cannot_attach", model=host.model, version=host.version, reason=problem.strerror)
+            self._finish()
+        else:
+            self._versions.attach(host, sock, shared)
 
     async def _listen(self, slot: int, listener: socket.socket) -> None:
         try:

@@ -49,7 +49,10 @@ class ManualHandle:
 
 
 class FakeHost:
-    """A host that answers when told to: it holds what it was `sent` last."""
+    """A host that answers when told to: it holds what it was `sent` last.
+
+    It begins with that at once, or, where it is `elsewhere` with another front's, when told to.
+    """
 
     _ids = count(1)
 
@@ -59,16 +62,26 @@ class FakeHost:
         self.sent: list[Flight] = []
         self.closed = False
         self.says: Callable[[], object] = lambda: None
+        self.elsewhere = False
+        self._begun_at: float | None = None
         self._owner = owner
 
     def send(self, flight: Flight) -> None:
         self.flight = flight
+        self._begun_at = None if self.elsewhere else flight.sent_at
         self.sent.append(flight)
 
     def look(self) -> None:
         """Something has come, where there is anything that it `says`."""
         says, self.says = self.says, lambda: None
         says()
+
+    def begin(self, now: float) -> None:
+        """Is done with the other front's."""
+        self._begun_at = now
+
+    def begun_at(self) -> float | None:
+        return self._begun_at
 
     def close(self) -> None:
         self.closed = True

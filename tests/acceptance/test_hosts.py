@@ -129,6 +129,21 @@ def test_a_hung_host_is_killed_at_the_models_own_time_limit(behaving: Callable[[
         assert service.get("/ready").status == 200
 
 
+def test_a_host_that_serves_many_fronts_in_turn_is_not_taken_to_hang(
+    behaving: Callable[[], Any], tmp_path: Path
+) -> None:
+    """Each batch takes half a second and waits for those of three others, which is longer than a batch may take."""
+    _, arguments, _ = behaving()
+    options = ("--workers", "4", "--max-rows", "1", "--predict-timeout-s", "1.4")
+    with serving(*arguments, *options, cwd=tmp_path) as service:
+        wait_until(lambda: len(service.processes("front")) == 4, "four fronts", service.explain)
+        (before,) = service.processes("host")
+        asking = [Asking(service, SLEEP, name) for name in range(12)]
+        assert [each.wait().status for each in asking] == [200] * 12
+        assert service.processes("host") == [before]
+        assert service.lines("host_died") == []
+
+
 def test_a_clients_deadline_never_kills_a_host(talkative: tuple[Service, Path]) -> None:
     service, _ = talkative
     before = service.processes("host")

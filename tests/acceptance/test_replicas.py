@@ -15,7 +15,7 @@ TWO = ("--replicas", "2", "--max-rows", "1")
 
 
 def until_both(service: Service, before: Sequence[int] = ()) -> list[int]:
-    """Waits until two replicas serve that are not those from `before`; their processes."""
+    """Waits until both replicas serve, and are not the two that they were `before`; their processes."""
     wait_until(lambda: len(now := pids(service)) == 2 and now != before, "two replicas", service.explain)
     return pids(service)
 
@@ -36,7 +36,7 @@ def test_while_one_replica_hangs_the_other_serves_at_once(behaving: Callable[[],
         assert [answer.body["prediction"] for answer in answers] == list(range(1, 21))
         late = hung.wait()
         assert (late.status, late.body["code"]) == (504, "predict_timeout")
-        after = until_both(service, before)
+        after = until_both(service, before)  # its client hears of the end before the supervisor does
         assert len(set(before) & set(after)) == 1
 
 

@@ -27,6 +27,7 @@ from penstock.model.control import CHANNEL_FD, Artifact, Attach, Channel, FromHo
 from penstock.model.formats import format_of
 from penstock.model.frames import FrameReader, FrameWriter, encode
 from penstock.model.signature import Field
+from penstock.model.stamp import Stamp, memory
 
 NURSERY = Path(__file__).with_name("nursery.py")
 TIMEOUT_S = 60.0
@@ -57,11 +58,12 @@ def declared(*names: str, **said: Any) -> tuple[Field, ...]:
 
 
 class Front:
-    """The other end of a data socket."""
+    """The other end of a data socket, and the stamp that goes with it."""
 
-    def __init__(self, sock: socket.socket) -> None:
+    def __init__(self, sock: socket.socket, stamp: Stamp) -> None:
         sock.setblocking(False)
         self.socket = sock
+        self.stamp = stamp
         self._reader = FrameReader(sock)
         self._writer = FrameWriter(sock)
         self._arrived: deque[tuple[Answer, Columns]] = deque()
@@ -111,6 +113,7 @@ class Front:
 
     def close(self) -> None:
         self.socket.close()
+        self.stamp.close()
 
 
 class HostProcess:
@@ -158,9 +161,9 @@ class HostProcess:
 
     def front(self) -> Front:
         mine, its = socket.socketpair()
-        self.channel.send(Attach(len(self._fronts)), [its.fileno()])
-        its.close()
-        self._fronts.append(Front(mine))
+        with its, memory() as stamp:
+            self.channel.send(Attach(len(self._fronts)), [its.fileno(), stamp.fileno()])
+            self._fronts.append(Front(mine, Stamp(os.dup(stamp.fileno()))))
         return self._fronts[-1]
 
     def stop(self, finish_s: float = 0.0) -> None:

@@ -37,6 +37,7 @@ class World:
         wait_ms: float = 0,
         queue: int = 4096,
         timeout_s: float = 30,
+        fronts: int = 1,
         longest_ms: float | None = None,
         timer: ManualTimer | None = None,
     ) -> None:
@@ -55,7 +56,7 @@ class World:
             queue=Queue(rows=queue, wait_ms=longest_ms),
             predict_timeout_s=timeout_s,
         )
-        self.batcher = Batcher(model, timer=self.timer, soon=self._soon, meter=self, hung=self._on_hung)
+        self.batcher = Batcher(model, timer=self.timer, soon=self._soon, meter=self, hung=self._on_hung, fronts=fronts)
 
     def _soon(self, callback: Callable[[], None]) -> None:
         self.soon.append(callback)
@@ -646,6 +647,30 @@ def test_a_host_is_looked_after_in_the_middle_of_a_long_turn_and_what_it_has_mak
     host.says = lambda: echo(host, 1.0)
     world.timer.now += 0.0025
     world.batcher.admit(world.timer.time() + 2.5)
+
+
+def test_a_host_that_is_busy_with_another_front_is_given_its_time_from_when_it_begins() -> None:
+    world = World(timeout_s=2, fronts=3)
+    host = world.host()
+    host.elsewhere = True
+    (held,) = world.submit(1)
+    world.timer.advance(5.5)
+    host.begin(world.timer.time())
+    world.timer.advance(1.9)
+    assert (held.done, world.hung) == (False, [])
+    world.timer.advance(0.1)
+    assert (outcome(held), world.hung) == (PredictTimeout, [host])
+
+
+def test_a_host_that_never_begins_is_given_up_after_a_turn_of_every_front() -> None:
+    world = World(timeout_s=2, fronts=3)
+    host = world.host()
+    host.elsewhere = True
+    (held,) = world.submit(1)
+    world.timer.advance(5.9)
+    assert (held.done, world.hung) == (False, [])
+    world.timer.advance(0.1)
+    assert (outcome(held), world.hung) == (PredictTimeout, [host])
 
 
 def test_where_no_host_comes_back_waiting_ends() -> None:

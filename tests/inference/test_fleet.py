@@ -1,5 +1,7 @@
 """Who of several hosts is next, who overran, and whether one is soon to come."""
 
+import math
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -14,18 +16,25 @@ PATIENCE_S, TIMEOUT_S = 4.0, 2.0
 
 
 class Holder:
-    """A host that holds what it is sent."""
+    """A host that holds what it is sent, and begins with it `late_s` seconds after that."""
 
-    def __init__(self) -> None:
+    def __init__(self, late_s: float = 0.0) -> None:
         self.id = 0
         self.flight: Flight | None = None
         self.looks = 0
+        self.late_s = late_s
+        self.now = math.inf
 
     def look(self) -> None:
         self.looks += 1
 
     def send(self, flight: Flight) -> None:
         self.flight = flight
+
+    def begun_at(self) -> float | None:
+        assert self.flight is not None
+        begun_at = self.flight.sent_at + self.late_s
+        return begun_at if begun_at <= self.now else None
 
     def close(self) -> None: ...
 
@@ -34,8 +43,8 @@ def flight(sent_at: float = 0.0, rows: int = 1) -> Flight:
     return Flight([Ticket(Rows(rows, [b""]), lambda _: None, deadline=60.0, queued_at=sent_at)], sent_at)
 
 
-def fleet(*hosts: Holder) -> Fleet:
-    made = Fleet(0.0, PATIENCE_S, TIMEOUT_S)
+def fleet(*hosts: Holder, fronts: int = 1) -> Fleet:
+    made = Fleet(0.0, PATIENCE_S, TIMEOUT_S, fronts)
     for host in hosts:
         made.attach(host)
     return made
@@ -104,7 +113,7 @@ def test_there_is_hope_for_a_while_before_the_first_and_after_the_last_but_none_
     some.attach(host)
     some.attach(other)
     assert not some.hopes(1.0)
-    assert some.next_check(waiting=True) is None
+    assert some.next_check(1.0, waiting=True) is None
     some.detach(host, 10.0)
     assert not some.hopes(10.0)
     some.detach(other, 20.0)
@@ -127,7 +136,7 @@ def test_the_next_look_is_due_when_there_is_first_something_to_see(
     for at in sent:
         some.attach(host := Holder())
         host.send(flight(at))
-    due_at = some.next_check(waiting=waiting)
+    due_at = some.next_check(0.0, waiting=waiting)
     if due_at is None:
         assert not sent
         assert idle or not waiting
@@ -142,6 +151,32 @@ def test_only_those_that_overran_are_overdue() -> None:
     late.send(flight(0.0))
     early.send(flight(0.5))
     assert [some.overdue(at) for at in (1.9, 2.0, 2.5)] == [[], [late], [late, early]]
+
+
+@given(st.integers(1, 8), st.integers(0, 160))
+@settings(max_examples=200)
+def test_a_host_is_overdue_its_time_after_it_began_or_where_it_never_does_after_a_turn_of_each_front(
+    fronts: int, eighths: int
+) -> None:
+    host = Holder(late_s := eighths / 8)
+    some = fleet(host, fronts=fronts)
+    host.send(flight())
+    host.now, looks = 0.0, 0
+    while not some.overdue(host.now):
+        at = some.next_check(host.now, waiting=False)
+        assert at is not None
+        assert at > host.now
+        host.now, looks = at, looks + 1
+    latest = fronts * TIMEOUT_S
+    assert host.now == (late_s + TIMEOUT_S if late_s <= latest else latest)
+    assert looks <= fronts + 1, "few looks are enough to find out to the moment"
+
+
+def test_one_that_says_it_will_begin_some_day_is_overdue_all_the_same() -> None:
+    host = Holder(late_s=math.inf)
+    some = fleet(host, fronts=3)
+    host.send(flight())
+    assert [len(some.overdue(at)) for at in (7.9, 8.0)] == [0, 1], "three turns and its own time"
 
 
 def test_a_host_is_free_at_once_if_it_takes_another_and_else_when_it_is_done() -> None:

@@ -218,7 +218,8 @@ def batching(loaded: Loaded, hosts: list[HostProcess], tally: Tally) -> Iterator
     lost: list[Host] = []
     batcher = Batcher(settings, timer=LoopTimer(loop), soon=loop.call_soon, meter=tally, hung=lost.append)
     for number, host in enumerate(hosts):
-        batcher.attach(HostLink(number, host.front().socket, loaded.signature, batcher))
+        front = host.front()
+        batcher.attach(HostLink(number, front.socket, front.stamp, loaded.signature, batcher))
     yield batcher
     assert (batcher.hosts, lost) == (len(hosts), [])
     batcher.close()

@@ -116,7 +116,7 @@ class Front:
             for key, _ in self.selector.select(PULSE_S):
                 if key.fileobj is self.channel.socket:
                     for message, descriptors in self.channel.receive():
-                        self.hear(message, [socket.socket(fileno=d) for d in descriptors])
+                        self.hear(message, [socket.socket(fileno=d) for d in descriptors[:1]])
                 else:
                     self.accept(key.fileobj)
 

@@ -14,6 +14,7 @@ from penstock.model.batch import BATCH, Answer, Batch, TensorHead, decode_answer
 from penstock.model.control import Attach, Load, Loaded, Profile, Profiled, Progress, Refused
 from penstock.model.frames import Buffer, Frame, FrameReader, FrameWriter, encode
 from penstock.model.source import ModelSource
+from penstock.model.stamp import memory
 from penstock.supervisor.cpus import usable_cpus
 from penstock.supervisor.processes import Child, ChildFailed, lone_host
 
@@ -78,8 +79,8 @@ def hosted(source: ModelSource, progress: Callable[[str], object]) -> Iterator[H
             return
         ours, theirs = socket.socketpair()
         with ours:
-            with theirs:
-                host.channel.send(Attach(0), [theirs.fileno()])
+            with theirs, memory() as stamp:
+                host.channel.send(Attach(0), [theirs.fileno(), stamp.fileno()])
             yield Hosted(host, verdict, ours, source.settings.predict_timeout_s)
 
 

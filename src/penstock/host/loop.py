@@ -14,17 +14,23 @@ from penstock.host.profiler import Profiler
 from penstock.host.responder import Responder
 from penstock.model.control import Attach, Channel, Profile, Stop
 from penstock.model.frames import BrokenFrame, FrameReader, FrameWriter
+from penstock.model.stamp import Stamp
 
 
 class Front:
     """One front at the other end of a data socket, and what goes to it and comes from it."""
 
-    def __init__(self, descriptor: int) -> None:
-        self.socket = socket.socket(fileno=descriptor)
+    def __init__(self, data: int, stamp: int) -> None:
+        self.stamp = Stamp(stamp)
+        self.socket = socket.socket(fileno=data)
         self.socket.setblocking(False)
         self.reader = FrameReader(self.socket)
         self.writer = FrameWriter(self.socket)
         self.events = EPOLLIN
+
+    def close(self) -> None:
+        self.socket.close()
+        self.stamp.close()
 
 
 class Loop:
@@ -66,7 +72,7 @@ class Loop:
     def _obey(self, messages: Iterable[tuple[Any, list[int]]]) -> None:
         for message, descriptors in messages:
             if isinstance(message, Attach):
-                self._attach(descriptors[0])
+                self._attach(*descriptors)
             elif isinstance(message, Profile):
                 self._profile(message.stop)
             elif isinstance(message, Stop):
@@ -81,21 +87,22 @@ class Loop:
             self._channel.send(self._profiler.found())
             self._profiler = None
 
-    def _attach(self, descriptor: int) -> None:
-        front = Front(descriptor)
+    def _attach(self, data: int, stamp: int) -> None:
+        front = Front(data, stamp)
         self._fronts[front.socket.fileno()] = front
         self._epoll.register(front.socket, EPOLLIN)
 
     def _detach(self, front: Front) -> None:
         del self._fronts[front.socket.fileno()]
         self._epoll.unregister(front.socket)
-        front.socket.close()
+        front.close()
 
     def _serve(self, front: Front, events: int) -> None:
         """Moves one front's frames. One that vanished, or talks nonsense, is dropped; the others never notice."""
         try:
             if events & ~EPOLLOUT:  # something to read, or the end
                 for frame in front.reader.read():
+                    front.stamp.write(monotonic())
                     front.writer.send(self._answer(frame))
             else:
                 front.writer.flush()

@@ -41,7 +41,8 @@ class Batcher:
     Batching is greedy: a batch is whatever waits when a host is free, so a lone request pays nothing and a busy host
     batches by itself. What is queued can be withdrawn; what was sent is computed, and a late answer is discarded.
 
-    `soon` runs a callback after the events at hand are dealt with; `hung` is told of a host that overran.
+    `soon` runs a callback after the events at hand are dealt with; `hung` is told of a host that overran. The
+    hosts serve so many `fronts`, this one included.
     """
 
     def __init__(
@@ -53,6 +54,7 @@ class Batcher:
         meter: Meter,
         hung: Callable[[Host], None],
         load_s: float = 0.0,
+        fronts: int = 1,
     ) -> None:
         self._most_rows = settings.batching.max_rows
         self._timeout_s = settings.predict_timeout_s
@@ -62,7 +64,7 @@ class Batcher:
         self._hung = hung
         self._queue = TicketQueue(settings.queue.rows, QUEUE_BYTES)
         self._again = Again()
-        self._fleet = Fleet(timer.time(), 2.0 + 2.0 * load_s, settings.predict_timeout_s)
+        self._fleet = Fleet(timer.time(), 2.0 + 2.0 * load_s, settings.predict_timeout_s, fronts)
         self.forecast = Forecast(self._most_rows)
         self._admission = Admission(settings, timer, self._fleet, self._queue, self._again, self.forecast)
         self.admit = self._admission.admit
@@ -253,10 +255,10 @@ class Batcher:
             self._hung(host)
         if not self._fleet and not self._fleet.hopes(now):
             self._fail(self._waiting(), HostLost)
-        return self._fleet.next_check(waiting=bool(self._waiting()))
+        return self._fleet.next_check(now, waiting=bool(self._waiting()))
 
     def _watch_hosts(self) -> None:
-        if (at := self._fleet.next_check(waiting=True)) is not None:
+        if (at := self._fleet.next_check(self._timer.time(), waiting=True)) is not None:
             self._overruns.wake_by(at)
 
     def _waiting(self) -> list[Ticket]:

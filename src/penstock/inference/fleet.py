@@ -9,14 +9,16 @@ from penstock.inference.hosts import Flight, Host
 class Fleet:
     """Hosts, the one that was least lately sent a batch first.
 
-    A host that has just gone is restarted at once: for `patience_s` after the last one went, one is soon to come. All
+    A host that has just gone is restarted at once: for `patience_s` after the last one went, one is soon to come. A
+    batch may take `timeout_s` from when its host begins it, which is when those of the other `fronts` are done. All
     times are seconds of one monotonic clock.
     """
 
-    def __init__(self, now: float, patience_s: float, timeout_s: float) -> None:
+    def __init__(self, now: float, patience_s: float, timeout_s: float, fronts: int = 1) -> None:
         self._hosts: list[Host] = []
         self._patience_s = patience_s
         self._timeout_s = timeout_s
+        self._turns_s = fronts * timeout_s
         self._empty_since: float | None = now
 
     def __len__(self) -> int:
@@ -67,14 +69,27 @@ class Fleet:
 
     def overdue(self, now: float) -> list[Host]:
         """Those that have not answered in time."""
-        return [host for host in self._hosts if host.flight and host.flight.sent_at + self._timeout_s <= now]
+        return [host for host in self._hosts if host.flight and self._due_at(host, host.flight, now) <= now]
 
-    def next_check(self, *, waiting: bool) -> float | None:
+    def next_check(self, now: float, *, waiting: bool) -> float | None:
         """When to look again for those that overran, or, while somebody is `waiting`, whether there is still hope."""
-        due = [host.flight.sent_at + self._timeout_s for host in self._hosts if host.flight]
+        due = [self._due_at(host, host.flight, now) for host in self._hosts if host.flight]
         if waiting and self._empty_since is not None:
             due.append(self._empty_since + self._patience_s)
         return min(due, default=None)
+
+    def _due_at(self, host: Host, flight: Flight, now: float) -> float:
+        """Until when the host has time, as far as can be said `now`.
+
+        One that has not begun is at the batch of another front, which will find out if it hangs. But a stopped one
+        never begins, so that it is given a turn for each front and no more.
+        """
+        soonest = flight.sent_at + self._timeout_s
+        if now < soonest:
+            return soonest
+        latest = flight.sent_at + self._turns_s
+        begun_at = host.begun_at()
+        return min(now + self._timeout_s, latest) if begun_at is None else min(begun_at, latest) + self._timeout_s
 
 
 def _done_at(host: Host, forecast: Forecast) -> float:

@@ -13,6 +13,7 @@ from penstock.inference.ticket import Ticket
 from penstock.model.batch import ANSWER, BATCH, Answer, Batch, decode_answer, heads_of_answer, heads_of_inputs
 from penstock.model.frames import BrokenFrame, Buffer, Frame, FrameReader, FrameWriter, encode
 from penstock.model.signature import Signature
+from penstock.model.stamp import Stamp
 
 
 class Flight:
@@ -54,6 +55,9 @@ class Host(Protocol):
     def look(self) -> None:
         """Takes the answers that are there, before the event loop comes round to them."""
 
+    def begun_at(self) -> float | None:
+        """When it began with `flight`; None while it has not, as far as is known."""
+
     def close(self) -> None: ...
 
 
@@ -63,9 +67,9 @@ def held(host: Host) -> Sequence[Ticket]:
 
 
 class HostLink:
-    """A host at the other end of a socket."""
+    """A host at the other end of a socket, which stamps when it begins."""
 
-    def __init__(self, host: int, sock: socket.socket, signature: Signature, owner: Owner) -> None:
+    def __init__(self, host: int, sock: socket.socket, stamp: Stamp, signature: Signature, owner: Owner) -> None:
         sock.setblocking(False)
         self.id = host
         self.flight: Flight | None = None
@@ -75,6 +79,7 @@ class HostLink:
         self._plain = heads_of_inputs(self._tensors) is not None and self._heads is not None
         self._owner = owner
         self._socket = sock
+        self._stamp = stamp
         self._reader = FrameReader(sock)
         self._writer = FrameWriter(sock)
         self._sent = 0
@@ -112,13 +117,19 @@ class HostLink:
         if not self._closed and not self._reading:
             self._readable()
 
+    def begun_at(self) -> float | None:
+        """By the host's stamp, which may still be that of the batch before."""
+        stamped = self._stamp.read()
+        return stamped if self.flight is not None and stamped >= self.flight.sent_at else None
+
     def close(self) -> None:
-        """Lets go of the socket; the owner hears nothing."""
+        """Lets go of the socket and the stamp; the owner hears nothing."""
         if not self._closed:
             self._closed = True
             self._loop.remove_reader(self._socket)
             self._loop.remove_writer(self._socket)
             self._socket.close()
+            self._stamp.close()
 
     def _readable(self) -> None:
         self._reading = True

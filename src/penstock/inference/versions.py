@@ -15,6 +15,7 @@ from penstock.inference.router import choose_model, choose_version
 from penstock.inference.rows import Rows
 from penstock.model.control import HostOf, Loaded, ModelState
 from penstock.model.signature import Signature
+from penstock.model.stamp import Stamp
 from penstock.observability import catalog
 from penstock.observability.batches import BatchMeter
 from penstock.observability.metrics import Figures
@@ -58,7 +59,7 @@ class Versions:
         self.figures = figures
         self._hung = hung
         self._served: dict[tuple[str, str], ServedVersion] = {}
-        self._early: dict[tuple[str, str], list[tuple[HostOf, socket.socket]]] = {}
+        self._early: dict[tuple[str, str], list[tuple[HostOf, socket.socket, Stamp]]] = {}
 
     def update(self, models: Sequence[ModelState]) -> None:
         """Takes over the supervisor's word on what is loaded."""
@@ -74,16 +75,16 @@ class Versions:
         for key, what in loaded.items():
             if key not in self._served:
                 self._served[key] = self._serve(*key, what)
-                for host, sock in self._early.pop(key, ()):
-                    self.attach(host, sock)
+                for early in self._early.pop(key, ()):
+                    self.attach(*early)
 
-    def attach(self, host: HostOf, sock: socket.socket) -> None:
-        """A host of some version can be reached over `sock`, which is ours from now on."""
+    def attach(self, host: HostOf, sock: socket.socket, stamp: Stamp) -> None:
+        """A host of some version can be reached over `sock`, which is ours from now on as its `stamp` is."""
         served = self._served.get((host.model, host.version))
         if served is None:
-            self._early.setdefault((host.model, host.version), []).append((host, sock))
+            self._early.setdefault((host.model, host.version), []).append((host, sock, stamp))
             return
-        served.batcher.attach(HostLink(host.host, sock, served.signature, served.batcher))
+        served.batcher.attach(HostLink(host.host, sock, stamp, served.signature, served.batcher))
 
     def find(self, name: str | None, version: str | None) -> ServedVersion:
         """The version that a request means. Raises UnknownModel, UnknownVersion, NotReady."""
@@ -114,6 +115,7 @@ class Versions:
             meter=BatchMeter(self.figures, model, version, loaded.signature),
             hung=self._overran,
             load_s=loaded.load_s + loaded.warmup_s,
+            fronts=self.settings.server.workers,
         )
         self.figures.gauge(catalog.QUEUE_ROWS).child(model, version).watch(lambda: batcher.queued_rows)
         return ServedVersion(model, version, loaded, settings, batcher)

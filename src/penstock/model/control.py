@@ -72,7 +72,7 @@ class Load(Struct, frozen=True, tag=True):
 
 
 class Attach(Struct, frozen=True, tag=True):
-    """Supervisor to host, with one descriptor: serve the front at its other end."""
+    """Supervisor to host, with two descriptors: serve the front at this socket's other end, and keep this stamp."""
 
     front: int
 
@@ -146,7 +146,7 @@ class Refused(Struct, frozen=True, tag=True):
 
 # ------------------------------------------------------------------ supervisor and front
 class HostOf(Struct, frozen=True, tag=True):
-    """Supervisor to front, with one descriptor: the socket of a host that serves this version."""
+    """Supervisor to front, with two descriptors: a socket to a host that serves this version, and its stamp."""
 
     host: int
     model: str
@@ -227,7 +227,7 @@ class Listening(Struct, frozen=True, tag=True):
 
 
 class Hung(Struct, frozen=True, tag=True):
-    """Front to supervisor: this host has held a batch for longer than the model's predict_timeout."""
+    """Front to supervisor: this host has been at a batch for longer than the model's predict_timeout, or stopped."""
 
     host: int
 

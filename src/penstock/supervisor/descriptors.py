@@ -1,7 +1,8 @@
 """How many files and sockets the processes of this service may have open.
 
 The soft limit is 1024 on most systems, for the sake of programs older than this century; the hard one is what the
-operator means. Every connection of a front takes one, and the supervisor two for each pair of a front and a host.
+operator means. Every connection of a front takes one, and the supervisor four for each pair of a front and a host
+until they are sent.
 """
 
 import resource

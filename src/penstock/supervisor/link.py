@@ -1,9 +1,8 @@
 """A child on the loop: what it says, how to answer it, and how it ended."""
 
 import os
-import socket
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 from penstock.model.control import BadMessage
 from penstock.supervisor.loop import Loop, Timer
@@ -11,6 +10,14 @@ from penstock.supervisor.processes import Child, Exit
 
 ENDING_S = 1.0  # what a process may take to end after it has closed its channel
 MOST_LAST_WORDS = 64  # reads after the end; what the child had started may hold the channel open
+
+
+class Descriptor(Protocol):
+    """What can be sent beside a message: a socket, or a file."""
+
+    def fileno(self) -> int: ...
+
+    def close(self) -> None: ...
 
 
 class Link:
@@ -31,14 +38,14 @@ class Link:
         self._on_message = on_message
         self._on_exit = on_exit
         self._overdue: Timer | None = None
-        self._travelling: list[socket.socket] = []
+        self._travelling: list[Descriptor] = []
         loop.watch(self._channel.socket.fileno(), self._readable)
         loop.watch(child.pidfd, self._ended)
 
-    def send(self, message: object, sockets: Sequence[socket.socket] = ()) -> None:
-        """Sends `message` with `sockets`, whose ends here are closed once they are on their way."""
-        self._travelling += sockets
-        self._channel.send(message, [s.fileno() for s in sockets])
+    def send(self, message: object, descriptors: Sequence[Descriptor] = ()) -> None:
+        """Sends `message` with `descriptors`, which are closed here once they are on their way."""
+        self._travelling += descriptors
+        self._channel.send(message, [each.fileno() for each in descriptors])
         self._settle()
 
     def kill(self) -> None:
@@ -50,8 +57,8 @@ class Link:
         if self._channel.pending:
             self._loop.watch(self._channel.socket.fileno(), self._readable, self._writable)
             return
-        for sock in self._travelling:
-            sock.close()
+        for descriptor in self._travelling:
+            descriptor.close()
         self._travelling.clear()
 
     def _writable(self) -> None:
@@ -93,6 +100,6 @@ class Link:
         self._loop.unwatch(self._child.pidfd)
         how = self._child.reap()
         self._child.close()
-        for sock in self._travelling:
-            sock.close()
+        for descriptor in self._travelling:
+            descriptor.close()
         self._on_exit(how)

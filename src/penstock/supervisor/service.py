@@ -13,6 +13,7 @@ from penstock.model.control import Attach, HostOf, Models, ModelState
 from penstock.model.source import ModelSource
 from penstock.observability.logs import open_log
 from penstock.observability.metrics import Snapshot
+from penstock.supervisor.connection import connection
 from penstock.supervisor.descriptors import raise_limit
 from penstock.supervisor.equipment import Equipment
 from penstock.supervisor.fronts import Fronts
@@ -226,11 +227,11 @@ def _model(name: str, versions: Sequence[Replicas]) -> ModelState:
 
 
 def _connect(front: Front, host: Host) -> None:
-    """A socket pair of their own; from here on batches do not pass through this process."""
+    """What the two need of each other; from here on batches do not pass through this process."""
     try:
-        of_front, of_host = socket.socketpair()
+        of_front, of_host = connection()
     except OSError as problem:  # no descriptors
         front.give_up(f"it could not be connected to a model: {problem.strerror}")
         return
-    host.link.send(Attach(front.number), [of_host])
-    front.link.send(HostOf(host.number, host.model, host.version), [of_front])
+    host.link.send(Attach(front.number), of_host)
+    front.link.send(HostOf(host.number, host.model, host.version), of_front)
