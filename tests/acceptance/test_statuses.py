@@ -127,6 +127,11 @@ def test_wrong_headers(service: Service, headers: dict[str, str], status: int) -
     assert_error(service.request("POST", "/predict", {"features": ROW}, headers), status)
 
 
+def test_blanks_around_the_value_of_a_header_are_no_part_of_it(service: Service) -> None:
+    headers = {"x-request-timeout-ms": " 5000 \t", "content-type": "application/json "}
+    assert service.request("POST", "/predict", {"features": ROW}, headers).status == 200
+
+
 def test_no_media_type_is_415_and_json_in_utf_8_is_taken(service: Service) -> None:
     body = json.dumps({"features": ROW}).encode()
     assert b" 415 " in raw(

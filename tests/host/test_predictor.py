@@ -305,3 +305,18 @@ class Predictor:
     with torch.inference_mode():
         wanted = torch.softmax(net(torch.from_numpy(rows)), dim=1).numpy()
     assert np.allclose(stated, wanted, atol=1e-6)
+
+
+def test_two_batches_in_a_row_without_memory_end_the_process_and_one_does_not(tmp_path: Path) -> None:
+    """What a leak has taken, only a new process gives back; and one batch may only have been too large."""
+    body = "return batch[:, 0] if batch[0, 0] != 99 else bytearray(1 << 60)"
+    with HostProcess(own(tmp_path, predicting(body))) as host:
+        host.loaded()
+        front = host.front()
+        for _ in range(2):
+            assert "MemoryError" in (front.answer(np.full((1, 3), 99.0))[0].error or "")
+            assert front.ask(ROWS)[0].tolist() == [0.0, 3.0]
+        for _ in range(2):
+            assert front.answer(np.full((1, 3), 99.0))[0].error
+        assert host.ended()
+        assert "found no memory" in host.words()

@@ -317,6 +317,31 @@ def test_a_refusal_holds_for_the_next_in_a_hurry_and_for_nobody_else(world: Worl
     world.batcher.admit(world.timer.time() + 2.5)
 
 
+def test_what_a_batch_waits_in_its_host_for_other_fronts_counts_as_waiting(world: World) -> None:
+    host = world.host()
+    (waited,) = world.submit(1)
+    host.sent[-1].begun_at = world.timer.time() + 0.4
+    world.timer.advance(0.5)
+    echo(host, 0.1)
+    assert answer(waited).queue_s == pytest.approx(0.4)
+
+
+def test_a_limit_on_the_wait_counts_what_passes_in_the_host_before_a_batch_is_begun() -> None:
+    """The model takes 0.1 s and its host answers after 0.3, since it serves other fronts as well."""
+    world = World(longest_ms=350)
+    host = world.host()
+    for _ in range(3):
+        world.submit(0)
+        world.timer.advance(0.3)
+        echo(host, 0.1)
+    world.batcher.forecast.margin_s = 0.0
+    world.submit(1)
+    with pytest.raises(WaitTooLong, match=r"queue\.wait_ms"):
+        world.submit(2)  # 0.3 s until the host has done with that, and 0.2 until it begins
+    world.timer.advance(0.16)
+    world.submit(2)
+
+
 def test_a_wait_counts_from_when_the_batch_at_hand_was_sent(world: World) -> None:
     host = world.host()
     learnt(world, 2.0, host)
@@ -715,7 +740,7 @@ def test_a_window_closes_in_time_for_who_is_in_a_hurry() -> None:
         echo(host, 0.2)
     world.submit(1)
     (hurried,) = world.submit(2, deadline_s=0.5)
-    world.timer.advance(0.29)
+    world.timer.advance(0.24)
     assert not host.flight
     world.timer.advance(0.02)
     assert host.flight

@@ -24,17 +24,20 @@ def main() -> None:
     os.set_inheritable(CHANNEL_FD, False)
     if isinstance(sys.stdout, io.TextIOWrapper):  # a pipe, of which each line becomes a log event when it is whole
         sys.stdout.reconfigure(line_buffering=True)
-    serve(Channel(socket.socket(fileno=CHANNEL_FD), ToHost))
+    status = serve(Channel(socket.socket(fileno=CHANNEL_FD), ToHost))
     sys.stdout.flush()
     sys.stderr.flush()
-    os._exit(0)  # threads and exit hooks of a model must not keep its process alive
+    os._exit(status)  # threads and exit hooks of a model must not keep its process alive
 
 
-def serve(channel: Channel) -> None:
-    """Loads what the first message names and answers batches with it, or says why not, until the channel ends."""
+def serve(channel: Channel) -> int:
+    """Loads what the first message names and answers batches with it, or says why not, until the channel ends.
+
+    Returns the status to exit with: 1 where it had to stop for want of memory.
+    """
     messages = _awaited(channel)
     if not messages or not isinstance(messages[0][0], Load):
-        return
+        return 0
     artifact = messages[0][0].artifact
     try:
         model, loaded = start(artifact, channel.send)
@@ -42,10 +45,14 @@ def serve(channel: Channel) -> None:
         reason = explain(error, artifact)
         channel.send(Refused(reason.code, str(reason)))
         _deliver(channel)
-        return
+        return 0
     channel.send(loaded)
     _deliver(channel)
-    Loop(channel, Responder(model, loaded.signature)).run(messages[1:])
+    responder = Responder(model, loaded.signature)
+    Loop(channel, responder).run(messages[1:])
+    if responder.exhausted:
+        print("two batches in a row found no memory: the process makes room for a new one", file=sys.stderr)
+    return int(responder.exhausted)
 
 
 def _awaited(channel: Channel) -> list[tuple[Any, list[int]]]:

@@ -34,7 +34,8 @@ class Front:
 
 
 class Loop:
-    """Answers batches, one at a time in order of arrival, until `Stop` or the end of the control channel."""
+    """Answers batches, one at a time in order of arrival, until `Stop`, the end of the control channel or that of the
+    memory."""
 
     def __init__(self, channel: Channel, responder: Responder) -> None:
         self._channel = channel
@@ -50,7 +51,7 @@ class Loop:
         """Runs to the end; `messages` are those that arrived on the channel before."""
         self._obey(messages)
         while not self._channel.closed and self._has_work():
-            for descriptor, events in self._epoll.poll(self._patience()):
+            for descriptor, events in self._epoll.poll(self._patience(), 1):  # who came last then waits for all others
                 front = self._fronts.get(descriptor)
                 if front is None:
                     self._obey(self._channel.receive())
@@ -63,7 +64,7 @@ class Loop:
     def _has_work(self) -> bool:
         """Told to stop, only answers that a front has not taken yet are worth waiting for, and not for long."""
         if self._finish_by is None:
-            return True
+            return not self._responder.exhausted
         return monotonic() < self._finish_by and any(front.writer.pending for front in self._fronts.values())
 
     def _patience(self) -> float | None:

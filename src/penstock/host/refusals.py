@@ -66,7 +66,7 @@ def explain(error: BaseException, artifact: Artifact) -> ArtifactError:
     Where there is a limit on memory, what runs into it hardly ever says so: a library that cannot be mapped looks like
     one that is missing, and a model that cannot be copied like one that is damaged.
     """
-    if artifact.memory is not None and _ran_out(error):
+    if artifact.memory is not None and ran_out(error):
         return FailedStart(f"{artifact.path} ran out of memory: {too_little(artifact.memory)}")
     return _known(error, artifact) or UnreadableArtifact(
         f"{artifact.path} cannot be loaded ({detail(error)}): export the model again"
@@ -177,7 +177,7 @@ def _other_version(name: str) -> ArtifactError:
     )
 
 
-def _ran_out(error: BaseException | None) -> bool:
+def ran_out(error: BaseException | None) -> bool:
     """Whether a lack of memory is at the bottom of `error`."""
     while error is not None:
         if isinstance(error, MemoryError) or _OUT_OF_MEMORY.search(str(error)):

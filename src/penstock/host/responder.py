@@ -10,7 +10,7 @@ import numpy as np
 
 from penstock.host.model import Column, Model
 from penstock.host.outputs import Packer
-from penstock.host.refusals import detail
+from penstock.host.refusals import detail, ran_out
 from penstock.model.batch import ANSWER, Answer, TensorHead, decode_batch, heads_of_inputs
 from penstock.model.frames import Buffer, Frame, encode
 from penstock.model.signature import DType, Signature
@@ -19,12 +19,16 @@ DTYPES = {name: np.dtype(name) for name in get_args(DType) if name != "string"}
 
 
 class Responder:
-    """Answers batches with one model."""
+    """Answers batches with one model.
+
+    `exhausted`: two batches in a row found no memory. One may have been too large; after two a new process is needed.
+    """
 
     def __init__(self, model: Model, signature: Signature) -> None:
         self._predict = model.predict
         self._pack = Packer(signature.output).pack
         self._plain = heads_of_inputs(signature.tensors()) or _none
+        self.exhausted = self._starved = False
 
     def answer(self, frame: Frame) -> list[Buffer]:
         """The answer's frame, whatever the model does. Raises msgspec.DecodeError for a frame that is no batch."""
@@ -39,7 +43,10 @@ class Responder:
             packed = self._pack(outputs, batch.rows)
         except (Exception, SystemExit) as error:  # noqa: BLE001  # even `sys.exit` fails a batch and not the process
             traceback.print_exc()
+            starved, self._starved = self._starved, ran_out(error)
+            self.exhausted = starved and self._starved
             return encode(ANSWER, Answer(batch.id, perf_counter() - started, error=detail(error)))
+        self._starved = False
         heads = tuple(packed.heads) if batch.tensors else ()
         return encode(ANSWER, Answer(batch.id, seconds, heads, tuple(sorted(packed.failed))), packed.payload)
 

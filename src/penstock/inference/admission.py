@@ -23,10 +23,15 @@ SAMPLE = 32
 expected before it comes to that."""
 
 
+LATE = "So much waits for the model that the answer would come after the request's deadline."
+LONG = "So much waits for the model that it would take longer to begin than queue.wait_ms allows."
+
+
 class Hopeless(NamedTuple):
-    """Whoever has no more than `left_s` seconds needs not ask again, and may come back after `retry_after` seconds."""
+    """Whoever has no more than `left_s` seconds needs not ask again: why, and after how many seconds it may."""
 
     left_s: float
+    reason: str
     retry_after: int
 
 
@@ -68,7 +73,7 @@ class Admission:
         if deadline <= now:
             raise DeadlineExceeded
         if (hopeless := self._hopeless) is not None and not high and deadline - now <= hopeless.left_s:
-            raise WaitTooLong(retry_after=hopeless.retry_after)
+            raise WaitTooLong(hopeless.reason, retry_after=hopeless.retry_after)
         expected_s = 0.0
         if not self._fleet:
             if not self._fleet.hopes(now):
@@ -100,14 +105,16 @@ class Admission:
             return
         forecast = self._forecast
         late_s = expected_s + forecast.margin_s - left_s
-        begins_in_s = expected_s - forecast.batch_s(rows) - forecast.lag_s  # the lag is behind it by now
+        begins_in_s = expected_s - forecast.pace.seconds(rows) - forecast.lag_s  # the lag is behind it by now
         over_s = begins_in_s - self._longest_s
         if late_s <= 0 and over_s <= 0:
             return
-        retry_after = _whole_seconds(max(late_s, over_s))
+        hopeless = Hopeless(
+            math.inf if over_s > 0 else left_s, LONG if over_s > 0 else LATE, _whole_seconds(max(late_s, over_s))
+        )
         if rows == 1 and not nbytes and not high:  # what is larger waits longer
-            self._hopeless = Hopeless(math.inf if over_s > 0 else left_s, retry_after)
-        raise WaitTooLong(retry_after=retry_after)
+            self._hopeless = hopeless
+        raise WaitTooLong(hopeless.reason, retry_after=hopeless.retry_after)
 
     def _has_time(self, now: float, deadline: float, rows: int, nbytes: int) -> bool:
         """Whether a request has so much time that there is no need to look closer: as nearly all have."""

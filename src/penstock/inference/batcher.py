@@ -30,6 +30,10 @@ from penstock.model.batch import Answer
 QUEUE_BYTES = 64 * 2**20
 ENDED = "The model's process ended while it held this request alone: on account of it, or killed from outside."
 """A front sees the end of a socket, and that looks the same however the process came to it."""
+PATIENCE_S = 3.0  # beside what loading took twice: a process has to start, and the first restarts come within 2 s
+AWAY = "The model's process is being restarted, and was not back soon enough."
+WORTH_TELLING_S = 0.001
+"""A batch that waited so long in its host, for those of other fronts, was still queued as far as its clients know."""
 SEARCHING = 0.05
 """The share of the time that may go into looking for what is overdue, where much waits and much of it expires: what is
 due by then is told a little later, all at once."""
@@ -64,7 +68,7 @@ class Batcher:
         self._hung = hung
         self._queue = TicketQueue(settings.queue.rows, QUEUE_BYTES)
         self._again = Again()
-        self._fleet = Fleet(timer.time(), 2.0 + 2.0 * load_s, settings.predict_timeout_s, fronts)
+        self._fleet = Fleet(timer.time(), PATIENCE_S + 2.0 * load_s, settings.predict_timeout_s, fronts)
         self.forecast = Forecast(self._most_rows)
         self._admission = Admission(settings, timer, self._fleet, self._queue, self._again, self.forecast)
         self.admit = self._admission.admit
@@ -132,6 +136,9 @@ class Batcher:
             self._learn(flight, answer.seconds, now)
         self._pump()  # the host computes the next batch while this one's answers are written
         self._meter.busy(answer.seconds)
+        if flight.begun_at - flight.sent_at > WORTH_TELLING_S:
+            for ticket in tickets:
+                ticket.sent_at = flight.begun_at
         if outputs is not None:
             hand_out(tickets, answer, outputs)
             self._meter.batch(flight.rows, answer.seconds, outputs.raw)
@@ -252,9 +259,10 @@ class Batcher:
             self._detach(host)
             host.close()
             self._fail(held(host), PredictTimeout)
+            self._meter.busy(self._timeout_s)
             self._hung(host)
         if not self._fleet and not self._fleet.hopes(now):
-            self._fail(self._waiting(), HostLost)
+            self._fail(self._waiting(), partial(HostLost, AWAY))
         return self._fleet.next_check(now, waiting=bool(self._waiting()))
 
     def _watch_hosts(self) -> None:

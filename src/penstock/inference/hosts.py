@@ -17,14 +17,15 @@ from penstock.model.stamp import Stamp
 
 
 class Flight:
-    """A batch that a host holds: its requests, in the order of their rows, and when it was sent."""
+    """A batch that a host holds: its requests, in the order of their rows, when it was sent, and when it was begun, as
+    far as is known."""
 
-    __slots__ = ("rows", "sent_at", "tickets")
+    __slots__ = ("begun_at", "rows", "sent_at", "tickets")
 
     def __init__(self, tickets: Sequence[Ticket], sent_at: float) -> None:
         self.tickets = tickets
         self.rows = sum([ticket.rows.count for ticket in tickets])
-        self.sent_at = sent_at
+        self.sent_at = self.begun_at = sent_at
 
     @property
     def expires(self) -> float:
@@ -138,6 +139,7 @@ class HostLink:
                 if (flight := self.flight) is None:
                     raise BrokenFrame  # nobody had asked
                 answer, outputs = self._understood(frame, flight)
+                flight.begun_at = max(flight.sent_at, self._stamp.read())
                 self.flight = None
                 self._owner.answered(self, flight, answer, outputs)
         except BrokenFrame:

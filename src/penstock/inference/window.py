@@ -51,11 +51,9 @@ class Window:
         self._alarm.cancel()
 
     def _latest_for(self, ticket: Ticket) -> float:
-        """When this one has to go; with half of its time left where it is not known yet what a batch takes."""
-        forecast = self._forecast
-        if not forecast.pace.is_known:
-            return (ticket.queued_at + ticket.deadline) / 2
-        return ticket.deadline - forecast.full_s - forecast.margin_s
+        """When this one has to go: with time for a full batch, and with half of its own."""
+        spare_s = self._forecast.full_s + self._forecast.margin_s
+        return min(ticket.deadline - spare_s, (ticket.queued_at + ticket.deadline) / 2)
 
     def _ring(self, now: float) -> None:
         self._closed()

@@ -187,7 +187,7 @@ def _line(account: Account, client: str | None) -> PredictionLine:
         status=status,
         rows=rows.count if rows else None,
         latency_ms=latency_s * 1000,
-        queue_ms=result.queue_s * 1000 if result else 0.0,
+        queue_ms=(result or call).queue_s * 1000,
     )
     if rows is not None and served is not None:
         line.input_shape = (rows.count, *served.row_shape(rows))

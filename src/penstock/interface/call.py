@@ -64,7 +64,7 @@ class Call:
 
     __slots__ = (
         "arrived", "decode_s", "encode_s", "error", "findings", "headers", "model", "nbytes", "prediction", "query",
-        "request_id", "result", "rows", "scope", "served",
+        "queue_s", "request_id", "result", "rows", "scope", "served",
     )  # fmt: skip
 
     def __init__(self, scope: Scope) -> None:
@@ -80,6 +80,7 @@ class Call:
         self.nbytes = 0
         self.decode_s = 0.0
         self.encode_s = 0.0
+        self.queue_s = 0.0
         self.findings: Findings | None = None
         self.result: Result | None = None
         self.prediction: Any = None

@@ -69,7 +69,8 @@ def description(
             "queue_rows": own.queue.rows,
             "deadline_ms": own.deadline_ms,
             "predict_timeout_s": own.predict_timeout_s,
-        },
+        }
+        | ({} if own.queue.wait_ms is None else {"queue_wait_ms": own.queue.wait_ms}),
         "versions": [_version(state, capacities[state.version]) for state in model.versions],
     }
 

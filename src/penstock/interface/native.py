@@ -92,6 +92,7 @@ class Endpoint:
         """The answer for a settled ticket. Raises the error that it was settled with."""
         served, result = call.served, ticket.result
         if served is None or result is None:
+            call.queue_s = ticket.sent_at - ticket.queued_at or call.elapsed()  # it was sent then, or never
             raise ticket.error or NotReady()
         began = clock()
         call.result = result

@@ -99,7 +99,7 @@ class Reader(Connection):
 
     def on_header(self, name: bytes, value: bytes) -> None:
         if self._in_head:
-            self.headers.append((name.lower(), value))  # else it is a trailer, which nobody asked for
+            self.headers.append((name.lower(), value.rstrip(b" \t")))  # else it is a trailer, which nobody asked for
 
     def _has_good_head(self) -> bool:
         """Whether the head, which is complete, is one to go on with; else its request is turned away."""
