@@ -32,7 +32,6 @@ from targets import TARGETS, Target, penstock
 CASES = "sleeper:1000:50,sleeper:100,forest:1000:50"
 LOADS = "0.5,0.8,1,2,5,10"
 RATES = (4_000, 8_000, 12_000, 16_000, 20_000, 24_000)
-PEAK_CONNECTIONS = 64  # two batches: one is computed while the other fills
 MAX_ROWS = {"sleeper": 32, "forest": 8}  # ten times what comes of it is still within what the load can send
 RAMP_S = 1.0  # and as long as a deadline: until then queues are still filling
 FEWEST_CONNECTIONS, MOST_CONNECTIONS = 64, 8000  # a front of Penstock holds 10,000
@@ -86,7 +85,7 @@ class Bench:
     def _peak(self, server: Server, subject: Subject) -> float:
         """Answers a second, but for refusals, when a request leaves with each answer."""
         server.settle()
-        cell = Cell(subject.name, 1, PEAK_CONNECTIONS)
+        cell = Cell(subject.name, 1, 2 * MAX_ROWS[subject.name])  # one batch is computed while the other fills
         figures = drive(server, cell, self._seconds, self._folder, self._cores.load)
         seconds: float = self._seconds
         return figures.requests_s - figures.errors / seconds
