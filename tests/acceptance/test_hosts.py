@@ -19,6 +19,10 @@ def has_another_host(service: Service, old: int) -> bool:
     return service.processes("host") not in ([], [old])
 
 
+def has_restarted(service: Service, times: int) -> bool:
+    return len(service.lines("host_restarting")) == times
+
+
 def test_a_process_tells_which_model_it_serves(iris_onnx: Path, tmp_path: Path) -> None:
     with serving(f"flowers={iris_onnx}", cwd=tmp_path) as service:
         (host,) = service.processes("host")
@@ -69,7 +73,7 @@ def test_a_model_that_dies_again_and_again_leaves_the_service_up_and_says_so(
         for deaths in range(1, 5):
             wait_until(lambda: service.get("/ready").status == 200, "ready again", service.explain)
             assert service.predict(DIE, deaths).status == 500
-            wait_until(lambda n=deaths: len(service.lines("host_restarting")) == n, "told of", service.explain)  # type: ignore[misc]
+            wait_until(partial(has_restarted, service, deaths), "told of", service.explain)
         assert [line["wait_s"] for line in service.lines("host_restarting")] == [0, 1, 2, 4]
         version = service.get("/models/behaving").body["versions"][0]
         assert (version["state"], version["code"], version["restarts"]) == ("restarting", "host_lost", 3)
