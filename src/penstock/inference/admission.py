@@ -18,11 +18,6 @@ TURN_S = 0.002
 hosts are looked after in the middle of it, or else they would stand idle while requests for them are refused."""
 
 
-SAMPLE = 32
-"""Of so many requests that have time enough, one is looked at closely all the same: so it is known whether waits are as
-expected before it comes to that."""
-
-
 LATE = "So much waits for the model that the answer would come after the request's deadline."
 LONG = "So much waits for the model that it would take longer to begin than queue.wait_ms allows."
 
@@ -35,11 +30,21 @@ class Hopeless(NamedTuple):
     retry_after: int
 
 
+class Room(NamedTuple):
+    """Whoever has until after `deadline` is answered in time, as long as no more than so many `rows` are queued."""
+
+    rows: int
+    deadline: float
+
+
+NO_ROOM = Room(0, math.inf)
+
+
 class Admission:
     """Looks at what waits and is under way before a request joins it.
 
-    A refusal holds for all who ask for the same until something has changed, or for TURN_S: in a flood it is told by
-    the thousand.
+    What was found holds for all who ask for the same until something has changed, or for TURN_S: looking closely costs
+    more than all else that is done for a request in the queue, and in a flood refusals are told by the thousand.
     """
 
     def __init__(
@@ -52,9 +57,10 @@ class Admission:
         self._queue = queue
         self._again = again
         self._forecast = forecast
-        self._busy_until = 0.0
-        self._unlooked = 0
         self._look_at = 0.0
+        self._most_queued = settings.queue.rows
+        self._next = Room(min(self._most_rows, self._most_queued), 0.0)
+        self._room = NO_ROOM
         self._hopeless: Hopeless | None = None
 
     def admit(self, deadline: float, rows: int = 1, nbytes: int = 0, *, high: bool = False) -> float:
@@ -67,33 +73,42 @@ class Admission:
         now = self._timer.time()
         if now >= self._look_at:
             self._look_at = now + TURN_S
-            self._hopeless = None
+            self.changed()
             self._fleet.look()
             now = self._timer.time()
         if deadline <= now:
             raise DeadlineExceeded
+        room = self._room
+        if self._queue.rows + rows <= room.rows and deadline > room.deadline and self._is_light(rows, nbytes):
+            return 0.0
         if (hopeless := self._hopeless) is not None and not high and deadline - now <= hopeless.left_s:
             raise WaitTooLong(hopeless.reason, retry_after=hopeless.retry_after)
         expected_s = 0.0
         if not self._fleet:
             if not self._fleet.hopes(now):
                 raise NotReady
-        elif self._queue and self._has_time(now, deadline, rows, nbytes) and self._queue.takes(rows, nbytes):
-            return 0.0
-        elif not self._goes_next(rows):
+        elif self._goes_next(rows):
+            self._room = self._next
+        else:
             expected_s = self._expected_s(now, rows, nbytes, high=high)
             self._look_at_wait(expected_s, deadline - now, rows, nbytes, high=high)
+            self._room = self._plenty(now)
         if not self._queue.takes(rows, nbytes, high=high):
             raise QueueFull(retry_after=_whole_seconds(expected_s))
         return expected_s
 
-    def sent(self, rows: int, now: float) -> None:
+    def sent(self) -> None:
         """A host was handed a batch."""
-        self._busy_until = max(self._busy_until, now + self._forecast.batch_s(rows))
+        self._room = NO_ROOM
 
     def changed(self) -> None:
-        """There may be room for those that were refused just now."""
+        """What was found holds no longer."""
+        self._room = NO_ROOM
         self._hopeless = None
+
+    def _is_light(self, rows: int, nbytes: int) -> bool:
+        """Whether such rows take neither more batches than light ones do nor more room."""
+        return not nbytes or (nbytes * self._most_rows <= BATCH_BYTES * rows and self._queue.takes(rows, nbytes))
 
     def _goes_next(self, rows: int) -> bool:
         """Whether a host is free for a batch that has room for so many rows."""
@@ -116,20 +131,18 @@ class Admission:
             self._hopeless = hopeless
         raise WaitTooLong(hopeless.reason, retry_after=hopeless.retry_after)
 
-    def _has_time(self, now: float, deadline: float, rows: int, nbytes: int) -> bool:
-        """Whether a request has so much time that there is no need to look closer: as nearly all have."""
-        self._unlooked += 1
-        if self._unlooked >= SAMPLE or self._again or nbytes * self._most_rows > BATCH_BYTES * rows:
-            return False
-        if self._queue.suspects_before(high=False):
-            return False
-        batches = (self._queue.rows + rows) // self._most_rows + 2
+    def _plenty(self, now: float) -> Room:
+        """Room for a batch more, if who is in it surely has time: as nearly always."""
+        if self._again or self._queue.suspects_before(high=False):
+            return NO_ROOM
+        rows = min(self._queue.rows + self._most_rows, self._most_queued)
+        batches = rows // self._most_rows + 2
         forecast = self._forecast
         slowest_s = batches * forecast.full_s + forecast.lag_s + forecast.margin_s
-        return max(now, self._busy_until) + slowest_s < min(deadline, now + self._longest_s)
+        answered_at = max(now + TURN_S, self._fleet.busy_until(forecast)) + slowest_s
+        return Room(rows, answered_at) if answered_at < now + self._longest_s else NO_ROOM
 
     def _expected_s(self, now: float, rows: int, nbytes: int, *, high: bool) -> float:
-        self._unlooked = 0
         most = self._most_rows
         if nbytes * most > BATCH_BYTES * rows:
             most = max(1, BATCH_BYTES * rows // nbytes)

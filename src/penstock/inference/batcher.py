@@ -61,6 +61,7 @@ class Batcher:
         fronts: int = 1,
     ) -> None:
         self._most_rows = settings.batching.max_rows
+        self._heeds_priority = settings.queue.priority == "header"
         self._timeout_s = settings.predict_timeout_s
         self._timer = timer
         self._soon = soon
@@ -101,7 +102,8 @@ class Batcher:
         for low in self._queue.push(ticket):
             self._meter.left("gave_way")
             low.fail(GaveWay())
-        self._window.joined(ticket)
+        if self._window.is_asked_for:
+            self._window.joined(ticket)
         self._deadlines.wake_by(ticket.deadline)
         if not self._fleet:
             self._watch_hosts()
@@ -143,9 +145,7 @@ class Batcher:
             hand_out(tickets, answer, outputs)
             self._meter.batch(flight.rows, answer.seconds, outputs.raw)
         elif answer.expired:
-            for ticket in [ticket for ticket in tickets if ticket.deadline <= now]:
-                self._meter.left("expired")
-                ticket.fail(DeadlineExceeded())
+            self._too_late([ticket for ticket in tickets if ticket.deadline <= now])
         elif len(tickets) == 1:
             error = ModelFailed()
             error.add_note(answer.error or "")  # for the log: the client does not hear of the model's insides
@@ -177,11 +177,14 @@ class Batcher:
 
     def _detach(self, host: Host) -> None:
         self._fleet.detach(host, self._timer.time())
+        self._admission.changed()
         self._watch_hosts()
 
     def _learn(self, flight: Flight, seconds: float, now: float) -> None:
         first = flight.tickets[0]
-        high = sum([ticket.rows.count for ticket in flight.tickets if ticket.high]) / flight.rows
+        high = 0.0
+        if self._heeds_priority:
+            high = sum([ticket.rows.count for ticket in flight.tickets if ticket.high]) / flight.rows
         late_s = None
         if first.expected_s:
             waited_s = now - first.queued_at
@@ -210,7 +213,7 @@ class Batcher:
                 ticket.sent_at = now
             self._overruns.wake_by(now + self._timeout_s)
             flight = Flight(tickets, now)
-            self._admission.sent(flight.rows, now)
+            self._admission.sent()
             self._fleet.send(host, flight)
 
     def _next_group(self, now: float) -> Sequence[Ticket]:
@@ -223,23 +226,9 @@ class Batcher:
         """What waits, as far as it fits together."""
         if self._window.holds(now):
             return ()
-        batch: list[Ticket] = []
-        rows = size = 0
-        most = self._most_rows
-        while (ticket := self._queue.first()) is not None:
-            if ticket.deadline <= now:
-                self._fail([ticket], DeadlineExceeded, "expired")
-                continue
-            rows += ticket.rows.count
-            size += ticket.nbytes
-            apart = ticket.suspect or ticket.rows.shapes != batch[0].rows.shapes if batch else False
-            if batch and (apart or rows > most or size > BATCH_BYTES):
-                break
-            self._queue.remove(ticket)
-            batch.append(ticket)
-            if ticket.suspect:
-                break
+        batch, overdue = self._queue.take(now, self._most_rows, BATCH_BYTES)
         self._window.went()
+        self._too_late(overdue)
         return batch
 
     # ---------------------------------------------------------------- time
@@ -272,6 +261,12 @@ class Batcher:
     def _waiting(self) -> list[Ticket]:
         """Who is not with a host: the queue, and what is left of batches that failed."""
         return [*self._again.waiting(), *self._queue]
+
+    def _too_late(self, tickets: Sequence[Ticket]) -> None:
+        """Their deadline passed, and the model was not called for them."""
+        for ticket in tickets:
+            self._meter.left("expired")
+            ticket.fail(DeadlineExceeded())
 
     def _fail(self, tickets: Sequence[Ticket], error: Callable[[], RequestError], reason: str = "lost") -> None:
         for ticket in tickets:

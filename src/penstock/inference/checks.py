@@ -31,13 +31,20 @@ Check = Callable[[Rows], Findings | None]
 def checks(signature: Signature) -> Check:
     """The check that rows of this signature need; one that does nothing where no field asks for any."""
     looks = [(i, look) for i, tensor in enumerate(signature.tensors()) if (look := _look_at(tensor)) is not None]
+
     if not looks:
         return _nothing
 
     def check(rows: Rows) -> Findings | None:
+        columns, count = rows.columns, rows.count
+        for i, look in looks:
+            if not look.is_usual(columns[i], count):
+                break
+        else:
+            return None
         findings = Findings({}, {}, {})
         for i, look in looks:
-            look(rows.columns[i], rows.count, findings)
+            look.go_through(columns[i], count, findings)
         return findings if any(findings) else None
 
     return check
@@ -47,7 +54,11 @@ def _nothing(rows: Rows) -> None:
     return None
 
 
-Look = Callable[[Column, int, Findings], None]
+class Look(NamedTuple):
+    """At one column of so many rows: quickly, and value by value."""
+
+    is_usual: Callable[[Column, int], bool]
+    go_through: Callable[[Column, int, Findings], None]
 
 
 def _look_at(tensor: Tensor) -> Look | None:
@@ -63,16 +74,17 @@ def _look_at_text(field: Field) -> Look | None:
         return None
     known = frozenset(field.categories or ())
 
-    def look(column: Column, count: int, findings: Findings) -> None:
-        if known.issuperset(column):
-            return
+    def is_usual(column: Column, count: int) -> bool:
+        return known.issuperset(column)
+
+    def go_through(column: Column, count: int, findings: Findings) -> None:
         values: Counter[Any] = Counter(column)
         if missing := values.pop(None, 0):
             findings.missing[field.name] = missing
         if known and (odd := sum(n for value, n in values.items() if value not in known)):
             findings.unknown[field.name] = odd
 
-    return look
+    return Look(is_usual, go_through)
 
 
 class Limits:
@@ -98,14 +110,17 @@ def _look_at_numbers(tensor: Tensor) -> Look:
     limits = Limits(tensor)
     one, many = _one_is_usual(tensor, limits), _many_are_usual(limits)
 
-    def look(column: Column, count: int, findings: Findings) -> None:
-        if count == 1 and one is not None and one(column):
-            return
-        values: NDArray[Any] = np.frombuffer(column, tensor.dtype).reshape(count, len(tensor.fields), -1)  # type: ignore[arg-type] # bytes
-        if not many(values):
-            _go_through(values, tensor.fields, limits, findings)
+    def array(column: Column, count: int) -> NDArray[Any]:
+        values: NDArray[Any] = np.frombuffer(column, tensor.dtype)  # type: ignore[arg-type] # bytes, as it is no text
+        return values.reshape(count, len(tensor.fields), -1)
 
-    return look
+    def is_usual(column: Column, count: int) -> bool:
+        return one(column) if count == 1 and one is not None else many(array(column, count))
+
+    def go_through(column: Column, count: int, findings: Findings) -> None:
+        _go_through(array(column, count), tensor.fields, limits, findings)
+
+    return Look(is_usual, go_through)
 
 
 def _one_is_usual(tensor: Tensor, limits: Limits) -> Callable[[Column], bool] | None:

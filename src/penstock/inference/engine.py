@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Callable
-from typing import NamedTuple
 
 from penstock.inference.rows import Rows
 from penstock.inference.ticket import Ticket
@@ -11,13 +10,9 @@ from penstock.inference.versions import ServedVersion, Versions
 SMALL = 4096  # bytes of a row, which has room wherever there is room for one
 
 
-class Place(NamedTuple):
-    """What a request was admitted with: when its answer is due, in seconds of the monotonic clock, whether it is of
-    high priority, and how many seconds it is expected to wait."""
-
-    deadline: float
-    high: bool
-    expected_s: float
+Place = tuple[float, bool, float]
+"""What a request was admitted with: when its answer is due, in seconds of the monotonic clock, whether it is of high
+priority, and how many seconds it is expected to wait. A plain tuple, since every request needs one for a moment."""
 
 
 class Engine:
@@ -33,7 +28,7 @@ class Engine:
         nothing. Raises DeadlineExceeded, WaitTooLong, QueueFull and NotReady.
         """
         deadline = time.monotonic() + (served.deadline_s if deadline_s is None else deadline_s)
-        return Place(deadline, high, served.batcher.admit(deadline, high=high))
+        return deadline, high, served.batcher.admit(deadline, high=high)
 
     def submit(
         self,

@@ -44,7 +44,10 @@ class Fleet:
 
     def free(self) -> Host | None:
         """The host that has nothing to do; of several the one that was least lately chosen."""
-        return next((host for host in self._hosts if host.flight is None), None)
+        for host in self._hosts:
+            if host.flight is None:
+                return host
+        return None
 
     def send(self, host: Host, flight: Flight) -> None:
         """Hands a batch to one of the hosts."""
@@ -62,6 +65,10 @@ class Fleet:
     def free_in_s(self, now: float, forecast: Forecast) -> float:
         """Until one of them is expected to take another batch."""
         return max(0.0, min((_done_at(host, forecast) for host in self._hosts), default=now) - now)
+
+    def busy_until(self, forecast: Forecast) -> float:
+        """When all of them are expected to be done with what they hold."""
+        return max([_done_at(host, forecast) for host in self._hosts], default=0.0)
 
     def hopes(self, now: float) -> bool:
         """Whether there is none, and one is soon to come."""

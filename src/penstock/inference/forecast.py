@@ -1,15 +1,20 @@
 """When a request would be answered if it were queued now."""
 
 import math
+from collections import deque
 from typing import NamedTuple
 
-from penstock.inference.pace import Mean, Pace
+from penstock.inference.pace import MEMORY, Mean, Pace
 
 SURELY = 3.0  # mean deviations, beyond which lies hardly anything that varies by chance
 OUTLIER = 16.0
 """One batch counts for as much as so many usual ones, at most: a model that slows down is believed within a few, and
 what was held up once does not shut out everybody else."""
 LEAST_LEFT = 0.05  # of the batches to requests of low priority, however many of high priority there are
+
+
+Seen = tuple[int, float, float, float, float | None]
+"""What `Forecast.answered` is told of a batch."""
 
 
 class Capacity(NamedTuple):
@@ -30,15 +35,12 @@ class Forecast:
     all requests stay within.
     """
 
-    __slots__ = ("_delay", "_error", "_hurried", "_lag", "_most", "full_s", "lag_s", "margin_s", "pace")
+    __slots__ = ("_delay", "_error", "_hurried", "_lag", "_most", "_pace", "_unlearnt")
 
     def __init__(self, most: int) -> None:
-        self.pace = Pace()
-        self.full_s = 0.0
-        """Between the answers of two batches of `most` rows, the largest there are."""
-        self.lag_s = 0.0
-        self.margin_s = 0.0
+        self._unlearnt: deque[Seen] = deque(maxlen=MEMORY)
         self._most = most
+        self._pace = Pace()
         self._delay = Mean()
         self._lag = Mean()
         self._hurried = Mean()
@@ -49,32 +51,61 @@ class Forecast:
     ) -> None:
         """A batch came back: the model's seconds, those in which its host did nothing else for us, the share of its
         rows that were of high priority, and how much longer than expected its first request had waited, if anything
-        was expected."""
-        if self.pace.is_known:
-            usual_s = self.batch_s(rows)
-            wrong_s = abs(turnaround_s - usual_s if late_s is None else late_s)
-            self._error.add(min(wrong_s, max(usual_s, 2 * self._error.value)))
-            self.margin_s = SURELY * self._error.value
-            turnaround_s = min(turnaround_s, OUTLIER * usual_s)
-            seconds = min(seconds, turnaround_s)
-        self.pace.learn(rows, seconds)
-        self._delay.add(max(0.0, turnaround_s - seconds))
-        self._hurried.add(hurried)
-        self.full_s = self.batch_s(self._most) / self._left
+        was expected.
+
+        It is learnt from when somebody asks, which where nobody has to wait is seldom.
+        """
+        self._unlearnt.append((rows, seconds, turnaround_s, hurried, late_s))
 
     def lagged(self, seconds: float) -> None:
         """So long after an arrival the loop came round to what had arrived."""
         self._lag.add(seconds)
-        self.lag_s = self._lag.value
+
+    @property
+    def pace(self) -> Pace:
+        """How fast the model is."""
+        self._catch_up()
+        return self._pace
+
+    @property
+    def lag_s(self) -> float:
+        return self._lag.value
+
+    @property
+    def margin_s(self) -> float:
+        self._catch_up()
+        return SURELY * self._error.value
+
+    @property
+    def full_s(self) -> float:
+        """Between the answers of two batches of the largest size there is."""
+        return self.batch_s(self._most) / self._left
 
     def capacity(self, hosts: int) -> Capacity | None:
         """That of so many hosts; None where no batch was answered yet."""
-        rows, seconds = self.pace.rows, self.pace.seconds(self.pace.rows)
+        pace = self.pace
+        rows, seconds = pace.rows, pace.seconds(pace.rows)
         return Capacity(round(hosts * rows / seconds, 1), round(rows, 1), round(seconds * 1000, 3)) if seconds else None
 
     def batch_s(self, rows: float) -> float:
         """From the sending of such a batch to its answer."""
         return self.pace.seconds(rows) + self._delay.value
+
+    def _catch_up(self) -> None:
+        while self._unlearnt:
+            self._learn(*self._unlearnt.popleft())
+
+    def _learn(self, rows: int, seconds: float, turnaround_s: float, hurried: float, late_s: float | None) -> None:
+        pace = self._pace
+        if pace.is_known:
+            usual_s = pace.seconds(rows) + self._delay.value
+            wrong_s = abs(turnaround_s - usual_s if late_s is None else late_s)
+            self._error.add(min(wrong_s, max(usual_s, 2 * self._error.value)))
+            turnaround_s = min(turnaround_s, OUTLIER * usual_s)
+            seconds = min(seconds, turnaround_s)
+        pace.learn(rows, seconds)
+        self._delay.add(max(0.0, turnaround_s - seconds))
+        self._hurried.add(hurried)
 
     @property
     def _left(self) -> float:

@@ -122,6 +122,36 @@ class TicketQueue:
         """The ticket whose turn it is."""
         return (self._high.first() if self._high.live else None) or self._low.first()
 
+    def take(self, now: float, most_rows: int, most_bytes: int) -> tuple[list[Ticket], list[Ticket]]:
+        """Takes out the next batch, and those that come too late for it.
+
+        It is as many as fit, in turn, whose rows have the same shapes; a larger ticket goes by itself, and so does a
+        suspect.
+        """
+        batch: list[Ticket] = []
+        overdue: list[Ticket] = []
+        rows = size = 0
+        for lane in (self._high, self._low):
+            while (ticket := lane.first()) is not None:
+                if ticket.deadline <= now:
+                    lane.remove(ticket)
+                    overdue.append(ticket)
+                    continue
+                rows += ticket.rows.count
+                size += ticket.nbytes
+                if batch and (
+                    ticket.suspect
+                    or rows > most_rows
+                    or size > most_bytes
+                    or ticket.rows.shapes != batch[0].rows.shapes
+                ):
+                    return batch, overdue
+                lane.remove(ticket)
+                batch.append(ticket)
+                if ticket.suspect:
+                    return batch, overdue
+        return batch, overdue
+
     def remove(self, ticket: Ticket) -> None:
         """Takes a ticket out, wherever it stands."""
         (self._high if ticket.high else self._low).remove(ticket)

@@ -23,7 +23,10 @@ class Rows(Struct, frozen=True):
     @property
     def nbytes(self) -> int:
         """What these rows weigh in a queue, in bytes; text is counted by its characters."""
-        return sum([sum([len(t) for t in c if t is not None]) if isinstance(c, list) else len(c) for c in self.columns])
+        nbytes = 0
+        for column in self.columns:
+            nbytes += sum([len(text) for text in column if text]) if isinstance(column, list) else len(column)
+        return nbytes
 
     def shape(self, index: int, tensor: Tensor) -> tuple[int, ...]:
         """The shape of one row of the tensor at `index`."""

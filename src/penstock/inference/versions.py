@@ -59,6 +59,7 @@ class Versions:
         self.figures = figures
         self._hung = hung
         self._served: dict[tuple[str, str], ServedVersion] = {}
+        self._usual: dict[str | None, ServedVersion] = {}  # what those get who name no version
         self._early: dict[tuple[str, str], list[tuple[HostOf, socket.socket, Stamp]]] = {}
 
     def update(self, models: Sequence[ModelState]) -> None:
@@ -77,6 +78,7 @@ class Versions:
                 self._served[key] = self._serve(*key, what)
                 for early in self._early.pop(key, ()):
                     self.attach(*early)
+        self._usual.clear()
 
     def attach(self, host: HostOf, sock: socket.socket, stamp: Stamp) -> None:
         """A host of some version can be reached over `sock`, which is ours from now on as its `stamp` is."""
@@ -88,11 +90,15 @@ class Versions:
 
     def find(self, name: str | None, version: str | None) -> ServedVersion:
         """The version that a request means. Raises UnknownModel, UnknownVersion, NotReady."""
+        if version is None and (usual := self._usual.get(name)) is not None:
+            return usual
         model = choose_model(self.models, self.settings.default_model, name)
         chosen = choose_version(model, version)
         served = self._served.get((model.name, chosen))
         if served is None:
             raise NotReady(f"{model.name} is not ready: see /models/{model.name}.")
+        if version is None:
+            self._usual[name] = served
         return served
 
     def capacity(self, model: str, version: str) -> Capacity | None:

@@ -17,6 +17,7 @@ class Window:
     def __init__(
         self, settings: Batching, timer: Timer, queue: TicketQueue, forecast: Forecast, closed: Callable[[], object]
     ) -> None:
+        self.is_asked_for = settings.max_wait_ms > 0
         self._longest_s = settings.max_wait_ms / 1000
         self._most_rows = settings.max_rows
         self._queue = queue
@@ -27,18 +28,17 @@ class Window:
 
     def joined(self, ticket: Ticket) -> None:
         """A request was queued."""
-        if self._longest_s:
-            self._latest = min(self._latest, self._latest_for(ticket))
+        self._latest = min(self._latest, self._latest_for(ticket))
 
     def went(self) -> None:
         """A batch was made of what waited."""
-        if self._longest_s:
+        if self.is_asked_for:
             self._latest = min(map(self._latest_for, self._queue), default=math.inf)
 
     def holds(self, now: float) -> bool:
         """Whether the batch at hand is still to be filled."""
         first = self._queue.first()
-        if not self._longest_s or first is None or self._queue.rows >= self._most_rows:
+        if not self.is_asked_for or first is None or self._queue.rows >= self._most_rows:
             return False
         closes = min(first.queued_at + self._longest_s, self._latest)
         if now >= closes:

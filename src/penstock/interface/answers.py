@@ -65,10 +65,12 @@ class Labels:
 
     def of(self, result: Result) -> list[Any]:
         """One prediction a row."""
+        if len(self._fields) == 1:
+            return _values(self._fields[0], result.outputs[0])
         columns = [_values(field, column) for field, column in zip(self._fields, result.outputs, strict=True)]
-        return columns[0] if len(columns) == 1 else [list(row) for row in zip(*columns, strict=True)]
+        return [list(row) for row in zip(*columns, strict=True)]
 
 
 def _values(field: OutputField, column: list[Any]) -> list[Any]:
     classes = field.classes
-    return column if classes is None else list(map(classes.__getitem__, column))
+    return column if classes is None else [classes[index] for index in column]
