@@ -13,6 +13,11 @@ Size = Annotated[int, Meta(ge=1, extra={"kind": "size"})]  # bytes; a file may s
 Word = Annotated[str, Meta(extra={"kind": "word"})]  # text that a file may write as a bare number
 Network = Annotated[str, Meta(extra={"kind": "network"})]  # an address or a network of them
 FilePath = Annotated[str, Meta(extra={"kind": "path"})]  # relative to the file that says it
+HeaderName = Annotated[
+    str,
+    Meta(pattern=r"^[A-Za-z0-9!#$%&'*+.^_`|~-]+$", extra={"expected": "the name of a header such as X-User-ID"}),
+]
+LOAD = r"^(all|latest:[1-9][0-9]{0,3}|[A-Za-z0-9_][A-Za-z0-9_.+-]*(,[A-Za-z0-9_][A-Za-z0-9_.+-]*)*)$"
 
 
 class Slice(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -80,10 +85,39 @@ class Queue(Slice, frozen=True, kw_only=True):
     ] = "off"
 
 
+class Canary(Slice, frozen=True, kw_only=True):
+    version: Annotated[
+        Word | None, Meta(description="version that is tried on a share of the requests that name none")
+    ] = None
+    percent: Annotated[float, Meta(ge=0, le=100, description="how many of a hundred requests go to it")] = 0.0
+    sticky: Annotated[
+        HeaderName | None,
+        Meta(
+            description="header whose value decides who gets it, so that the same client always gets the same version"
+        ),
+    ] = None
+
+
+class Route(Slice, frozen=True, kw_only=True):
+    default: Annotated[
+        Word, Meta(description="version that answers who names none; latest is the newest that has passed its checks")
+    ] = "latest"
+    canary: Canary = Canary()
+
+
 class Model(Slice, frozen=True, kw_only=True):
     """One model of the service. `path` is an artifact, a model directory, or a directory of versions."""
 
     path: Annotated[FilePath, Meta(description="artifact, model directory, or directory of versions")]
+    load: Annotated[
+        str,
+        Meta(
+            pattern=LOAD,
+            extra={"kind": "load", "expected": "latest: N, all, or a list of versions"},
+            description="versions to load beside those that the route names: latest:N, all, or a list of them",
+        ),
+    ] = "latest:1"
+    route: Route = Route()
     batching: Batching = Batching()
     queue: Queue = Queue()
     replicas: Annotated[Count, Meta(description="processes that hold a copy of the model")] = 1

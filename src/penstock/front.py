@@ -19,7 +19,7 @@ from penstock.config import Settings
 from penstock.errors import FiguresLate
 from penstock.inference.engine import Engine
 from penstock.inference.forecast import Capacity
-from penstock.inference.versions import Versions
+from penstock.inference.versions import ServedVersion, Versions
 from penstock.interface.accounts import Accounts
 from penstock.interface.app import App
 from penstock.interface.client import Clients
@@ -60,7 +60,7 @@ class Front:
         process = f"front-{configure.slot}"
         self._log = open_log(self.settings.logs, process)
         capture_stdlib(self._log)
-        self._versions = Versions(self.settings, self._figures, self._hung)
+        self._versions = Versions(self.settings, self._figures, self._hung, self._released)
         self._native = Native(Engine(self._versions), self.settings.limits)
         clients = Clients(self.settings.server.trusted_proxies)
         self._accounts = Accounts(self._log, self._figures, process, self._loop.call_later, clients)
@@ -197,6 +197,12 @@ class Front:
     def _report(self) -> None:
         self._send(control.Report(self._snapshot()))
         self._loop.call_later(REPORT_S, self._report)
+
+    def _released(self, model: str, version: str, served: ServedVersion | None) -> None:
+        if served is not None:
+            self._accounts.forget(served)
+            self._native.forget(served)
+        self._send(control.Released(model, version))
 
     def _hung(self, host: int) -> None:
         self._send(control.Hung(host))

@@ -178,8 +178,10 @@ def _prepared(kind: inspect.Type, raw: object, base: str | None) -> object:
     if isinstance(raw, list) and isinstance(bare, inspect.VarTupleType):
         return [_prepared(bare.item_type, each, base) for each in raw]
     role = _role(kind, "kind")
-    if role == "word" and type(raw) is int:
+    if role in ("word", "load") and type(raw) is int:
         return str(raw)
+    if role == "load":
+        return _load(raw)
     if not isinstance(raw, str):
         return raw
     if isinstance(bare, inspect.BoolType):
@@ -190,6 +192,16 @@ def _prepared(kind: inspect.Type, raw: object, base: str | None) -> object:
         return parse_network(raw)
     if role == "path" and base is not None:
         return os.path.abspath(os.path.join(base, raw)) if raw else None
+    return raw
+
+
+def _load(raw: object) -> object:
+    """Which versions to load, in one word: {latest: 2} is latest:2, and [1, 2] is 1,2."""
+    match raw:
+        case {"latest": int(n), **others} if not others:
+            return f"latest:{n}"
+        case list() if raw and all(type(each) in (int, str) for each in raw):
+            return ",".join(map(str, raw))
     return raw
 
 

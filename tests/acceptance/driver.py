@@ -186,7 +186,7 @@ class Load:
     """Clients that ask without pause until told to stop, each on a connection of its own, or a `fresh` one each time.
 
     A connection that the server closes after an answer (`connection: close`) is opened anew; everything else that goes
-    wrong is a failure. `answers` are the statuses, `failures` what broke.
+    wrong is a failure. `answers` are the statuses, `failures` what broke, and what `judge` has to say against answers.
     """
 
     def __init__(
@@ -196,7 +196,9 @@ class Load:
         features: Sequence[Any] = (5.1, 3.5, 1.4, 0.2),
         *,
         fresh: bool = False,
+        judge: Callable[[Any], str | None] | None = None,
     ) -> None:
+        self._judge = judge
         self.answers: list[int] = []
         self.failures: list[str] = []
         self.refused = 0
@@ -241,9 +243,11 @@ class Load:
         try:
             connection.request("POST", "/predict", self._body, self._headers)
             with connection.getresponse() as answer:
-                answer.read()
+                body = answer.read()
         except (OSError, http.client.HTTPException) as error:
             self.failures.append(f"{error!r} on a connection used {used} times, {time.monotonic() - began:.3f} s")
             return False
         self.answers.append(answer.status)
+        if self._judge is not None and (complaint := self._judge(json.loads(body))) is not None:
+            self.failures.append(complaint)
         return answer.headers.get("connection", "").lower() != "close"

@@ -114,7 +114,7 @@ async def world(
 ) -> AsyncIterator[World]:
     figures = Figures()
     log = open_log(Logs(format="json", file=str(tmp_path / "log")), "front-0")
-    versions = Versions(SETTINGS, figures, lambda host: None)
+    versions = Versions(SETTINGS, figures, lambda host: None, lambda *released: None)
     versions.update([ModelState(name="m", default="1", versions=(state,))])
     native = Native(Engine(versions), SETTINGS.limits)
     native.update(versions.models)
@@ -124,7 +124,7 @@ async def world(
     server = HttpServer(app, lane)
     listener = socket.create_server(("127.0.0.1", 0))
     await server.listen(0, listener)
-    made = World(listener.getsockname()[1], tmp_path / "log", versions.find(None, None), lane, app, figures)
+    made = World(listener.getsockname()[1], tmp_path / "log", versions.enter(None, None, {}, ""), lane, app, figures)
     made.working = asyncio.create_task(made.work())
     try:
         yield made

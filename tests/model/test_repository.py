@@ -92,11 +92,57 @@ def test_what_cannot_be_meant_is_told_to_the_operator(arguments: list[str], comp
     assert str(caught.value).startswith(complaint)
 
 
-def test_of_several_versions_the_newest_is_served_and_the_others_are_told() -> None:
+def test_of_several_versions_the_newest_is_loaded_and_the_others_are_told() -> None:
     write("models/iris/2/m.onnx", "models/iris/10/m.onnx", "models/iris/9/m.onnx", "models/cancer/m.onnx")
     found = resolved("models")
+    assert [source.version for source in found.models["iris"]] == ["2", "9", "10"]
     assert [(source.name, source.version) for source in found.sources] == [("cancer", "1"), ("iris", "10")]
-    assert found.notices == ("iris: serving version 10, the newest, and not 2, 9",)
+    assert found.notices == ("iris: loading version 10, and not 2, 9 (load is latest:1)",)
+
+
+@pytest.mark.parametrize(
+    ("settings", "loaded"),
+    [
+        ("load: {latest: 2}", ["9", "10"]),
+        ("load: all", ["2", "9", "10"]),
+        ("load: [2, '9']", ["2", "9"]),
+        ("load: 9", ["9"]),
+        ("route: {default: 2}", ["2", "10"]),
+        ("route: {canary: {version: 9, percent: 5}}", ["9", "10"]),
+    ],
+)
+def test_versions_are_loaded_that_are_asked_for_or_that_the_route_names(settings: str, loaded: list[str]) -> None:
+    write("iris/2/m.onnx", "iris/10/m.onnx", "iris/9/m.onnx")
+    assert [
+        source.version for source in resolved(yaml=f"models: {{iris: {{path: iris, {settings}}}}}").sources
+    ] == loaded
+
+
+@pytest.mark.parametrize(
+    ("settings", "complaint"),
+    [
+        ("load: [2, 3]", "iris: load: there is no version '3', only 1, 2"),
+        ("route: {default: 10}", "iris: route.default: there is no version '10', only 1, 2"),
+        ("route: {canary: {version: v2}}", "iris: route.canary.version: there is no version 'v2', only 1, 2"),
+        ("load: newest", "iris: load: there is no version 'newest', only 1, 2"),
+        ("load: {latest: 0}", "penstock.yaml: models.iris.load: expected latest: N, all, or a list of versions"),
+        ("load: {newest: 1}", "penstock.yaml: models.iris.load: expected latest: N, all, or a list of versions"),
+        ("load: [1.0]", "penstock.yaml: models.iris.load: expected latest: N, all, or a list of versions"),
+        (
+            "route: {canary: {percent: 101}}",
+            "penstock.yaml: models.iris.route.canary.percent: expected a number from 0",
+        ),
+        (
+            "route: {canary: {sticky: 'X User'}}",
+            "penstock.yaml: models.iris.route.canary.sticky: expected the name of a",
+        ),
+    ],
+)
+def test_a_version_that_is_not_there_is_none_to_load_or_route_to(settings: str, complaint: str) -> None:
+    write("iris/1/m.onnx", "iris/2/m.onnx")
+    with pytest.raises(ConfigurationError) as caught:
+        resolved(yaml=f"models: {{iris: {{path: iris, {settings}}}}}")
+    assert str(caught.value).startswith(complaint)
 
 
 def test_what_cannot_be_a_name_is_passed_over() -> None:

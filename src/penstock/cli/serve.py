@@ -24,6 +24,10 @@ def run(words: Sequence[str]) -> int:
     """Serves; returns the exit code. Raises PenstockError."""
     namespace = _parse(words)
     arguments, file = split_paths(_named(namespace))
+
+    def reread() -> Resolved:
+        return resolve(arguments, configuration_of(namespace, file), again=True)
+
     configuration = configuration_of(namespace, file)
     resolved = resolve(arguments, configuration)
     for notice in (*configuration.notices, *resolved.notices):
@@ -31,8 +35,9 @@ def run(words: Sequence[str]) -> int:
     _demand_hope(resolved)
     from penstock.supervisor.service import serve
 
-    strict = len(resolved.sources) == 1 and resolved.sources[0].operator_named
-    return serve(resolved.settings, resolved.sources, strict=strict)
+    sources = [source for versions in resolved.models.values() for source in versions]
+    strict = len(sources) == 1 and sources[0].operator_named
+    return serve(resolved, reread, strict=strict)
 
 
 def _parse(words: Sequence[str]) -> Namespace:
@@ -61,8 +66,9 @@ def _named(namespace: Namespace) -> list[str]:
 
 def _demand_hope(resolved: Resolved) -> None:
     """Raises where nothing is named, or nothing that is named can be served: no process needs to start for that."""
-    if not resolved.sources:
+    if not resolved.models:
         raise ConfigurationError("nothing to serve: name an artifact, a directory of models, or a penstock.yaml")
-    reasons = [f"cannot serve {s.name}: {s.refusal.message}" for s in resolved.sources if s.refusal]
-    if len(reasons) == len(resolved.sources):
+    hopeless = [versions[-1] for versions in resolved.models.values() if all(source.refusal for source in versions)]
+    if len(hopeless) == len(resolved.models):
+        reasons = [f"cannot serve {each.name}: {each.refusal.message}" for each in hopeless if each.refusal]
         raise FailedStart("; ".join(reasons))

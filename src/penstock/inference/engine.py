@@ -19,7 +19,8 @@ class Engine:
     """Every dialect asks here: it finds a version, submits rows to it, and is called when the ticket is settled."""
 
     def __init__(self, versions: Versions) -> None:
-        self.find = versions.find
+        self.enter = versions.enter
+        self.leave = versions.leave
 
     def admit(self, served: ServedVersion, deadline_s: float | None, *, high: bool = False) -> Place:
         """A place for a request. `deadline_s` counts from now; None takes the model's own.

@@ -1,6 +1,7 @@
 """Which version of which model a request means: a pure choice."""
 
 from collections.abc import Mapping
+from hashlib import blake2b
 
 from penstock.errors import UnknownModel, UnknownVersion
 from penstock.model.control import ModelState
@@ -24,10 +25,38 @@ def choose_model(models: Mapping[str, ModelState], configured: str | None, name:
 
 
 def choose_version(model: ModelState, version: str | None) -> str:
-    """The version asked for, else the one that the model's route names. Raises UnknownVersion, listing those loaded."""
+    """The version asked for, by its name or as "stable" or "canary", else the default one. Raises UnknownVersion,
+    listing those that are loaded."""
     if version is None or version == model.default:
         return model.default
-    loaded = [state.version for state in model.versions if state.loaded is not None]
+    loaded = loaded_versions(model)
     if version in loaded:
         return version
+    labels = {"stable": model.default, "canary": model.canary.version}
+    if (meant := labels.get(version)) is not None:
+        return meant
     raise UnknownVersion(f"That version of {model.name} is not loaded. Versions: {', '.join(loaded[:20]) or 'none'}.")
+
+
+def loaded_versions(model: ModelState) -> list[str]:
+    """The versions that take requests, in their order."""
+    return [state.version for state in model.versions if state.loaded is not None and state.state != "unloading"]
+
+
+class Share:
+    """The part of the requests without a version that a canary gets: `percent` of the values of the header `sticky`,
+    or of the requests' ids.
+
+    Every front decides alike, and whoever gets the canary at some percentage gets it at every larger one.
+    """
+
+    def __init__(self, model: ModelState) -> None:
+        canary = model.canary
+        self.sticky = canary.sticky.lower().encode("ascii") if canary.sticky else None
+        self._salt = blake2b(f"{model.name}/{canary.version}".encode(), digest_size=16).digest()
+        self._upto = round(canary.percent / 100 * 2**64)
+
+    def takes(self, value: bytes) -> bool:
+        """Whether the canary answers who has this value."""
+        place = blake2b(value, digest_size=8, key=self._salt).digest()
+        return int.from_bytes(place, "big") < self._upto

@@ -3,7 +3,8 @@
 import asyncio
 import socket
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
 
 from penstock.config import Model, Settings
 from penstock.errors import NotReady
@@ -11,7 +12,7 @@ from penstock.inference.batcher import Batcher
 from penstock.inference.checks import checks
 from penstock.inference.forecast import Capacity
 from penstock.inference.hosts import Host, HostLink
-from penstock.inference.router import choose_model, choose_version
+from penstock.inference.router import Share, choose_model, choose_version, loaded_versions
 from penstock.inference.rows import Rows
 from penstock.model.control import HostOf, Loaded, ModelState
 from penstock.model.signature import Signature
@@ -43,6 +44,8 @@ class ServedVersion:
         self.heeds_priority = settings.queue.priority == "header"
         self.check = checks(loaded.signature)
         self.batcher = batcher
+        self.calls = 0
+        """Requests that were admitted to it and are not answered."""
 
     def row_shape(self, rows: Rows) -> tuple[int, ...]:
         """The shape of one of these rows: its number of features, or that of the one tensor it is."""
@@ -50,35 +53,60 @@ class ServedVersion:
         return rows.shape(0, self.tensors[0]) if len(inputs) == 1 and inputs[0].shape else (len(inputs),)
 
 
-class Versions:
-    """What is loaded, by model and version. `hung` is told the id of a host that overran."""
+def unloading(models: Sequence[ModelState]) -> set[tuple[str, str]]:
+    """The versions that finish what they hold."""
+    return {(model.name, state.version) for model in models for state in model.versions if state.state == "unloading"}
 
-    def __init__(self, settings: Settings, figures: Figures, hung: Callable[[int], None]) -> None:
+
+class Split(NamedTuple):
+    """Where the requests go that name no version."""
+
+    share: Share
+    default: ServedVersion
+    canary: ServedVersion
+
+
+class Versions:
+    """What is loaded, by model and version. `hung` is told the id of a host that overran; `released` of a version that
+    was unloaded, once no request is held for it.
+
+    A request keeps the version that it entered, whatever the routes become.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        figures: Figures,
+        hung: Callable[[int], None],
+        released: Callable[[str, str, ServedVersion | None], None],
+    ) -> None:
         self.settings = settings
         self.models: dict[str, ModelState] = {}
         self.figures = figures
         self._hung = hung
+        self._released = released
         self._served: dict[tuple[str, str], ServedVersion] = {}
+        self._leaving: dict[tuple[str, str], ServedVersion] = {}
         self._usual: dict[str | None, ServedVersion] = {}  # what those get who name no version
+        self._splits: dict[str | None, Split] = {}  # or one of two
         self._early: dict[tuple[str, str], list[tuple[HostOf, socket.socket, Stamp]]] = {}
 
     def update(self, models: Sequence[ModelState]) -> None:
         """Takes over the supervisor's word on what is loaded."""
         self.models = {model.name: model for model in models}
-        loaded = {
-            (model.name, state.version): state.loaded
-            for model in models
-            for state in model.versions
-            if state.loaded is not None
-        }
+        self._usual.clear()
+        self._splits.clear()
+        loaded = {(model.name, version): model for model in models for version in loaded_versions(model)}
         for key in self._served.keys() - loaded.keys():
-            self._served.pop(key).batcher.close()
-        for key, what in loaded.items():
+            self._leaving[key] = self._served.pop(key)
+            self._let_go(self._leaving[key])
+        for key in self._early.keys() & unloading(models):
+            self._turn_away(key)
+        for key, model in loaded.items():
             if key not in self._served:
-                self._served[key] = self._serve(*key, what)
+                self._served[key] = self._serve(model, key[1])
                 for early in self._early.pop(key, ()):
                     self.attach(*early)
-        self._usual.clear()
 
     def attach(self, host: HostOf, sock: socket.socket, stamp: Stamp) -> None:
         """A host of some version can be reached over `sock`, which is ours from now on as its `stamp` is."""
@@ -88,18 +116,59 @@ class Versions:
             return
         served.batcher.attach(HostLink(host.host, sock, stamp, served.signature, served.batcher))
 
-    def find(self, name: str | None, version: str | None) -> ServedVersion:
-        """The version that a request means. Raises UnknownModel, UnknownVersion, NotReady."""
-        if version is None and (usual := self._usual.get(name)) is not None:
-            return usual
+    def enter(
+        self, name: str | None, version: str | None, headers: Mapping[bytes, bytes], request_id: str
+    ) -> ServedVersion:
+        """The version that a request gets, which has to `leave` it. Raises UnknownModel, UnknownVersion, NotReady.
+
+        The headers, by their names in lower case, and the id say on which side of a canary's share it falls.
+        """
+        served = self._usual.get(name) if version is None else None
+        if served is None:
+            served = self._find(name, version, headers, request_id)
+        served.calls += 1
+        return served
+
+    def leave(self, served: ServedVersion) -> None:
+        """A request that entered is answered."""
+        served.calls -= 1
+        if not served.calls and served is self._leaving.get((served.model, served.version)):
+            self._let_go(served)
+
+    def _let_go(self, served: ServedVersion) -> None:
+        """Forgets a version that leaves, once nobody is in it."""
+        if not served.calls:
+            del self._leaving[served.model, served.version]
+            served.batcher.close()
+            self.figures.gauge(catalog.QUEUE_ROWS).forget(served.model, served.version)
+            self._released(served.model, served.version, served)
+
+    def _turn_away(self, key: tuple[str, str]) -> None:
+        """Its hosts came, and it left again, before it was ever served here."""
+        for _, sock, stamp in self._early.pop(key):
+            sock.close()
+            stamp.close()
+        self._released(*key, None)
+
+    def _find(
+        self, name: str | None, version: str | None, headers: Mapping[bytes, bytes], request_id: str
+    ) -> ServedVersion:
+        if version is None and (split := self._splits.get(name)) is not None:
+            share = split.share
+            value = headers.get(share.sticky) if share.sticky is not None else None
+            return split.canary if share.takes(value or request_id.encode()) else split.default
         model = choose_model(self.models, self.settings.default_model, name)
-        chosen = choose_version(model, version)
-        served = self._served.get((model.name, chosen))
+        served = self._served.get((model.name, choose_version(model, version)))
         if served is None:
             raise NotReady(f"{model.name} is not ready: see /models/{model.name}.")
-        if version is None:
+        if version is not None:
+            return served
+        canary = self._served.get((model.name, model.canary.version or ""))
+        if canary is None or not model.canary.percent:
             self._usual[name] = served
-        return served
+            return served
+        self._splits[name] = Split(Share(model), served, canary)
+        return self._find(name, version, headers, request_id)
 
     def capacity(self, model: str, version: str) -> Capacity | None:
         """What the hosts of this version can do, as far as this front has seen of them."""
@@ -108,11 +177,12 @@ class Versions:
 
     def close(self) -> None:
         """Lets go of every host; whoever still waits is refused."""
-        for served in self._served.values():
+        for served in (*self._served.values(), *self._leaving.values()):
             served.batcher.close()
 
-    def _serve(self, model: str, version: str, loaded: Loaded) -> ServedVersion:
-        settings = self.settings.models.get(model) or Model(path="")
+    def _serve(self, of: ModelState, version: str) -> ServedVersion:
+        model, settings = of.name, of.settings
+        loaded = next(state.loaded for state in of.versions if state.version == version and state.loaded)
         loop = asyncio.get_running_loop()
         batcher = Batcher(
             settings,

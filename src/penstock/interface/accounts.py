@@ -95,6 +95,12 @@ class Accounts:
             self._found(self._prediction_meter(route, served), call, served)
         self._log.write(_line(account, self._clients.of(call.scope)))
 
+    def forget(self, served: ServedVersion) -> None:
+        """A version is served no more: its last predictions are accounted for."""
+        self.settle()
+        for key in [key for key in self._predictions if key[1] is served]:
+            del self._predictions[key]
+
     def operation(self, call: Call, status: int, code: str | None) -> None:
         """A request to anything but a prediction was answered; `code` is that of the error, if it ended in one.
 

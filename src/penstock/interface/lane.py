@@ -21,6 +21,7 @@ class Lane:
 
     def __init__(self, native: Native, accounts: Accounts) -> None:
         self.limits = native.limits
+        self._native = native
         self.accounts = accounts
         self.endpoint = native.endpoint
         self.refused = accounts.refused
@@ -37,6 +38,8 @@ class Lane:
     def closed(self, endpoint: Endpoint, call: Call, status: int) -> None:
         """The answer is out, or there is nobody to take it."""
         self.accounts.prediction(endpoint.route, call, status)
+        if call.served is not None:
+            self._native.engine.leave(call.served)
 
 
 class Answering(Protocol):

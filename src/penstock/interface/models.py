@@ -5,7 +5,7 @@ from typing import Any
 
 from msgspec.structs import asdict
 
-from penstock.config import Model, Settings
+from penstock.config import Settings
 from penstock.inference.forecast import Capacity
 from penstock.interface.paths import without_directories
 from penstock.model.certificate import Certificate
@@ -57,11 +57,11 @@ def description(
     model: ModelState, settings: Settings, capacities: Mapping[str, Capacity | None], *, draining: bool
 ) -> Json:
     """The body of /models/{name}. `capacities` are those of its versions."""
-    own = settings.models.get(model.name, Model(path=""))
+    own = model.settings
     return {
         "name": model.name,
         "ready": is_ready(model, draining=draining),
-        "route": {"default": model.default},
+        "route": _route(model),
         "limits": {
             "rows": settings.limits.rows,
             "body_bytes": settings.limits.body,
@@ -73,6 +73,12 @@ def description(
         | ({} if own.queue.wait_ms is None else {"queue_wait_ms": own.queue.wait_ms}),
         "versions": [_version(state, capacities[state.version]) for state in model.versions],
     }
+
+
+def _route(model: ModelState) -> Json:
+    """Where requests go that name no version."""
+    canary = {name: value for name, value in asdict(model.canary).items() if value is not None}
+    return {"default": model.default} | ({"canary": canary} if model.canary.version else {})
 
 
 def _standing(model: ModelState, draining: bool) -> Json:

@@ -61,7 +61,7 @@ class Endpoint:
         native = self._native
         call.query = call.read_query()
         call.model = native.known(self._model)
-        call.served = native.engine.find(self._model, call.query.version)
+        call.served = native.engine.enter(self._model, call.query.version, call.headers, call.request_id)
         if call.query.probabilities and not call.served.signature.output.probabilities:
             raise misfit("This model states no probabilities; leave the parameter out.", "probabilities")
         call.require_json()
@@ -146,6 +146,10 @@ class Native:
     def known(self, model: str | None) -> str:
         """The name, for the log, of a model that is configured, ready or not; "" for what a client made up."""
         return model if model is not None and f"/models/{model}/predict" in self._endpoints else ""
+
+    def forget(self, served: ServedVersion) -> None:
+        """A version is served no more."""
+        self._codecs.pop(served, None)
 
     def codec(self, served: ServedVersion) -> Codec:
         codec = self._codecs.get(served)

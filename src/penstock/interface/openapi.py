@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 
 from penstock.config import Settings
-from penstock.inference.router import default_model
+from penstock.inference.router import default_model, loaded_versions
 from penstock.interface import examples, responses, schema
 from penstock.interface.models import default_version, reason_of, warnings_of
 from penstock.model.control import Loaded, ModelState
@@ -77,7 +77,7 @@ def _predict(prefix: str, model: ModelState, settings: Settings) -> Json:
         "summary": f"Predict one row with {model.name}",
         **_request(model, "Request", examples.single_examples(loaded.signature) if loaded else {}),
         "responses": _answers(model, "Answer", examples.answer),
-        **_common(model, settings),
+        **_common(model),
     }
 
 
@@ -88,23 +88,22 @@ def _predict_batch(prefix: str, model: ModelState, settings: Settings) -> Json:
         "summary": f"Predict up to {settings.limits.rows} rows with {model.name}",
         **_request(model, "BatchRequest", examples.batch_examples(loaded.signature) if loaded else {}),
         "responses": _answers(model, "BatchAnswer", examples.batch_answer),
-        **_common(model, settings),
+        **_common(model),
     }
 
 
-def _common(model: ModelState, settings: Settings) -> Json:
-    own = settings.models.get(model.name)
+def _common(model: ModelState) -> Json:
     loaded = _loaded(model)
     names = ["RequestId", "Timeout"]
     if loaded is None or loaded.signature.output.probabilities:
         names.insert(0, "Probabilities")
-    if own is not None and own.queue.priority == "header":
+    if model.settings.queue.priority == "header":
         names.append("Priority")
     return {"tags": [model.name], "parameters": [*_version_parameters(model), *map(responses.parameter, names)]}
 
 
 def _version_parameters(model: ModelState) -> list[Json]:
-    loaded = [state.version for state in model.versions if state.loaded is not None]
+    loaded = loaded_versions(model)
     told = f"The version to ask; without it {model.default}."
     versions = {"type": "string", "enum": loaded or [model.default]}
     return [

@@ -12,7 +12,7 @@ from typing import Any, Literal
 import msgspec
 from msgspec import Struct
 
-from penstock.config import Settings
+from penstock.config import Canary, Model, Settings
 from penstock.model.certificate import Certificate, Compile
 from penstock.model.frames import LARGEST_FRAME, MAGIC, PREFIX, BrokenFrame
 from penstock.model.shaping import Shaping
@@ -153,7 +153,8 @@ class HostOf(Struct, frozen=True, tag=True):
     version: str
 
 
-State = Literal["loading", "ready", "restarting", "refused"]
+State = Literal["available", "loading", "ready", "restarting", "refused", "unloading"]
+"""`available` is there and not loaded; `unloading` finishes what was admitted to it."""
 
 
 class VersionState(Struct, frozen=True, kw_only=True):
@@ -176,10 +177,16 @@ class VersionState(Struct, frozen=True, kw_only=True):
 
 
 class ModelState(Struct, frozen=True, kw_only=True):
-    """A model, its versions, and the version that its route names."""
+    """A model and its versions, in their order.
+
+    `default` takes the requests that name no version, but for the share of the `canary`, if that has a version; an
+    empty one is no version at all.
+    """
 
     name: str
     default: str
+    canary: Canary = Canary()
+    settings: Model = Model(path="")
     versions: tuple[VersionState, ...]
 
 
@@ -232,6 +239,13 @@ class Hung(Struct, frozen=True, tag=True):
     host: int
 
 
+class Released(Struct, frozen=True, tag=True):
+    """Front to supervisor: no request is held any more for a version that is unloading."""
+
+    model: str
+    version: str
+
+
 class Report(Struct, frozen=True, tag=True):
     """Front to supervisor: its figures since it started. With `scrape` it wants the merged ones back."""
 
@@ -255,7 +269,7 @@ class Drained(Struct, frozen=True, tag=True):
 ToHost = Load | Attach | Stop | Profile
 FromHost = Progress | Loaded | Refused | Profiled
 ToFront = Configure | Listen | Yield | HostOf | Models | Drain | Retire | Stop | Merged
-FromFront = Listening | Hung | Report | Drained
+FromFront = Listening | Hung | Released | Report | Drained
 
 Messages = list[tuple[Any, list[int]]]
 """Each with the descriptors that came with it."""

@@ -14,6 +14,7 @@ from penstock.configuration import MODEL_NAME, Configuration
 from penstock.errors import ArtifactError, ConfigurationError
 from penstock.model.layout import ONLY_VERSION, Place, places
 from penstock.model.manifest import MANIFEST
+from penstock.model.selection import LATEST, choose
 from penstock.model.source import ModelSource, Warrant, refused, source_of
 from penstock.model.trust import LOCK_NAME, Lock, read_lock
 from penstock.model.versions import VERSION_NAME, version_key
@@ -41,31 +42,62 @@ class Found(NamedTuple):
 
 
 class Resolved(NamedTuple):
-    """What is to be served: `settings` has an entry for each model. `notices` are for the operator to read."""
+    """What is there: `settings` has an entry for each model, and `models` its versions, in their order. `notices` are
+    for the operator to read. All of it is told by the files and directories `watched`."""
 
     settings: Settings
-    sources: tuple[ModelSource, ...]
+    models: dict[str, tuple[ModelSource, ...]]
     notices: tuple[str, ...]
+    watched: tuple[Path, ...]
+
+    @property
+    def sources(self) -> list[ModelSource]:
+        """The versions that are to be loaded at first."""
+        return [source for versions in self.models.values() for source in _chosen(versions)]
 
 
-def resolve(arguments: Sequence[str], configuration: Configuration) -> Resolved:
-    """The newest version of each model that the command line (`[NAME=]PATH`) and the configuration name.
+def resolve(arguments: Sequence[str], configuration: Configuration, *, again: bool = False) -> Resolved:
+    """The versions of each model that the command line (`[NAME=]PATH`) and the configuration name.
 
-    What is wrong with one model is said in its `refusal`. Raises ConfigurationError for what concerns the service.
+    What is wrong with one version is said in its `refusal`. Raises ConfigurationError for what concerns the service,
+    and, unless this is done `again`, where a version is named that is not there.
     """
     found, notices = find(arguments, configuration)
     _demand_distinct(found)
-    sources: list[ModelSource] = []
-    for _, group in groupby(found, key=lambda each: each.source.name):
-        *older, newest = sorted((each.source for each in group), key=lambda source: version_key(source.version))
-        sources.append(newest)
-        if older:
-            names = ", ".join(source.version for source in older)
-            notices.append(f"{newest.name}: serving version {newest.version}, the newest, and not {names}")
+    models: dict[str, tuple[ModelSource, ...]] = {}
+    for name, group in groupby(found, key=lambda each: each.source.name):
+        versions = sorted((each.source for each in group), key=lambda source: version_key(source.version))
+        models[name] = tuple(versions)
+        if not again:
+            _demand_route(versions)
+        notices += _left_out(name, versions)
     settings = configuration.settings
-    _demand_default(settings.default_model, [source.name for source in sources])
-    models = {source.name: source.settings for source in sources}
-    return Resolved(msgspec.structs.replace(settings, models=models), tuple(sources), tuple(notices))
+    _demand_default(settings.default_model, list(models))
+    slices = {name: versions[-1].settings for name, versions in models.items()}
+    watched = _watched(found, configuration)
+    return Resolved(msgspec.structs.replace(settings, models=slices), models, tuple(notices), watched)
+
+
+def _watched(found: Sequence[Found], configuration: Configuration) -> tuple[Path, ...]:
+    """Where to look for changes. A file that was named by itself is one version for good."""
+    named = {each.named.path: each.named for each in found}
+    trees = [path for path, each in named.items() if each.configured or path.is_dir()]
+    locks = {each.warrant.lock.path for each in named.values()}
+    return (*trees, *locks, *([configuration.file.absolute()] if configuration.file else []))
+
+
+def _chosen(versions: Sequence[ModelSource]) -> list[ModelSource]:
+    settings = versions[-1].settings
+    names = [source.version for source in versions]
+    choice = choose(settings.load, settings.route, there=names, failed=(), passed=(), now=None)
+    return [source for source in versions if source.version in choice.needed]
+
+
+def _left_out(name: str, versions: Sequence[ModelSource]) -> Iterator[str]:
+    loaded = [source.version for source in _chosen(versions)]
+    if others := [source.version for source in versions if source.version not in loaded]:
+        load = versions[-1].settings.load
+        yield f"{name}: loading version {', '.join(loaded)}, and not {', '.join(others)} (load is {load})"
 
 
 def find(arguments: Sequence[str], configuration: Configuration) -> tuple[list[Found], list[str]]:
@@ -194,6 +226,20 @@ def _demand_distinct(found: Sequence[Found]) -> None:
                 f"two models are called '{source.name}' ({other.said} and {named.said}): "
                 f"give one of them another name, {source.name}_2={shlex.quote(named.said)} say"
             )
+
+
+def _demand_route(versions: Sequence[ModelSource]) -> None:
+    """Raises ConfigurationError where the settings name a version that is not there."""
+    settings, names = versions[-1].settings, [source.version for source in versions]
+    listed = settings.load.split(",") if settings.load != "all" and not settings.load.startswith("latest:") else []
+    said = {"route.canary.version": [settings.route.canary.version or names[0]], "load": listed}
+    if settings.route.default != LATEST:
+        said["route.default"] = [settings.route.default]
+    for setting, wanted in said.items():
+        for version in wanted:
+            if version not in names:
+                there = did_you_mean(version, names) or f", only {', '.join(names)}"
+                raise ConfigurationError(f"{versions[0].name}: {setting}: there is no version '{version}'{there}")
 
 
 def _demand_default(name: str | None, names: Sequence[str]) -> None:

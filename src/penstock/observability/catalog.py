@@ -104,6 +104,10 @@ UNKNOWN = _counter(
 HOSTS_LIVE = _gauge("hosts_live", "Processes of the model that answer.", *MODEL)
 HOST_RESTARTS = _counter("host_restarts_total", "Times that a process of the model was replaced.", *MODEL, "reason")
 FRONT_RESTARTS = _counter("front_restarts_total", "Times that a front was replaced.")
+RELOADS = _counter("reloads_total", "Times that something had changed on the disk, and was taken or refused.", "result")
+MODEL_REFUSALS = _counter(
+    "model_refusals_total", "Times that a version could not be loaded, by the code.", *MODEL, "code"
+)
 MODEL_LOAD = _gauge("model_load_seconds", "What the last load took, from start to ready, warm-up included.", *MODEL)
 MODEL_COMPILED = _gauge("model_compiled", "1 where the model runs compiled, 0 where the original serves.", *MODEL)
 MODEL_ROW = _gauge("model_row_seconds", "What one row took when the two forms were compared.", *MODEL, "form")

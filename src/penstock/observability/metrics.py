@@ -151,6 +151,10 @@ class Family(Generic[Child]):
             self._children[labels] = self._make()
         return self._children[labels]
 
+    def forget(self, *values: object) -> None:
+        """There is nothing more to be told of these label values."""
+        self._children.pop(tuple(map(_label, values)), None)
+
     def clear(self) -> None:
         """Forgets all children: for families that are measured anew whenever they are told."""
         self._children.clear()

@@ -14,6 +14,7 @@ from penstock.model.control import (
     Listening,
     Merged,
     Models,
+    Released,
     Report,
     Retire,
     Stop,
@@ -47,7 +48,10 @@ class Owner(Protocol):
 
     def front_listening(self, front: Front) -> None: ...
 
-    def front_gone(self) -> None: ...
+    def front_gone(self, front: Front) -> None: ...
+
+    def released(self, front: Front, model: str, version: str) -> None:
+        """It holds no request any more for a version that is unloading."""
 
     def host_hung(self, host: int) -> None: ...
 
@@ -176,6 +180,8 @@ class Fronts:
                 self._listens(slot, front)
             case Hung(host):
                 self._owner.host_hung(host)
+            case Released(model, version):
+                self._owner.released(front, model, version)
             case Drained(cut) if not front.drained:
                 front.drained = True
                 if self._draining:
@@ -203,7 +209,7 @@ class Fronts:
             self._finished(slot, front, reason)
         else:
             self._failed(slot, front, reason)
-        self._owner.front_gone()
+        self._owner.front_gone(front)
 
     def _finished(self, slot: Slot, front: Front, reason: str) -> None:
         """A front has ended that was told to."""

@@ -24,6 +24,8 @@ class Ledger:
         self._hosts_live = self._own.gauge(catalog.HOSTS_LIVE)
         self._host_restarts = self._own.counter(catalog.HOST_RESTARTS)
         self._front_restarts = self._own.counter(catalog.FRONT_RESTARTS).child()
+        self._reloads = self._own.counter(catalog.RELOADS)
+        self._model_refusals = self._own.counter(catalog.MODEL_REFUSALS)
         self._model_load = self._own.gauge(catalog.MODEL_LOAD)
         self._model_compiled = self._own.gauge(catalog.MODEL_COMPILED)
         self._model_row = self._own.gauge(catalog.MODEL_ROW)
@@ -44,6 +46,13 @@ class Ledger:
         """`reason` is one of few words: signal, exit, hung, slow_start, refused, spawn."""
         self._host_restarts.child(model, version, reason).inc()
 
+    def reloaded(self, result: str) -> None:
+        """What has changed on the disk was read: "taken" or "refused"."""
+        self._reloads.child(result).inc()
+
+    def model_refused(self, model: str, version: str, code: str) -> None:
+        self._model_refusals.child(model, version, code).inc()
+
     def model_loaded(self, model: str, version: str, seconds: float, certificate: Certificate | None = None) -> None:
         """It took so many seconds; `certificate` says whether it runs compiled, where that was asked."""
         self._model_load.child(model, version).set(seconds)
@@ -52,6 +61,12 @@ class Ledger:
             for form, microseconds in (("original", certificate.original_us), ("compiled", certificate.compiled_us)):
                 if microseconds is not None:
                     self._model_row.child(model, version, form).set(microseconds / 1e6)
+
+    def model_unloaded(self, model: str, version: str) -> None:
+        for gauge in (self._hosts_live, self._model_load, self._model_compiled):
+            gauge.forget(model, version)
+        for form in ("original", "compiled"):
+            self._model_row.forget(model, version, form)
 
     def hosts_live(self, model: str, version: str, hosts: int) -> None:
         self._hosts_live.child(model, version).set(hosts)

@@ -45,7 +45,6 @@ class Replicas:
         """Starts the first host; the others follow when it has loaded."""
         if self._source.refusal:
             self._refused(self._source.refusal)
-            self._owner.changed()
             return
         self._tell("model_loading", path=self._source.path, format=self._source.artifact.format)
         self._start(0)
@@ -65,6 +64,11 @@ class Replicas:
     def refused(self) -> bool:
         """Whether the model could not be loaded at all."""
         return self._standing.refused
+
+    @property
+    def has_passed(self) -> bool:
+        """Whether it was loaded and stood all its checks."""
+        return self._standing.loaded is not None
 
     @property
     def running(self) -> int:
@@ -155,6 +159,7 @@ class Replicas:
         self._due[replica] = self._loop.later(wait, lambda: self._start(replica))
 
     def _refused(self, why: Refused) -> None:
+        self._equipment.ledger.model_refused(self.model, self._source.version, why.code)
         self._complain("model_refused", why, path=self._source.path)
 
     def _complain(self, event: str, why: Refused, **fields: object) -> None:

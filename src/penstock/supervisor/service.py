@@ -4,12 +4,14 @@ import os
 import signal
 import socket
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from itertools import groupby
 from typing import Literal
 
 from penstock.config import Settings
 from penstock.errors import FailedStart
-from penstock.model.control import Attach, HostOf, Models, ModelState
+from penstock.model.control import Attach, HostOf, Models
+from penstock.model.repository import Resolved
 from penstock.model.source import ModelSource
 from penstock.observability.logs import open_log
 from penstock.observability.metrics import Snapshot
@@ -20,27 +22,34 @@ from penstock.supervisor.fronts import Fronts
 from penstock.supervisor.hangup import Terminal
 from penstock.supervisor.hosts import Host
 from penstock.supervisor.ledger import Ledger
+from penstock.supervisor.lineup import Lineup
 from penstock.supervisor.listeners import open_listeners, url_of
 from penstock.supervisor.loop import Loop
 from penstock.supervisor.manager import Manager
-from penstock.supervisor.replicas import Replicas
+from penstock.supervisor.reload import News, Reload
 from penstock.supervisor.slots import Front
 
 OVERTIME_S = 2.0  # beyond what a child was given to end, before it is killed
 STATISTICS_S = 60.0
+TAKEN_OVER = ("load", "route")  # of a model's settings, while it is served
 
 
-def serve(settings: Settings, sources: Sequence[ModelSource], *, strict: bool) -> int:
-    """Serves `sources` until a signal ends it; returns the exit code: 0, or 1 where work was cut.
+def serve(resolved: Resolved, reread: Callable[[], Resolved], *, strict: bool) -> int:
+    """Serves what was found until a signal ends it; returns the exit code: 0, or 1 where work was cut.
 
-    `strict`: one model that cannot be loaded ends the service; else only all of them do. Raises ConfigurationError
-    where the port cannot be had, and FailedStart, with the reason, where nothing can be served.
+    What has changed on the disk since is taken over; `reread` finds it. `strict`: one model that cannot be loaded ends
+    the service; else only all of them do. Raises ConfigurationError where the port cannot be had, and FailedStart, with
+    the reason, where nothing can be served.
     """
+    settings = resolved.settings
     listeners = open_listeners(settings.server)
     log = open_log(settings.logs, process="supervisor")
     raise_limit(settings.limits.connections, log)
     with Loop() as loop:
-        service = Service(Equipment(loop, log, Ledger(log)), settings, sources, listeners, strict=strict)
+        sources = [source for versions in resolved.models.values() for source in versions]
+        equipment = Equipment(loop, log, Ledger(log))
+        service = Service(equipment, settings, sources, listeners, strict=strict)
+        Reload(equipment, reread, service.update, service.knows).start(resolved)
         try:
             return service.run()
         finally:
@@ -68,8 +77,12 @@ class Service:
         self._strict = strict
         self._url = url_of(listeners[0])
         self._fronts = Fronts(equipment, settings, listeners, self)
-        self._versions = [Replicas(equipment, source, self) for source in sources]
+        self._lineups = {name: Lineup(equipment, list(group), self) for name, group in groupby(sources, _name)}
         self._announced = False
+        self._started = False
+        self._settings = settings
+        self._equipment = equipment
+        self._news: News | None = None  # the last ones
         self._stage: Literal["serving", "draining", "finishing", "ending"] = "serving"
         self._failure: str | None = None
         self._forced = False
@@ -81,8 +94,8 @@ class Service:
         terminal = Terminal()
         self._loop.on_signal(signal.SIGHUP, lambda: self._hung_up(terminal))
         self._fronts.start()
-        for version in self._versions:
-            version.start()
+        for lineup in self._lineups.values():
+            lineup.start()
         self._loop.later(STATISTICS_S, self._log_statistics)
         self._loop.run()
         if self._failure:
@@ -99,24 +112,56 @@ class Service:
         while self._running() and (left := until - time.monotonic()) > 0:
             self._loop.turn(left)
 
+    # ------------------------------------------------------------------ what is to be served
+    def update(self, news: News) -> None:
+        """Something else is there than before: models come and go, and versions of them."""
+        self._news = news
+        told = restart_needed(self._settings, news.resolved.settings)
+        if told:
+            self._log.warning("restart_needed", settings=told, detail="these are read at the start")
+        for name in self._lineups.keys() - news.resolved.models.keys():
+            self._lineups[name].remove()
+        for name in news.resolved.models:
+            self._take(name, news)
+
+    def knows(self, source: ModelSource) -> bool:
+        """Whether this version is among those that are there already."""
+        lineup = self._lineups.get(source.name)
+        return lineup is not None and lineup.knows(source.version)
+
+    def _take(self, name: str, news: News) -> None:
+        versions = news.resolved.models[name]
+        if (lineup := self._lineups.get(name)) is None:
+            self._lineups[name] = lineup = Lineup(self._equipment, versions, self)
+            lineup.start()
+        elif not lineup.removed:  # else it has to end first
+            lineup.update(versions, [source.version for source in versions if news.has_changed(source)])
+
+    def _forget_removed(self) -> None:
+        for name in [name for name, lineup in self._lineups.items() if lineup.removed and not lineup.running]:
+            del self._lineups[name]
+            if self._news is not None and name in self._news.resolved.models:
+                self._take(name, self._news)
+
     # ------------------------------------------------------------------ what fronts and hosts have to say
     def models(self) -> Models:
-        states: dict[str, list[Replicas]] = {}
-        for version in self._versions:
-            states.setdefault(version.model, []).append(version)
-        return Models(tuple(_model(name, versions) for name, versions in states.items()))
+        return Models(tuple(lineup.state() for lineup in self._lineups.values() if not lineup.removed))
+
+    def fronts(self) -> set[int]:
+        return {front.number for front in self._fronts.alive()}
 
     def figures(self) -> Snapshot:
         processes = {"supervisor": os.getpid()}
         processes |= {f"front-{front.slot}": front.link.pid for front in self._fronts.in_place()}
-        for version in self._versions:
-            processes |= version.processes()
-            self._ledger.hosts_live(version.model, version.state().version, len(version.ready()))
+        for lineup in self._lineups.values():
+            processes |= lineup.processes()
+            for version, hosts in lineup.live().items():
+                self._ledger.hosts_live(lineup.name, version, hosts)
         return self._ledger.merged(processes)
 
     def front_started(self, front: Front) -> None:
-        for version in self._versions:
-            for host in version.ready():
+        for lineup in self._lineups.values():
+            for host in lineup.ready():
                 _connect(front, host)
 
     def front_listening(self, front: Front) -> None:
@@ -125,19 +170,25 @@ class Service:
             self._log.info("listening", url=self._url)
             self._tell_manager()
 
-    def front_gone(self) -> None:
+    def front_gone(self, front: Front) -> None:
+        for lineup in self._lineups.values():
+            lineup.front_gone(front.number)
         self._advance()
 
+    def released(self, front: Front, model: str, version: str) -> None:
+        if (lineup := self._lineups.get(model)) is not None:
+            lineup.released(version, front.number)
+
     def host_ready(self, host: Host) -> None:
-        self.changed()
         for front in self._fronts.alive():
             _connect(front, host)
 
     def host_hung(self, host: int) -> None:
-        for version in self._versions:
-            version.hung(host)
+        for lineup in self._lineups.values():
+            lineup.hung(host)
 
     def changed(self) -> None:
+        self._forget_removed()
         self._fronts.broadcast(self.models())
         self._judge()
         self._tell_manager()
@@ -149,17 +200,19 @@ class Service:
 
     def _tell_manager(self) -> None:
         """Says that the start is over, when that is so: a model that was refused is none to wait for."""
-        refused = [version.model for version in self._versions if version.refused]
-        started = all(version.refused or version.ready() for version in self._versions)
+        lineups = self._lineups.values()
+        refused = [lineup.name for lineup in lineups if lineup.refused]
+        started = all(lineup.refused or lineup.ready() for lineup in lineups)
         if self._announced and started and self._stage == "serving" and not self._failure:
+            self._started = True
             without = f", without {', '.join(refused)}" if refused else ""
             self._manager.ready(f"Serving on {self._url}{without}")
 
     # ------------------------------------------------------------------ how it ends
     def _judge(self) -> None:
-        """Gives up where what was asked for cannot be served."""
-        refused = [f"cannot serve {v.model}: {v.state().reason}" for v in self._versions if v.refused]
-        if refused and (self._strict or len(refused) == len(self._versions)):
+        """Gives up where what was asked for at the start cannot be served."""
+        refused = [f"cannot serve {each.name}: {each.reason}" for each in self._lineups.values() if each.refused]
+        if not self._started and refused and (self._strict or len(refused) == len(self._lineups)):
             self.failed("; ".join(refused))
 
     def _signalled(self, linger_s: float) -> None:
@@ -195,8 +248,8 @@ class Service:
             self._stage = "ending"
             self._fronts.stop(0.0)
             self._loop.later(OVERTIME_S, self._kill)
-            for version in self._versions:
-                version.stop()
+            for lineup in self._lineups.values():
+                lineup.stop()
         if self._stage == "ending" and not self._running():
             self._loop.stop()
 
@@ -208,11 +261,11 @@ class Service:
 
     def _kill(self) -> None:
         self._fronts.kill()
-        for version in self._versions:
-            version.kill()
+        for lineup in self._lineups.values():
+            lineup.kill()
 
     def _running(self) -> int:
-        return len(self._fronts.alive()) + sum(version.running for version in self._versions)
+        return len(self._fronts.alive()) + sum(lineup.running for lineup in self._lineups.values())
 
     def _log_statistics(self) -> None:
         self._loop.later(STATISTICS_S, self._log_statistics)
@@ -221,9 +274,20 @@ class Service:
             self._log.info("latency_stats", **statistics)
 
 
-def _model(name: str, versions: Sequence[Replicas]) -> ModelState:
-    states = tuple(version.state() for version in versions)
-    return ModelState(name=name, default=states[-1].version, versions=states)
+def restart_needed(before: Settings, after: Settings) -> list[str]:
+    """The settings that differ and are not taken over: all but the models, and where their requests go."""
+    told = [
+        name for name in before.__struct_fields__ if name != "models" and getattr(before, name) != getattr(after, name)
+    ]
+    for model in sorted(before.models.keys() & after.models.keys()):
+        old, new = before.models[model], after.models[model]
+        names = [name for name in old.__struct_fields__ if name not in TAKEN_OVER]
+        told += [f"models.{model}.{name}" for name in names if getattr(old, name) != getattr(new, name)]
+    return told
+
+
+def _name(source: ModelSource) -> str:
+    return source.name
 
 
 def _connect(front: Front, host: Host) -> None:

@@ -7,7 +7,7 @@ import msgspec
 
 from penstock.errors import FailedStart, HostLost
 from penstock.model.certificate import Compile
-from penstock.model.control import Loaded, Refused, VersionState
+from penstock.model.control import Loaded, Refused, State, VersionState
 from penstock.model.source import ModelSource
 from penstock.supervisor.backoff import Backoff
 
@@ -98,7 +98,7 @@ class Standing:
             restarts=self.restarts,
         )
 
-    def _state(self, live: int) -> Literal["loading", "ready", "restarting", "refused"]:
+    def _state(self, live: int) -> State:
         if live:
             return "ready"
         if self.refused or self._rejected:

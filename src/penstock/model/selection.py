@@ -1,0 +1,64 @@
+"""Which versions of a model are to be loaded, and which of them takes the traffic: rules, without any processes."""
+
+from collections.abc import Collection, Container, Iterable
+from typing import NamedTuple
+
+from penstock.config import Route
+from penstock.model.versions import version_key
+
+LATEST = "latest"
+
+
+def selected(load: str, versions: Iterable[str], failed: Container[str] = ()) -> list[str]:
+    """The versions that `load` means of those there are, in their order: "all", "latest:2", or a list such as "1,3".
+
+    In the place of the newest that have `failed` older ones are loaded, so that there is always one to fall back on.
+    """
+    ordered = sorted(versions, key=version_key)
+    if load == "all":
+        return ordered
+    if load.startswith("latest:"):
+        count = int(load.removeprefix("latest:"))
+        return [version for version in ordered if version not in failed][-count:]
+    named = load.split(",")
+    return [version for version in ordered if version in named]
+
+
+def newest(versions: Iterable[str]) -> str | None:
+    """The last of them in their order."""
+    return max(versions, key=version_key, default=None)
+
+
+class Choice(NamedTuple):
+    """`default` takes the requests that name no version; None where there is no version at all. `needed` are to be
+    loaded."""
+
+    default: str | None
+    needed: frozenset[str]
+
+
+def choose(
+    load: str,
+    route: Route,
+    *,
+    there: Collection[str],
+    failed: Collection[str],
+    passed: Collection[str],
+    now: str | None,
+) -> Choice:
+    """What is to be loaded of the versions that are `there`, and which is to take the traffic.
+
+    `passed` are loaded and checked, `failed` will not be. A version that is not yet through takes no traffic from the
+    one that has it `now`, and neither does one that fails; what has the traffic stays loaded, even if it is there no
+    more. At the start the newest is waited for, so that nobody is answered by an older one until it is there.
+    """
+    wanted = {version for version in (route.default, route.canary.version) if version is not None and version in there}
+    wanted.update(selected(load, there, failed))
+    default: str | None = route.default
+    if default == LATEST:
+        default = newest(set(passed) & set(there)) if now in passed else newest(wanted - set(failed))
+    if default not in passed:
+        default = now if now in passed else default or newest(there)
+    if default is not None and default in passed:
+        wanted.add(default)
+    return Choice(default, frozenset(wanted))

@@ -1,0 +1,99 @@
+"""What has changed on the disk, told once it is quiet: nobody wants a file that is still being copied.
+
+Only names, sizes and times are looked at. Whoever writes into a place keeps that place busy, and no other.
+"""
+
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+QUIET_S = 2.0
+DEPTH = 2  # models/iris/1: what lies deeper belongs to the version
+
+Stamp = tuple[str, int, int]
+"""The path of a file, its size, and when it was last written, in nanoseconds."""
+
+
+class Listing(NamedTuple):
+    """The files of a place, and since when it has been so."""
+
+    files: frozenset[Stamp]
+    since: float
+
+
+class Watch:
+    """Looks after files and trees, which may come and go. Times are seconds of a monotonic clock.
+
+    A place is a directory of the first two levels of a tree with the files in it, those of the second with everything
+    below; or a file by itself. Names that begin with a dot are ignored.
+    """
+
+    def __init__(self, roots: Iterable[Path], now: float) -> None:
+        self._roots = tuple(roots)
+        self._places = {place: Listing(files, now - QUIET_S) for place, files in _places(self._roots).items()}
+        self._told = {place: listing.files for place, listing in self._places.items()}
+        self._now = now
+
+    def watch(self, roots: Iterable[Path]) -> None:
+        """These are to be looked after from now on."""
+        self._roots = tuple(roots)
+
+    def look(self, now: float) -> set[Path]:
+        """The places that have changed and are quiet again, each told once."""
+        self._now = now
+        found = _places(self._roots)
+        for place in self._places.keys() | found.keys():
+            files = found.get(place, frozenset())
+            if place not in self._places or self._places[place].files != files:
+                self._places[place] = Listing(files, now)
+        changed = {place for place, listing in self._places.items() if self._is_quiet(listing) and self._is_news(place)}
+        for place in changed:
+            self._told[place] = self._places[place].files
+        for place in [place for place in changed if not self._told[place]]:
+            del self._told[place], self._places[place]
+        return changed
+
+    def is_busy(self, path: Path) -> bool:
+        """Whether something at or below `path` has changed of late."""
+        return any(
+            not self._is_quiet(listing) and place.is_relative_to(path) for place, listing in self._places.items()
+        )
+
+    def _is_quiet(self, listing: Listing) -> bool:
+        return self._now - listing.since >= QUIET_S
+
+    def _is_news(self, place: Path) -> bool:
+        return self._told.get(place, frozenset()) != self._places[place].files
+
+
+def _places(roots: Iterable[Path]) -> dict[Path, frozenset[Stamp]]:
+    found: dict[Path, set[Stamp]] = {}
+    for root in roots:
+        if root.is_dir():
+            for place, stamp in _tree(root, root, 0):
+                found.setdefault(place, set()).add(stamp)
+        elif (stamped := _stamp(root)) is not None:
+            found.setdefault(root, set()).add(stamped)
+    return {place: frozenset(files) for place, files in found.items()}
+
+
+def _tree(directory: Path, place: Path, depth: int) -> Iterator[tuple[Path, Stamp]]:
+    try:
+        entries = [entry for entry in os.scandir(directory) if not entry.name.startswith(".")]
+    except OSError:  # it has just gone, or may not be read: then there is nothing in it
+        return
+    for entry in entries:
+        path = Path(entry.path)
+        if entry.is_dir(follow_symlinks=depth < DEPTH):
+            yield from _tree(path, path if depth < DEPTH else place, depth + 1)
+        elif (stamp := _stamp(path)) is not None:
+            yield place, stamp
+
+
+def _stamp(file: Path) -> Stamp | None:
+    try:
+        found = file.stat()
+    except OSError:
+        return None
+    return str(file), found.st_size, found.st_mtime_ns

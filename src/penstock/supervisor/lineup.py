@@ -1,0 +1,278 @@
+"""The versions of one model: those that are loaded, the one that takes the traffic, and those that leave."""
+
+from collections.abc import Collection, Sequence
+from typing import Protocol
+
+from msgspec.structs import replace
+
+from penstock.config import Canary, Model
+from penstock.model.control import ModelState, VersionState
+from penstock.model.selection import LATEST, choose
+from penstock.model.source import ModelSource
+from penstock.model.versions import version_key
+from penstock.supervisor.equipment import Equipment
+from penstock.supervisor.hosts import Host
+from penstock.supervisor.loop import Timer
+from penstock.supervisor.replicas import Replicas
+
+OVERTIME_S = 5.0
+"""Beyond the longest that a request and its batch may take by the model's settings, for who holds on to a version."""
+
+TOUCHED = "its files have changed; what is loaded serves on: put what is new into a version of its own"
+
+
+class Owner(Protocol):
+    """Who knows the fronts."""
+
+    def host_ready(self, host: Host) -> None:
+        """It is to be attached to the fronts."""
+
+    def changed(self) -> None:
+        """`state()` is another than before, or a process has ended."""
+
+    def fronts(self) -> set[int]:
+        """The numbers of those that know of the model, and may hold requests for any version of it."""
+
+
+class Departure:
+    """A version that no request is admitted to any more, and the fronts that may still hold some."""
+
+    def __init__(self, replicas: Replicas, fronts: set[int], overdue: Timer) -> None:
+        self.replicas = replicas
+        self.fronts = fronts
+        self._overdue = overdue
+
+    def advance(self) -> None:
+        """Ends the hosts when nobody needs them."""
+        if not self.fronts:
+            self.end()
+
+    def end(self) -> None:
+        """Ends the hosts, whoever holds what."""
+        self._overdue.cancel()
+        self.replicas.stop()
+
+
+class Lineup:
+    """Loads what is wanted of the versions that are there, and lets go of the others once nobody needs them.
+
+    A version takes the traffic when it has passed its checks. Until then, and if it does not, the one before serves on.
+    """
+
+    def __init__(self, equipment: Equipment, sources: Sequence[ModelSource], owner: Owner) -> None:
+        self.name = sources[0].name
+        self._equipment = equipment
+        self._owner = owner
+        self._settings: Model = sources[-1].settings
+        self._sources = {source.version: source for source in sources}
+        self._replicas: dict[str, Replicas] = {}
+        self._leaving: dict[str, Departure] = {}
+        self._default: str | None = None
+        self._advancing = False
+        self._stopping = False
+        self.removed = False
+        """Whether the model is no more, and only waits for what it still holds."""
+
+    # ------------------------------------------------------------------ what is there to be said
+    @property
+    def refused(self) -> bool:
+        """Whether nothing of the model could be loaded at all."""
+        return bool(self._replicas) and all(version.refused for version in self._replicas.values())
+
+    @property
+    def reason(self) -> str | None:
+        """Why its newest version is not served, if it is not."""
+        newest = max(self._replicas, key=version_key, default=None)
+        return self._replicas[newest].state().reason if newest is not None else None
+
+    @property
+    def running(self) -> int:
+        """Processes that have not ended yet."""
+        return sum(version.running for version in self._all())
+
+    def ready(self) -> list[Host]:
+        """The hosts that new requests may go to."""
+        return [host for version in self._replicas.values() for host in version.ready()]
+
+    def live(self) -> dict[str, int]:
+        """How many hosts each loaded version has."""
+        return {version: len(replicas.ready()) for version, replicas in self._replicas.items()}
+
+    def processes(self) -> dict[str, int]:
+        """The ids of the processes, each by a name for the metrics."""
+        return {name: pid for version in self._all() for name, pid in version.processes().items()}
+
+    def state(self) -> ModelState:
+        """As the fronts are told."""
+        passed = self._passed()
+        canary = self._settings.route.canary
+        return ModelState(
+            name=self.name,
+            default=self._default or "",
+            canary=canary if canary.version in passed else Canary(),
+            settings=self._settings,
+            versions=tuple(self._state(version) for version in self._known()),
+        )
+
+    # ------------------------------------------------------------------ what is wanted
+    def start(self) -> None:
+        """Begins to load."""
+        self.changed()
+
+    def update(self, sources: Sequence[ModelSource], touched: Collection[str]) -> None:
+        """What is there now, with the model's settings; `touched` are the versions whose files have changed.
+
+        What is loaded stays as it is. What failed and is another one now gets another chance.
+        """
+        self._settings = replace(self._settings, load=sources[-1].settings.load, route=sources[-1].settings.route)
+        for source in sources:
+            version, tried = source.version, self._replicas.get(source.version)
+            if tried is None:
+                continue
+            if tried.refused and (version in touched or source != self._sources.get(version)):
+                del self._replicas[version]
+            elif version in touched and tried.has_passed:
+                self._equipment.log.warning("version_touched", model=self.name, version=version, detail=TOUCHED)
+        self._sources = {source.version: source for source in sources}
+        self._look_for_named()
+        self.changed()
+
+    def remove(self) -> None:
+        """The model is no more: lets go of all its versions."""
+        self.removed = True
+        self._stopping = True
+        for version in list(self._replicas):
+            self._leave(version)
+        self._sources.clear()
+        self._default = None
+        self._owner.changed()
+
+    def knows(self, version: str) -> bool:
+        """Whether this version was there before."""
+        return version in self._sources
+
+    def _look_for_named(self) -> None:
+        """Complains of versions that the route names and that are not there: it stays as it was where it can."""
+        route = self._settings.route
+        for setting, version in (("route.default", route.default), ("route.canary.version", route.canary.version)):
+            if version not in (None, LATEST, *self._sources):
+                self._equipment.log.error("version_missing", model=self.name, version=version, setting=setting)
+
+    def hung(self, host: int) -> None:
+        """A front says that host number `host` does not answer."""
+        for version in self._all():
+            version.hung(host)
+
+    def released(self, version: str, front: int) -> None:
+        """A front holds no request for a version that leaves."""
+        if (departure := self._leaving.get(version)) is not None:
+            departure.fronts.discard(front)
+            departure.advance()
+
+    def front_gone(self, front: int) -> None:
+        """It holds nothing any more."""
+        for version in list(self._leaving):
+            self.released(version, front)
+
+    def stop(self) -> None:
+        """Asks every host to end, and starts no other."""
+        self._stopping = True
+        for version in self._all():
+            version.stop()
+
+    def kill(self) -> None:
+        self._stopping = True
+        for version in self._all():
+            version.kill()
+
+    # ------------------------------------------------------------------ what the versions have to say
+    def host_ready(self, host: Host) -> None:
+        self._owner.host_ready(host)
+        self.changed()
+
+    def changed(self) -> None:
+        """Something is other than it was: takes the steps that follow from it."""
+        if not self._advancing:
+            self._advancing = True
+            try:
+                while self._advance():
+                    pass
+            finally:
+                self._advancing = False
+            self._owner.changed()
+
+    def _advance(self) -> bool:
+        """Takes a step; False where there is none to take."""
+        for version in [version for version, gone in self._leaving.items() if not gone.replicas.running]:
+            self._leaving.pop(version).end()
+            self._equipment.ledger.model_unloaded(self.name, version)
+            self._tell("version_unloaded", version)
+        if self._stopping:
+            return False
+        failed = {version for version, replicas in self._replicas.items() if replicas.refused}
+        choice = choose(
+            self._settings.load,
+            self._settings.route,
+            there=self._sources,
+            failed=failed,
+            passed=self._passed(),
+            now=self._default,
+        )
+        if choice.default != self._default:
+            self._switch(choice.default)
+        for version in sorted(choice.needed - self._replicas.keys() - self._leaving.keys(), key=version_key):
+            self._load(version)
+            return True
+        for version in failed - self._sources.keys():
+            del self._replicas[version]
+        superfluous = self._replicas.keys() - choice.needed - failed
+        for version in sorted(superfluous, key=version_key):
+            self._leave(version)
+        return bool(superfluous)
+
+    def _switch(self, default: str | None) -> None:
+        before, self._default = self._default, default
+        if before in self._passed() and default is not None:
+            self._tell("version_switched", default, before=before)
+
+    def _load(self, version: str) -> None:
+        self._replicas[version] = replicas = Replicas(self._equipment, self._sources[version], self)
+        replicas.start()
+
+    def _leave(self, version: str) -> None:
+        replicas = self._replicas.pop(version)
+        settings = self._settings
+        longest_s = settings.deadline_ms / 1000 + settings.predict_timeout_s + OVERTIME_S
+        loaded = replicas.state().loaded is not None
+        overdue = self._equipment.loop.later(longest_s, lambda: self._overdue(version))
+        self._leaving[version] = departure = Departure(replicas, self._owner.fronts() if loaded else set(), overdue)
+        self._tell("version_unloading", version)
+        departure.advance()
+
+    def _overdue(self, version: str) -> None:
+        if (departure := self._leaving.get(version)) is not None:
+            self._equipment.log.warning(
+                "version_cut", model=self.name, version=version, detail="requests that took too long were given up"
+            )
+            departure.end()
+
+    # ------------------------------------------------------------------ its parts
+    def _all(self) -> list[Replicas]:
+        return [*self._replicas.values(), *(departure.replicas for departure in self._leaving.values())]
+
+    def _known(self) -> list[str]:
+        return sorted({*self._sources, *self._replicas, *self._leaving}, key=version_key)
+
+    def _passed(self) -> set[str]:
+        return {version for version, replicas in self._replicas.items() if replicas.has_passed}
+
+    def _state(self, version: str) -> VersionState:
+        if (replicas := self._replicas.get(version)) is not None:
+            return replicas.state()
+        if (departure := self._leaving.get(version)) is not None:
+            return replace(departure.replicas.state(), state="unloading")
+        source = self._sources[version]
+        return VersionState(version=version, state="available", path=source.path, format=source.artifact.format)
+
+    def _tell(self, event: str, version: str, **fields: object) -> None:
+        self._equipment.log.info(event, model=self.name, version=version, **fields)

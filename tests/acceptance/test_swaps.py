@@ -1,0 +1,136 @@
+"""Versions are exchanged under load: nobody is refused, and nobody answered by another version than it says."""
+
+import json
+import os
+import signal
+import socket
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.acceptance.driver import Load, Service, alive, children_of, serving, wait_until
+from tests.acceptance.numbered import publish
+
+BODY = b'{"features": [0.0]}'
+HEAD = b"POST /predict HTTP/1.1\r\nhost: test\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n" % len(
+    BODY
+)
+
+
+def is_honest(answer: Any) -> str | None:
+    """What is wrong with an answer: each version predicts its own number."""
+    same = answer.get("prediction") == float(answer.get("model_version", "nan"))
+    return None if same else f"answered {answer}"
+
+
+def configure(folder: Path, settings: str) -> Path:
+    file = folder / "penstock.yaml"
+    staging = folder / ".penstock.yaml"
+    staging.write_text(f"models: {{m: {{path: m, {settings}}}}}\n")
+    staging.rename(file)
+    return file
+
+
+def serves(service: Service, version: str) -> bool:
+    return bool(service.predict(0.0).body["model_version"] == version)
+
+
+def states(service: Service) -> dict[str, str]:
+    return {version["version"]: version["state"] for version in service.get("/models/m").body["versions"]}
+
+
+@pytest.mark.soak
+def test_reloads_promotions_and_rollbacks_under_load_lose_nothing(
+    tmp_path: Path, scale: Callable[[int, int], int]
+) -> None:
+    """Each round a new version comes and takes the traffic, is taken back, and promoted again."""
+    rounds, requests = scale(2, 20), scale(0, 100_000)
+    publish(tmp_path / "m", "1")
+    with serving(configure(tmp_path, "load: {latest: 2}"), "--workers", "2", cwd=tmp_path) as service:
+        with Load(service, features=[0.0], judge=is_honest) as load:
+            for newest in range(2, rounds + 2):
+                publish(tmp_path / "m", f"{newest}")
+                for route, version in (("latest", newest), (f"{newest - 1}", newest - 1), ("latest", newest)):
+                    configure(tmp_path, f"load: {{latest: 2}}, route: {{default: {route}}}")
+                    wait_until(partial(serves, service, f"{version}"), f"version {version}", service.explain)
+                load.wait_for(requests * (newest - 1) // rounds)
+            load.stop()
+        assert load.failures == []
+        assert set(load.answers) == {200}
+        assert len(service.processes("host")) == 2
+        assert [
+            line["event"] for line in service.lines() if line["event"] in ("version_cut", "host_died", "front_died")
+        ] == []
+
+
+# ------------------------------------------------------------------ one swap, and what may come between
+@pytest.fixture
+def service(tmp_path: Path) -> Iterator[Service]:
+    publish(tmp_path / "m", "1")
+    with serving(tmp_path / "m", "--workers", "2", "--drain-linger-s", "0.2", cwd=tmp_path) as running:
+        yield running
+
+
+def begun(service: Service) -> socket.socket:
+    """A request that was admitted, and of which only the head has come."""
+    connection = socket.create_connection(("127.0.0.1", service.port), timeout=30)
+    connection.sendall(HEAD + BODY[:5])
+    text = service.get("/metrics").body.decode()
+    assert "penstock_requests_in_flight" in text
+    wait_until(lambda: in_flight(service) >= 2, "the request to be admitted")  # that one, and the look at it
+    return connection
+
+
+def in_flight(service: Service) -> float:
+    text = service.get("/metrics").body.decode()
+    return float(next(line for line in text.splitlines() if line.startswith("penstock_requests_in_flight")).split()[1])
+
+
+def test_a_request_keeps_the_version_that_it_was_admitted_to(service: Service, tmp_path: Path) -> None:
+    with begun(service) as slow:
+        publish(tmp_path / "m", "2")
+        wait_until(lambda: states(service) == {"1": "unloading", "2": "ready"}, "the swap")
+        assert serves(service, "2")
+        slow.sendall(BODY[5:])
+        answer = json.loads(slow.recv(65536).partition(b"\r\n\r\n")[2])
+        assert (answer["prediction"], answer["model_version"]) == (1.0, "1")
+    wait_until(lambda: states(service) == {"1": "available", "2": "ready"}, "the old one to end")
+    assert len(service.processes("host")) == 1
+
+
+def test_a_front_that_dies_with_a_request_for_it_does_not_keep_a_version(service: Service, tmp_path: Path) -> None:
+    with begun(service):
+        publish(tmp_path / "m", "2")
+        wait_until(lambda: states(service) == {"1": "unloading", "2": "ready"}, "the swap")
+        for front in service.processes("front"):
+            os.kill(front, signal.SIGKILL)
+        wait_until(lambda: states(service) == {"1": "available", "2": "ready"}, "the old one to end")
+    assert serves(service, "2")
+
+
+def test_a_version_whose_process_is_killed_while_it_loads_takes_nothing_over(service: Service, tmp_path: Path) -> None:
+    old = service.processes("host")
+    publish(tmp_path / "m", "2")
+    wait_until(lambda: len(service.processes("host")) == 2, "the new one to start")
+    (new,) = set(service.processes("host")) - set(old)
+    os.kill(new, signal.SIGKILL)
+    wait_until(lambda: states(service)["2"] == "refused", "its end to be noticed")
+    assert serves(service, "1")
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_the_end_may_come_during_a_swap(service: Service, tmp_path: Path, number: signal.Signals) -> None:
+    everyone = [service.process.pid, *children_of(service.process.pid)]
+    with Load(service, features=[0.0], judge=is_honest) as load:
+        load.wait_for(50)
+        publish(tmp_path / "m", "2")
+        service.wait_for("model_loading", lambda line: line["version"] == "2")
+        everyone += children_of(service.process.pid)
+        assert service.end(number) == 0
+        load.stop()
+    assert load.failures == []
+    assert set(load.answers) == {200}
+    assert not any(map(alive, everyone))
