@@ -86,6 +86,15 @@ def test_a_new_version_takes_the_traffic_when_it_has_passed_and_not_before() -> 
     assert chosen("1", "2", now="2", default="1") == Choice("1", frozenset({"1", "2"}))
 
 
+def test_those_whose_place_a_new_one_takes_stay_until_it_has_passed() -> None:
+    def needed(*passed: str, failed: str = "") -> set[str]:
+        return set(choose("latest:2", Route(), there="1234", failed=failed, passed=passed, now="3").needed)
+
+    assert needed("2", "3") == {"2", "3", "4"}
+    assert needed("2", "3", failed="4") == {"2", "3"}
+    assert needed("2", "3", "4") == {"3", "4"}
+
+
 def test_at_the_start_the_newest_is_waited_for_unless_it_fails() -> None:
     def chosen(passed: str, *failed: str) -> str | None:
         return choose("all", Route(), there=["1", "2", "3"], failed=failed, passed=[passed], now=None).default

@@ -50,10 +50,11 @@ def choose(
 
     `passed` are loaded and checked, `failed` will not be. A version that is not yet through takes no traffic from the
     one that has it `now`, and neither does one that fails; what has the traffic stays loaded, even if it is there no
-    more. At the start the newest is waited for, so that nobody is answered by an older one until it is there.
+    more, and so do those whose place a new one is to take. At the start the newest is waited for, so that nobody is
+    answered by an older one until it is there.
     """
     wanted = {version for version in (route.default, route.canary.version) if version is not None and version in there}
-    wanted.update(selected(load, there, failed))
+    wanted.update(selected(load, there, failed), selected(load, set(passed) & set(there)))
     default: str | None = route.default
     if default == LATEST:
         default = newest(set(passed) & set(there)) if now in passed else newest(wanted - set(failed))

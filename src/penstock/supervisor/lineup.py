@@ -21,6 +21,11 @@ OVERTIME_S = 5.0
 TOUCHED = "its files have changed; what is loaded serves on: put what is new into a version of its own"
 
 
+def _differ(one: ModelSource, other: ModelSource) -> bool:
+    """Whether another artifact would be loaded, or one that could not be loaded might."""
+    return (one.artifact, one.refusal) != (other.artifact, other.refusal)
+
+
 class Owner(Protocol):
     """Who knows the fronts."""
 
@@ -129,7 +134,8 @@ class Lineup:
             version, tried = source.version, self._replicas.get(source.version)
             if tried is None:
                 continue
-            if tried.refused and (version in touched or source != self._sources.get(version)):
+            before = self._sources.get(version, source)
+            if tried.refused and (version in touched or _differ(source, before)):
                 del self._replicas[version]
             elif version in touched and tried.has_passed:
                 self._equipment.log.warning("version_touched", model=self.name, version=version, detail=TOUCHED)
