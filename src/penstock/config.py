@@ -158,6 +158,13 @@ class Model(Slice, frozen=True, kw_only=True):
     trusted_types: Annotated[tuple[str, ...], Meta(description="types that a skops file may contain")] = ()
 
 
+class Admin(Slice, frozen=True, kw_only=True):
+    sha256: Annotated[
+        Annotated[str, Meta(pattern="^[0-9a-f]{64}$", extra={"expected": "64 hexadecimal digits"})] | None,
+        Meta(description="SHA-256 of the key that may administer the service; without one nobody may"),
+    ] = None
+
+
 class Settings(Slice, frozen=True, kw_only=True):
     """All of it: what `penstock.yaml` may say."""
 
@@ -165,6 +172,10 @@ class Settings(Slice, frozen=True, kw_only=True):
     limits: Limits = Limits()
     drain: Drain = Drain()
     logs: Logs = Logs()
+    admin: Admin = Admin()
+    state_dir: Annotated[
+        FilePath, Meta(description="directory in which is kept what administrators change while the service runs")
+    ] = ".penstock"
     default_model: Annotated[
         str | None, Meta(description="the model that /predict means; not needed where there is only one")
     ] = None

@@ -18,6 +18,9 @@ from penstock.values import Unfit, convert, did_you_mean, from_text, shown, to_t
 MODEL_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}")
 CONFIG_VARIABLE = "PENSTOCK_CONFIG"
 CACHE_VARIABLE = "PENSTOCK_CACHE"  # the hosts', and no setting: whoever is said to serve a model finds its own place
+KEY_VARIABLE = "PENSTOCK_ADMIN_KEY"
+URL_VARIABLE = "PENSTOCK_URL"
+OTHERS = {CONFIG_VARIABLE, CACHE_VARIABLE, KEY_VARIABLE, URL_VARIABLE}  # which are no settings of the service
 
 _SERVICE_LINK = re.compile(r"[a-z]+://")  # Kubernetes sets PENSTOCK_PORT=tcp://… beside a Service called "penstock"
 
@@ -158,7 +161,7 @@ def _from_environment(environ: Mapping[str, str]) -> tuple[Layer, tuple[str, ...
     for name in known.keys() & said.keys():
         if not (name == "PENSTOCK_PORT" and _SERVICE_LINK.match(said[name])):
             layer[known[name].path] = Setting(_read(known[name], said[name], name), name)
-    strange = sorted(said.keys() - known.keys() - {CONFIG_VARIABLE, CACHE_VARIABLE})
+    strange = sorted(said.keys() - known.keys() - OTHERS)
     near = {name: did_you_mean(name, known, 0.88) for name in strange if "_SERVICE_" not in name}
     return layer, tuple(f"{name} is not a setting{guess}" for name, guess in near.items() if guess)
 

@@ -22,6 +22,9 @@
         ├── InvalidRequest            JSON of the wrong shape or types
         ├── UnknownModel              no model of that name, or no default one
         ├── UnknownVersion            no such version of the model
+        ├── Unauthorized              no key, or none that is known
+        ├── AdminOff                  there is no key that could administer
+        ├── Conflict                  the change cannot be made as things are
         ├── BodyTooLarge              more bytes than the limit
         ├── HeadersTooLarge           request line and headers over the limit
         ├── UnsupportedMediaType      the body is not declared as JSON
@@ -152,6 +155,18 @@ class UnknownModel(RequestError):
 
 class UnknownVersion(RequestError):
     """There is no such version of the model."""
+
+
+class Unauthorized(RequestError):
+    """Send a valid key: Authorization: Bearer …, or X-API-Key."""
+
+
+class AdminOff(RequestError):
+    """Nothing is administered here: no key is configured (admin.sha256)."""
+
+
+class Conflict(RequestError):
+    """The change cannot be made as things are."""
 
 
 class BodyTooLarge(RequestError):

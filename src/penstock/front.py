@@ -14,6 +14,7 @@ from itertools import count
 from typing import Any
 
 import uvloop
+from msgspec.structs import replace
 
 from penstock.config import Settings
 from penstock.errors import FiguresLate
@@ -51,6 +52,8 @@ class Front:
         self._ended = self._loop.create_future()
         self._scrapes: dict[int, asyncio.Future[Snapshot]] = {}
         self._scrape_ids = count(1)
+        self._orders: dict[int, asyncio.Future[control.Outcome]] = {}
+        self._order_numbers = count(1)
         self._scrape: asyncio.Task[Snapshot] | None = None
         self._merged: tuple[Snapshot, float] | None = None  # the last ones, and when they came
         self._tasks: set[asyncio.Task[None]] = set()
@@ -99,6 +102,16 @@ class Front:
         self._merged = figures, self._loop.time()
         return figures
 
+    async def order(self, order: control.Order) -> control.Outcome:
+        """What becomes of what an administrator wants, once it is so, or will not be."""
+        number = next(self._order_numbers)
+        self._orders[number] = self._loop.create_future()
+        self._send(replace(order, number=number))
+        try:
+            return await self._orders[number]
+        finally:
+            del self._orders[number]
+
     # ---------------------------------------------------------------- the supervisor's words
     async def run(self, messages: list[tuple[Any, list[int]]]) -> None:
         """Obeys until told to stop or the channel ends."""
@@ -128,9 +141,13 @@ class Front:
                 case control.Models():
                     self._versions.update(message.models)
                     self._native.update(self._versions.models)
+                    self._send(control.Follows(message.revision))
                 case control.Merged():
                     if (waiting := self._scrapes.get(message.scrape)) and not waiting.done():
                         waiting.set_result(message.figures)
+                case control.Outcome():
+                    if (ordered := self._orders.get(message.number)) and not ordered.done():
+                        ordered.set_result(message)
                 case control.Yield():
                     self._server.leave(message.slot)
                 case _:

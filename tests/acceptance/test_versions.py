@@ -68,7 +68,11 @@ def test_every_loaded_version_answers_who_names_it_or_its_label(configured: Conf
         assert answer(service, X_Model_Version="10") == (10.0, "10")
         assert answer(service, "?model_version=stable") == (2.0, "2")
         assert answer(service, "?model_version=canary") == (10.0, "10")
-        assert told(service)["route"] == {"default": "2", "canary": {"version": "10", "percent": 0.0}}
+        assert told(service)["route"] == {
+            "default": "2",
+            "wanted": "2",
+            "canary": {"version": "10", "percent": 0.0},
+        }
 
 
 def test_a_canary_gets_its_share_and_a_client_always_the_same(configured: Configured, tmp_path: Path) -> None:

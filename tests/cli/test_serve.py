@@ -71,4 +71,4 @@ def test_what_is_passed_over_is_told(iris: bytes, capsys: pytest.CaptureFixture[
         Path("models/iris", version).mkdir(parents=True)
         Path("models/iris", version, "m.pkl").write_bytes(iris)
     assert main(["serve", "models"]) == 1
-    assert capsys.readouterr().err.startswith("penstock: iris: serving version 2, the newest, and not 1\n")
+    assert capsys.readouterr().err.startswith("penstock: iris: loading version 2, and not 1 (load is latest:1)\n")

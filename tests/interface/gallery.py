@@ -2,7 +2,7 @@
 
 from penstock.config import Limits, Model, Settings
 from penstock.inference.forecast import Capacity
-from penstock.model.control import Loaded, ModelState, VersionState
+from penstock.model.control import Loaded, ModelState, Order, Outcome, VersionState
 from penstock.model.signature import Field, Output, OutputField, Signature
 from penstock.observability.metrics import Figures, Snapshot
 
@@ -124,3 +124,6 @@ class StillService:
 
     async def figures(self) -> Snapshot:
         return Figures().snapshot()
+
+    async def order(self, order: Order) -> Outcome:
+        return Outcome(number=order.number, refused="It stands still.")

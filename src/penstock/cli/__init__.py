@@ -18,6 +18,10 @@ COMMANDS = {
     "check": "penstock.cli.check",
     "pack": "penstock.cli.pack",
     "lock": "penstock.cli.lock",
+    "models": "penstock.cli.models",
+    "route": "penstock.cli.route",
+    "promote": "penstock.cli.promote",
+    "rollback": "penstock.cli.rollback",
     "config": "penstock.cli.config",
     "profile": "penstock.cli.profile",
     "demo": "penstock.cli.demo",
@@ -32,6 +36,10 @@ usage: penstock COMMAND …
   check    load an artifact, and show what it takes, what it gives and how fast it is
   pack     make a model's directory of an artifact and its training data
   lock     vouch for the files of a repository that run code when they are loaded
+  models   show what a running service has loaded; load and unload versions
+  route    say which version answers, and which is tried on a share of the requests
+  promote  give one version all the traffic
+  rollback go back to the version before
   config   show every setting in force, and where its value came from
   profile  measure where the time of a request goes, and say what would help
   demo     train two models on real data and serve them

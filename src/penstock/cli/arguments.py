@@ -18,6 +18,7 @@ GROUPS = {
     "limits": "limits of a request",
     "drain": "shutdown",
     "logs": "logs",
+    "admin": "administration",
     "": "service",
     "models": "every model",
 }

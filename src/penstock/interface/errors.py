@@ -20,8 +20,10 @@ from starlette.responses import Response
 from starlette.types import Scope
 
 from penstock.errors import (
+    AdminOff,
     BodyTooLarge,
     ClientGone,
+    Conflict,
     DeadlineExceeded,
     HeadersTooLarge,
     InvalidRequest,
@@ -31,6 +33,7 @@ from penstock.errors import (
     PredictTimeout,
     Problem,
     SlowRequest,
+    Unauthorized,
     Unavailable,
     UnknownModel,
     UnknownVersion,
@@ -40,9 +43,12 @@ from penstock.interface.scope import CODES
 
 STATUS: Mapping[type[PenstockError], int] = {
     MalformedRequest: 400,
+    Unauthorized: 401,
+    AdminOff: 403,
     UnknownModel: 404,
     UnknownVersion: 404,
     SlowRequest: 408,
+    Conflict: 409,
     BodyTooLarge: 413,
     UnsupportedMediaType: 415,
     InvalidRequest: 422,
@@ -203,6 +209,8 @@ def _entry(problem: Problem) -> dict[str, Any]:
 def _headers(exc: BaseException) -> Iterable[tuple[bytes, bytes]]:
     if isinstance(exc, Unavailable):
         yield _retry_after(exc.retry_after)
+    if isinstance(exc, Unauthorized):
+        yield b"www-authenticate", b"Bearer"
     if isinstance(exc, HTTPException) and exc.status_code == 405:
         yield b"allow", _allowed(exc).encode("latin-1")
 

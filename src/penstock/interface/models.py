@@ -78,7 +78,9 @@ def description(
 def _route(model: ModelState) -> Json:
     """Where requests go that name no version."""
     canary = {name: value for name, value in asdict(model.canary).items() if value is not None}
-    return {"default": model.default} | ({"canary": canary} if model.canary.version else {})
+    return {"default": model.default, "wanted": model.route.default} | (
+        {"canary": canary} if model.canary.version else {}
+    )
 
 
 def _standing(model: ModelState, draining: bool) -> Json:

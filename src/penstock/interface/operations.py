@@ -40,7 +40,7 @@ FLAG = {"type": "boolean"}
 NUMBER = {"type": "number"}
 INTEGER = {"type": "integer"}
 MOMENT = {"type": "string", "format": "date-time"}
-STATE = _either("loading", "ready", "restarting", "refused")
+STATE = _either("available", "loading", "ready", "restarting", "refused", "unloading")
 
 HEALTH = _object({"status": _either("healthy", "unhealthy"), "model_loaded": FLAG, "timestamp": MOMENT})
 READY = _object({"status": _either("ready", "not_ready"), "model_loaded": FLAG, "timestamp": MOMENT})
@@ -66,12 +66,20 @@ _OF_LOADED = {
     "runtime": TEXT, "device": TEXT, "libraries": _map(TEXT), "trained_with": _map(TEXT), "warnings": _list(TEXT),
     "examples": INTEGER, "load_s": NUMBER, "warmup_s": NUMBER,
 }  # fmt: skip
+ROUTE = _object(
+    {
+        "default": TEXT,
+        "wanted": TEXT,
+        "canary": _object({"version": TEXT, "percent": NUMBER, "sticky": TEXT}, ("sticky",)),
+    },
+    ("canary",),
+)
 CAPACITY = {
     "description": "Null until a batch was answered.",
     "oneOf": [_object({"rows_per_second": NUMBER, "batch_rows": NUMBER, "batch_ms": NUMBER}), {"type": "null"}],
 }
 MODEL = _object({
-    "name": TEXT, "ready": FLAG, "route": _map(TEXT), "limits": _map(NUMBER),
+    "name": TEXT, "ready": FLAG, "route": ROUTE, "limits": _map(NUMBER),
     "versions": _list(_object({
         "version": TEXT, "state": STATE, "reason": MAYBE, "code": MAYBE, "format": TEXT,
         "replicas": INTEGER, "live": INTEGER, "pids": _list(INTEGER), "restarts": INTEGER, "capacity": CAPACITY,

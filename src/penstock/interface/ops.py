@@ -14,10 +14,11 @@ from penstock.config import Settings
 from penstock.inference.forecast import Capacity
 from penstock.inference.router import choose_model
 from penstock.interface import docs, models
+from penstock.interface.admin import Admin
 from penstock.interface.errors import install
 from penstock.interface.openapi import Document
 from penstock.interface.operations import OPERATIONS, TAG
-from penstock.model.control import ModelState
+from penstock.model.control import ModelState, Order, Outcome
 from penstock.observability import exposition, health
 from penstock.observability.metrics import Snapshot
 from penstock.observability.timestamps import timestamp
@@ -39,6 +40,9 @@ class Service(Protocol):
 
     async def figures(self) -> Snapshot:
         """The figures of all processes together."""
+
+    async def order(self, order: Order) -> Outcome:
+        """What becomes of what an administrator wants."""
 
 
 class Json(Response):
@@ -121,6 +125,7 @@ class Operations(FastAPI):
         self._service = service
         self._document = Document(super().openapi, service.settings)
         self._route(Pages(service, self._document))
+        Admin(service).install(self)
         self.add_middleware(HeadAsGet)
         install(self)
 

@@ -12,7 +12,7 @@ from typing import Any, Literal
 import msgspec
 from msgspec import Struct
 
-from penstock.config import Canary, Model, Settings
+from penstock.config import Canary, Model, Route, Settings
 from penstock.model.certificate import Certificate, Compile
 from penstock.model.frames import LARGEST_FRAME, MAGIC, PREFIX, BrokenFrame
 from penstock.model.shaping import Shaping
@@ -180,12 +180,13 @@ class ModelState(Struct, frozen=True, kw_only=True):
     """A model and its versions, in their order.
 
     `default` takes the requests that name no version, but for the share of the `canary`, if that has a version; an
-    empty one is no version at all.
+    empty one is no version at all. The `route` is what is wanted, which may have to be loaded first.
     """
 
     name: str
     default: str
     canary: Canary = Canary()
+    route: Route = Route()
     settings: Model = Model(path="")
     versions: tuple[VersionState, ...]
 
@@ -204,9 +205,11 @@ class Listen(Struct, frozen=True, tag=True):
 
 
 class Models(Struct, frozen=True, tag=True):
-    """Supervisor to front: everything there is to know about the models, whenever any of it changes."""
+    """Supervisor to front: everything there is to know about the models, whenever any of it changes. `Follows`
+    answers."""
 
     models: tuple[ModelState, ...]
+    revision: int = 0
 
 
 class Yield(Struct, frozen=True, tag=True):
@@ -239,6 +242,43 @@ class Hung(Struct, frozen=True, tag=True):
     host: int
 
 
+class Follows(Struct, frozen=True, tag=True):
+    """Front to supervisor: requests go where the `Models` of this revision say."""
+
+    revision: int
+
+
+Action = Literal["route", "promote", "rollback", "load", "unload", "history"]
+
+
+class Order(Struct, frozen=True, tag=True, kw_only=True):
+    """Front to supervisor: an administrator, known by the name of a key, wants this done. An `Outcome` follows."""
+
+    number: int = 0
+    by: str = ""
+    model: str
+    action: Action
+    version: str | None = None
+    route: Route | None = None
+    why: str | None = None
+
+
+class Outcome(Struct, frozen=True, tag=True, kw_only=True):
+    """Supervisor to front: what became of order `number`, once it is so, on every front.
+
+    `refused` is a sentence that says why nothing was changed; else the default version and the route before and after,
+    or the `history` that was asked for.
+    """
+
+    number: int
+    refused: str | None = None
+    default_before: str | None = None
+    default_after: str | None = None
+    route_before: Route | None = None
+    route_after: Route | None = None
+    history: tuple[Any, ...] = ()
+
+
 class Released(Struct, frozen=True, tag=True):
     """Front to supervisor: no request is held any more for a version that is unloading."""
 
@@ -268,8 +308,8 @@ class Drained(Struct, frozen=True, tag=True):
 
 ToHost = Load | Attach | Stop | Profile
 FromHost = Progress | Loaded | Refused | Profiled
-ToFront = Configure | Listen | Yield | HostOf | Models | Drain | Retire | Stop | Merged
-FromFront = Listening | Hung | Released | Report | Drained
+ToFront = Configure | Listen | Yield | HostOf | Models | Drain | Retire | Stop | Merged | Outcome
+FromFront = Listening | Hung | Follows | Released | Order | Report | Drained
 
 Messages = list[tuple[Any, list[int]]]
 """Each with the descriptors that came with it."""

@@ -45,18 +45,20 @@ def choose(
     failed: Collection[str],
     passed: Collection[str],
     now: str | None,
+    also: Collection[str] = (),
 ) -> Choice:
-    """What is to be loaded of the versions that are `there`, and which is to take the traffic.
+    """What is to be loaded of the versions that are `there`, `also` these, and which is to take the traffic.
 
     `passed` are loaded and checked, `failed` will not be. A version that is not yet through takes no traffic from the
     one that has it `now`, and neither does one that fails; what has the traffic stays loaded, even if it is there no
     more, and so do those whose place a new one is to take. At the start the newest is waited for, so that nobody is
     answered by an older one until it is there.
     """
-    wanted = {version for version in (route.default, route.canary.version) if version is not None and version in there}
+    named = (route.default, route.canary.version, *also)
+    wanted = {version for version in named if version is not None and version in there}
     wanted.update(selected(load, there, failed), selected(load, set(passed) & set(there)))
     default: str | None = route.default
-    if default == LATEST:
+    if default == LATEST or default not in {*there, *passed}:
         default = newest(set(passed) & set(there)) if now in passed else newest(wanted - set(failed))
     if default not in passed:
         default = now if now in passed else default or newest(there)

@@ -104,6 +104,7 @@ UNKNOWN = _counter(
 HOSTS_LIVE = _gauge("hosts_live", "Processes of the model that answer.", *MODEL)
 HOST_RESTARTS = _counter("host_restarts_total", "Times that a process of the model was replaced.", *MODEL, "reason")
 FRONT_RESTARTS = _counter("front_restarts_total", "Times that a front was replaced.")
+ADMINISTERED = _counter("admin_orders_total", "Orders of administrators, done or refused.", "model", "action", "result")
 RELOADS = _counter("reloads_total", "Times that something had changed on the disk, and was taken or refused.", "result")
 MODEL_REFUSALS = _counter(
     "model_refusals_total", "Times that a version could not be loaded, by the code.", *MODEL, "code"

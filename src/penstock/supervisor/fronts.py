@@ -9,11 +9,13 @@ from penstock.model.control import (
     Configure,
     Drain,
     Drained,
+    Follows,
     Hung,
     Listen,
     Listening,
     Merged,
     Models,
+    Order,
     Released,
     Report,
     Retire,
@@ -50,10 +52,8 @@ class Owner(Protocol):
 
     def front_gone(self, front: Front) -> None: ...
 
-    def released(self, front: Front, model: str, version: str) -> None:
-        """It holds no request any more for a version that is unloading."""
-
-    def host_hung(self, host: int) -> None: ...
+    def heard(self, front: Front, message: Hung | Released | Follows | Order) -> None:
+        """What it has to say of models."""
 
     def failed(self, reason: str) -> None:
         """No front can be started at all."""
@@ -94,6 +94,10 @@ class Fronts:
     def broadcast(self, message: object) -> None:
         for front in self.alive():
             front.link.send(message)
+
+    def followed(self) -> int:
+        """The revision of the models that all go by who accept connections."""
+        return min((front.follows for front in self.alive() if front.listening_since is not None), default=0)
 
     def roll(self) -> None:
         """Replaces each front in turn: a new one takes the place of the old, which then finishes what it holds.
@@ -178,10 +182,8 @@ class Fronts:
             case Listening() if front.listening_since is None:
                 front.listening_since = self._loop.now()
                 self._listens(slot, front)
-            case Hung(host):
-                self._owner.host_hung(host)
-            case Released(model, version):
-                self._owner.released(front, model, version)
+            case Hung() | Released() | Follows() | Order():
+                self._owner.heard(front, message)
             case Drained(cut) if not front.drained:
                 front.drained = True
                 if self._draining:

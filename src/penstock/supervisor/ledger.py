@@ -25,6 +25,7 @@ class Ledger:
         self._host_restarts = self._own.counter(catalog.HOST_RESTARTS)
         self._front_restarts = self._own.counter(catalog.FRONT_RESTARTS).child()
         self._reloads = self._own.counter(catalog.RELOADS)
+        self._administered = self._own.counter(catalog.ADMINISTERED)
         self._model_refusals = self._own.counter(catalog.MODEL_REFUSALS)
         self._model_load = self._own.gauge(catalog.MODEL_LOAD)
         self._model_compiled = self._own.gauge(catalog.MODEL_COMPILED)
@@ -49,6 +50,10 @@ class Ledger:
     def reloaded(self, result: str) -> None:
         """What has changed on the disk was read: "taken" or "refused"."""
         self._reloads.child(result).inc()
+
+    def administered(self, model: str, action: str, result: str) -> None:
+        """What an administrator ordered was "done" or "refused"."""
+        self._administered.child(model, action, result).inc()
 
     def model_refused(self, model: str, version: str, code: str) -> None:
         self._model_refusals.child(model, version, code).inc()

@@ -5,8 +5,9 @@ from typing import Protocol
 
 from msgspec.structs import replace
 
-from penstock.config import Canary, Model
-from penstock.model.control import ModelState, VersionState
+from penstock.config import Canary, Model, Route
+from penstock.model.control import ModelState, Order, VersionState
+from penstock.model.overlay import Overlay
 from penstock.model.selection import LATEST, choose
 from penstock.model.source import ModelSource
 from penstock.model.versions import version_key
@@ -64,7 +65,14 @@ class Lineup:
     A version takes the traffic when it has passed its checks. Until then, and if it does not, the one before serves on.
     """
 
-    def __init__(self, equipment: Equipment, sources: Sequence[ModelSource], owner: Owner) -> None:
+    def __init__(
+        self,
+        equipment: Equipment,
+        sources: Sequence[ModelSource],
+        owner: Owner,
+        overlay: Overlay | None = None,
+        past: Sequence[str] = (),
+    ) -> None:
         self.name = sources[0].name
         self._equipment = equipment
         self._owner = owner
@@ -72,13 +80,52 @@ class Lineup:
         self._sources = {source.version: source for source in sources}
         self._replicas: dict[str, Replicas] = {}
         self._leaving: dict[str, Departure] = {}
-        self._default: str | None = None
+        self.default: str | None = None
+        """The version that takes the traffic."""
+        self.overlay = overlay
+        self._past = list(past)  # the versions that had the traffic before, the last one last
+        self._goes_back = False
         self._advancing = False
         self._stopping = False
         self.removed = False
         """Whether the model is no more, and only waits for what it still holds."""
 
     # ------------------------------------------------------------------ what is there to be said
+    @property
+    def route(self) -> Route:
+        """Where requests are to go."""
+        return self._settings.route if self.overlay is None else self.overlay.route
+
+    @property
+    def before(self) -> str | None:
+        """The version that had the traffic before this one."""
+        return self._past[-1] if self._past else None
+
+    @property
+    def there(self) -> Collection[str]:
+        """The versions that could be loaded."""
+        return self._sources.keys()
+
+    @property
+    def loaded(self) -> Collection[str]:
+        """The versions that are loaded."""
+        return self._passed()
+
+    def verdict(self, order: Order) -> bool | str:
+        """Whether what was ordered is so; why not, where it will not be."""
+        if order.action == "unload":
+            return order.version not in self._replicas and order.version not in self._leaving
+        route = self.route
+        named = {order.version} if order.action == "load" else {route.default, route.canary.version} - {LATEST}
+        for version in sorted(filter(None, named)):
+            replicas = self._replicas.get(version)
+            if replicas is not None and replicas.refused:
+                return f"Version {version} cannot be loaded: {replicas.state().reason}"
+            if replicas is None or not replicas.has_passed:
+                return False
+        tried = all(each.has_passed or each.refused for each in self._replicas.values())
+        return tried if route.default == LATEST else self.default == route.default
+
     @property
     def refused(self) -> bool:
         """Whether nothing of the model could be loaded at all."""
@@ -110,11 +157,12 @@ class Lineup:
     def state(self) -> ModelState:
         """As the fronts are told."""
         passed = self._passed()
-        canary = self._settings.route.canary
+        canary = self.route.canary
         return ModelState(
             name=self.name,
-            default=self._default or "",
+            default=self.default or "",
             canary=canary if canary.version in passed else Canary(),
+            route=self.route,
             settings=self._settings,
             versions=tuple(self._state(version) for version in self._known()),
         )
@@ -122,14 +170,23 @@ class Lineup:
     # ------------------------------------------------------------------ what is wanted
     def start(self) -> None:
         """Begins to load."""
+        self._look_for_named()
         self.changed()
 
-    def update(self, sources: Sequence[ModelSource], touched: Collection[str]) -> None:
+    def lay(self, overlay: Overlay | None, *, back: bool = False) -> None:
+        """This counts from now on instead of the configuration. `back`: it leads back to the version before."""
+        self.overlay = overlay
+        self._goes_back = back
+        self.changed()
+
+    def update(self, sources: Sequence[ModelSource], touched: Collection[str], overlay: Overlay | None) -> None:
         """What is there now, with the model's settings; `touched` are the versions whose files have changed.
 
         What is loaded stays as it is. What failed and is another one now gets another chance.
         """
-        self._settings = replace(self._settings, load=sources[-1].settings.load, route=sources[-1].settings.route)
+        settings = sources[-1].settings
+        self._settings = replace(self._settings, load=settings.load, route=settings.route)
+        self.overlay = overlay
         for source in sources:
             version, tried = source.version, self._replicas.get(source.version)
             if tried is None:
@@ -150,7 +207,7 @@ class Lineup:
         for version in list(self._replicas):
             self._leave(version)
         self._sources.clear()
-        self._default = None
+        self.default = None
         self._owner.changed()
 
     def knows(self, version: str) -> bool:
@@ -159,7 +216,7 @@ class Lineup:
 
     def _look_for_named(self) -> None:
         """Complains of versions that the route names and that are not there: it stays as it was where it can."""
-        route = self._settings.route
+        route = self.route
         for setting, version in (("route.default", route.default), ("route.canary.version", route.canary.version)):
             if version not in (None, LATEST, *self._sources):
                 self._equipment.log.error("version_missing", model=self.name, version=version, setting=setting)
@@ -218,13 +275,14 @@ class Lineup:
         failed = {version for version, replicas in self._replicas.items() if replicas.refused}
         choice = choose(
             self._settings.load,
-            self._settings.route,
+            self.route,
             there=self._sources,
             failed=failed,
             passed=self._passed(),
-            now=self._default,
+            now=self.default,
+            also=() if self.overlay is None else self.overlay.load,
         )
-        if choice.default != self._default:
+        if choice.default != self.default:
             self._switch(choice.default)
         for version in sorted(choice.needed - self._replicas.keys() - self._leaving.keys(), key=version_key):
             self._load(version)
@@ -237,9 +295,15 @@ class Lineup:
         return bool(superfluous)
 
     def _switch(self, default: str | None) -> None:
-        before, self._default = self._default, default
-        if before in self._passed() and default is not None:
-            self._tell("version_switched", default, before=before)
+        before, self.default = self.default, default
+        if before is None or default is None or before not in self._passed():
+            return
+        if self._goes_back and default == self.before:
+            self._past.pop()
+        else:
+            self._past.append(before)
+        self._goes_back = False
+        self._tell("version_switched", default, before=before)
 
     def _load(self, version: str) -> None:
         self._replicas[version] = replicas = Replicas(self._equipment, self._sources[version], self)

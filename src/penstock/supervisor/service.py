@@ -6,11 +6,12 @@ import socket
 import time
 from collections.abc import Callable, Sequence
 from itertools import groupby
+from pathlib import Path
 from typing import Literal
 
 from penstock.config import Settings
 from penstock.errors import FailedStart
-from penstock.model.control import Attach, HostOf, Models
+from penstock.model.control import Attach, Follows, HostOf, Hung, Models, Order, Released
 from penstock.model.repository import Resolved
 from penstock.model.source import ModelSource
 from penstock.observability.logs import open_log
@@ -26,6 +27,7 @@ from penstock.supervisor.lineup import Lineup
 from penstock.supervisor.listeners import open_listeners, url_of
 from penstock.supervisor.loop import Loop
 from penstock.supervisor.manager import Manager
+from penstock.supervisor.orders import Orders
 from penstock.supervisor.reload import News, Reload
 from penstock.supervisor.slots import Front
 
@@ -77,12 +79,17 @@ class Service:
         self._strict = strict
         self._url = url_of(listeners[0])
         self._fronts = Fronts(equipment, settings, listeners, self)
-        self._lineups = {name: Lineup(equipment, list(group), self) for name, group in groupby(sources, _name)}
+        self._revision = 0
+        self._lineups: dict[str, Lineup] = {}
+        state_dir = Path(settings.state_dir).absolute()
+        self._orders = Orders(equipment, state_dir, self._lineups, lambda: self._revision, self._fronts.followed)
         self._announced = False
         self._started = False
         self._settings = settings
         self._equipment = equipment
         self._news: News | None = None  # the last ones
+        for name, group in groupby(sources, _name):
+            self._add(name, list(group))
         self._stage: Literal["serving", "draining", "finishing", "ending"] = "serving"
         self._failure: str | None = None
         self._forced = False
@@ -132,10 +139,15 @@ class Service:
     def _take(self, name: str, news: News) -> None:
         versions = news.resolved.models[name]
         if (lineup := self._lineups.get(name)) is None:
-            self._lineups[name] = lineup = Lineup(self._equipment, versions, self)
-            lineup.start()
+            self._add(name, versions).start()
         elif not lineup.removed:  # else it has to end first
-            lineup.update(versions, [source.version for source in versions if news.has_changed(source)])
+            touched = [source.version for source in versions if news.has_changed(source)]
+            lineup.update(versions, touched, self._orders.laid_over(name, versions[-1].settings.route))
+
+    def _add(self, name: str, versions: Sequence[ModelSource]) -> Lineup:
+        overlay = self._orders.laid_over(name, versions[-1].settings.route)
+        self._lineups[name] = lineup = Lineup(self._equipment, versions, self, overlay, self._orders.past(name))
+        return lineup
 
     def _forget_removed(self) -> None:
         for name in [name for name, lineup in self._lineups.items() if lineup.removed and not lineup.running]:
@@ -145,7 +157,8 @@ class Service:
 
     # ------------------------------------------------------------------ what fronts and hosts have to say
     def models(self) -> Models:
-        return Models(tuple(lineup.state() for lineup in self._lineups.values() if not lineup.removed))
+        states = tuple(lineup.state() for lineup in self._lineups.values() if not lineup.removed)
+        return Models(states, self._revision)
 
     def fronts(self) -> set[int]:
         return {front.number for front in self._fronts.alive()}
@@ -175,23 +188,30 @@ class Service:
             lineup.front_gone(front.number)
         self._advance()
 
-    def released(self, front: Front, model: str, version: str) -> None:
-        if (lineup := self._lineups.get(model)) is not None:
-            lineup.released(version, front.number)
+    def heard(self, front: Front, message: Hung | Released | Follows | Order) -> None:
+        match message:
+            case Hung(host):
+                for lineup in self._lineups.values():
+                    lineup.hung(host)
+            case Released(model, version) if model in self._lineups:
+                self._lineups[model].released(version, front.number)
+            case Follows(revision):
+                front.follows = revision
+                self._orders.advance()
+            case Order():
+                self._orders.take(front, message)
 
     def host_ready(self, host: Host) -> None:
         for front in self._fronts.alive():
             _connect(front, host)
 
-    def host_hung(self, host: int) -> None:
-        for lineup in self._lineups.values():
-            lineup.hung(host)
-
     def changed(self) -> None:
         self._forget_removed()
+        self._revision += 1
         self._fronts.broadcast(self.models())
         self._judge()
         self._tell_manager()
+        self._orders.advance()
         self._advance()
 
     def failed(self, reason: str) -> None:

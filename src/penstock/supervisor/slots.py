@@ -17,6 +17,8 @@ class Front:
         self.slot = slot
         self.listening_since: float | None = None
         self.started_at = self.heard_at = now
+        self.follows = 0
+        """The revision of what it was told of the models that it goes by."""
         self.drained = False
         self.fault: str | None = None
         self.overdue: Timer | None = None

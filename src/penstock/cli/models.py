@@ -1,0 +1,71 @@
+"""`penstock models`: what a running service has loaded, and which version answers; load and unload more."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+from urllib.parse import quote
+
+from penstock.cli.arguments import Parser
+from penstock.cli.remote import HELP, Remote, add_url, shown
+from penstock.cli.table import table
+
+EXAMPLES = f"""\
+examples:
+  penstock models                      every model and version
+  penstock models iris --history       who changed what, and when
+  penstock models iris --load 3        load another version, which takes no traffic by that
+  penstock models iris --unload 3      and let go of it
+
+{HELP}"""
+
+
+def run(words: Sequence[str]) -> int:
+    """Prints what there is; returns the exit code. Raises PenstockError."""
+    parser = Parser("models", "[MODEL] [options]", "Show the models of a running service.", EXAMPLES)
+    parser.add_argument("model", metavar="MODEL", nargs="?", help="one of them")
+    parser.add_argument("--load", metavar="VERSION", help="load this version as well")
+    parser.add_argument("--unload", metavar="VERSION", help="let go of a version that was loaded so")
+    parser.add_argument("--history", action="store_true", help="what administrators have changed")
+    parser.add_argument("--why", help="a word on it, for the history")
+    add_url(parser)
+    namespace = parser.read(words)
+    remote = Remote(namespace)
+    if namespace.model is None:
+        if namespace.load or namespace.unload or namespace.history:
+            parser.error("say of which model")
+        names = [model["name"] for model in remote.get("/models")["models"]]
+    else:
+        names = [namespace.model]
+    for action in ("load", "unload"):
+        if (version := getattr(namespace, action)) is not None:
+            remote.order(namespace.model, action, version=version, why=namespace.why)
+    if namespace.history:
+        print(_history(remote.get(f"/admin/models/{quote(namespace.model, safe='')}/history")["history"]))
+        return 0
+    print(table([row for name in names for row in _rows(remote.get(f"/models/{quote(name, safe='')}"))]))
+    return 0
+
+
+def _rows(model: dict[str, Any]) -> Iterator[tuple[str, ...]]:
+    route = model["route"]
+    canary = route.get("canary", {})
+    for version in model["versions"]:
+        part = ""
+        if version["version"] == route["default"]:
+            part = "default" + (f" ({route['wanted']})" if route["wanted"] != route["default"] else "")
+        elif version["version"] == canary.get("version"):
+            part = f"canary, {canary['percent']:g} %"
+        yield model["name"], version["version"], version["state"], part, version["reason"] or ""
+
+
+def _history(changes: Sequence[dict[str, Any]]) -> str:
+    rows = [
+        (
+            change["at"],
+            change["by"],
+            " ".join(filter(None, [change["action"], change.get("version")])),
+            shown(change["route_after"], change["route_after"]["default"]),
+            change.get("why") or "",
+        )
+        for change in changes
+    ]
+    return table(rows) if rows else "Nothing was changed by hand."

@@ -1,0 +1,95 @@
+"""A running service, asked over HTTP: what `models`, `route`, `promote` and `rollback` have in common."""
+
+import http.client
+import json
+import os
+from argparse import Namespace
+from typing import Any
+from urllib.parse import quote, urlsplit
+
+from penstock.cli.arguments import Parser
+from penstock.configuration import KEY_VARIABLE, URL_VARIABLE
+from penstock.errors import ConfigurationError, PenstockError
+
+USUAL = "http://127.0.0.1:8000"
+PATIENCE_S = 600.0  # an order is answered when it is so, which may take as long as a model takes to load
+
+HELP = f"""\
+An order needs the key whose SHA-256 the service has as admin.sha256: it is read from {KEY_VARIABLE}.
+"""
+
+
+class Refused(PenstockError):
+    """The service did not do it."""
+
+
+def add_url(parser: Parser) -> None:
+    parser.add_argument("--url", help=f"where the service is ({URL_VARIABLE}) [{USUAL}]")
+
+
+class Remote:
+    """The service at `--url`, PENSTOCK_URL, or where one is by default."""
+
+    def __init__(self, namespace: Namespace) -> None:
+        self._url = namespace.url or os.environ.get(URL_VARIABLE) or USUAL
+        parts = urlsplit(self._url)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise ConfigurationError(f"--url: expected http://HOST:PORT, got {self._url}")
+        kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
+        self._connection = kind(parts.hostname, parts.port, timeout=PATIENCE_S)
+        self._prefix = parts.path.rstrip("/")
+        self._key = os.environ.get(KEY_VARIABLE, "")
+
+    def get(self, path: str) -> Any:
+        """What it answers. Raises Refused."""
+        return self._ask("GET", path)
+
+    def order(self, model: str, action: str, **said: Any) -> Any:
+        """Has it do something, and waits until it is so. Raises Refused."""
+        body = {name: value for name, value in said.items() if value is not None}
+        return self._ask("POST", f"/admin/models/{quote(model, safe='')}/{action}", body)
+
+    def _ask(self, method: str, path: str, body: Any = None) -> Any:
+        headers = {"content-type": "application/json"} | ({"x-api-key": self._key} if self._key else {})
+        try:
+            self._connection.request(method, self._prefix + path, None if body is None else json.dumps(body), headers)
+            answer = self._connection.getresponse()
+            text = answer.read()
+        except (OSError, http.client.HTTPException) as problem:
+            raise Refused(f"{self._url} cannot be asked: {problem}; --url says where the service is") from None
+        finally:
+            self._connection.close()
+        try:
+            said = json.loads(text)
+        except ValueError:
+            raise Refused(f"{self._url} is no Penstock: it answered {answer.status}") from None
+        if answer.status != 200:
+            raise Refused(self._reason(answer.status, said))
+        return said
+
+    def _reason(self, status: int, said: Any) -> str:
+        reason = str(said.get("detail") or said.get("reason") or f"it answered {status}")
+        if status == 401:
+            return f"{reason[:200]} {KEY_VARIABLE} {'is another one' if self._key else 'is not set'}."
+        problems = [f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in said.get("errors", ())]
+        return " ".join([reason, *problems])
+
+
+def shown(route: dict[str, Any], default: str | None) -> str:
+    """A route on a line."""
+    wanted = route["default"]
+    text = f"default {default}" + (f" ({wanted})" if wanted != default else "")
+    canary = route.get("canary") or {}
+    if canary.get("version"):
+        sticky = f" by {canary['sticky']}" if canary.get("sticky") else ""
+        text += f", canary {canary['version']} with {canary['percent']:g} %{sticky}"
+    return text
+
+
+def changed(said: dict[str, Any]) -> str:
+    """What an order has changed, on two lines."""
+    before, after = said["before"], said["after"]
+    was, is_ = shown(before["route"], before["default"]), shown(after["route"], after["default"])
+    return f"{said['model']}: {is_}" + (
+        f"\n{' ' * len(said['model'])}  (before: {was})" if was != is_ else " (as before)"
+    )

@@ -1,0 +1,137 @@
+"""What administrators may do over HTTP: `/admin/models/{name}/…`, with a key.
+
+    POST load, unload, promote   {"version": "2"}
+    POST route                   {"default": "2", "canary": {"version": "3", "percent": 5, "sticky": "X-User-ID"}}
+    POST rollback                {}
+    GET  history
+
+Each answers when it is so on every front. A body may say `why`, for the history. What a route does not mention stays as
+it is; `"canary": null` ends it. Names are those that the configuration knows: no paths, no URLs, no uploads.
+"""
+
+import hmac
+from collections.abc import Awaitable, Callable
+from hashlib import sha256
+from typing import Annotated, Any, Protocol, get_args
+
+import msgspec
+from fastapi import FastAPI
+from msgspec import UNSET, Meta, Struct, UnsetType
+from starlette.requests import Request
+from starlette.responses import Response
+
+from penstock.config import Canary, Route, Settings
+from penstock.errors import AdminOff, BodyTooLarge, Conflict, InvalidRequest, MalformedRequest, Problem, Unauthorized
+from penstock.inference.router import choose_model
+from penstock.model.control import Action, ModelState, Order, Outcome
+from penstock.model.versions import VERSION_NAME
+
+LARGEST = 16 * 2**10
+LONGEST_WHY = 200
+BEARER = "bearer "
+VERSIONED = ("load", "unload", "promote")
+
+Version = Annotated[str, Meta(pattern=f"^{VERSION_NAME.pattern}$")]
+
+
+class Wish(Struct, forbid_unknown_fields=True):
+    """The body of an order."""
+
+    version: Version | None = None
+    default: Version | None = None
+    canary: Canary | UnsetType | None = UNSET
+    why: Annotated[str, Meta(max_length=LONGEST_WHY, pattern=r"^[^\x00-\x1f\x7f-\x9f]*$")] | None = None
+
+
+class Administered(Protocol):
+    """Who carries out orders."""
+
+    settings: Settings
+
+    @property
+    def models(self) -> tuple[ModelState, ...]: ...
+
+    async def order(self, order: Order) -> Outcome:
+        """What became of it."""
+
+
+class Admin:
+    """The handlers."""
+
+    def __init__(self, service: Administered) -> None:
+        self._service = service
+        self._digest = service.settings.admin.sha256
+
+    def install(self, app: FastAPI) -> None:
+        """Adds the paths, which the OpenAPI document does not list."""
+        for action in get_args(Action):
+            method = "GET" if action == "history" else "POST"
+            path = f"/admin/models/{{name}}/{action}"
+            app.add_api_route(path, self._handler(action), methods=[method], include_in_schema=False)
+
+    def _handler(self, action: Action) -> Callable[[Request], Awaitable[Response]]:
+        async def handle(request: Request) -> Response:
+            by = self._key(request)
+            wish = Wish() if action == "history" else _read(await _body(request))
+            known = {model.name: model for model in self._service.models}
+            model = choose_model(known, None, request.path_params["name"])
+            outcome = await self._service.order(_order(action, by, model, wish))
+            if outcome.refused is not None:
+                raise Conflict(outcome.refused)
+            return Response(msgspec.json.encode(_told(model.name, action, outcome)), media_type="application/json")
+
+        return handle
+
+    def _key(self, request: Request) -> str:
+        """The name of the key that came with it. Raises AdminOff and Unauthorized."""
+        if self._digest is None:
+            raise AdminOff
+        said = request.headers.get("authorization", "")
+        key = said[len(BEARER) :] if said.lower().startswith(BEARER) else request.headers.get("x-api-key", "")
+        digest = sha256(key.encode("latin-1")).hexdigest()
+        if not hmac.compare_digest(digest.encode(), self._digest.encode()):
+            raise Unauthorized
+        return "admin"
+
+
+async def _body(request: Request) -> bytes:
+    body = b""
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > LARGEST:
+            raise BodyTooLarge
+    return body
+
+
+def _read(body: bytes) -> Wish:
+    try:
+        return msgspec.json.decode(body or b"{}", type=Wish)
+    except msgspec.ValidationError as problem:
+        where = str(problem).rpartition(" - at `$")[2].rstrip("`").lstrip(".") if " - at `$" in str(problem) else ""
+        raise InvalidRequest(
+            "The order cannot be understood.", [Problem((where or "body",), _sentence(problem))]
+        ) from None
+    except (msgspec.DecodeError, UnicodeError):
+        raise MalformedRequest from None
+
+
+def _sentence(problem: msgspec.ValidationError) -> str:
+    """What msgspec says of its own types and of what we declared; of the body it repeats at most a field's name."""
+    return f"{str(problem).partition(' - at')[0]}."
+
+
+def _order(action: Action, by: str, model: ModelState, wish: Wish) -> Order:
+    if action in VERSIONED and wish.version is None:
+        raise InvalidRequest("The order cannot be understood.", [Problem(("version",), "Name a version.")])
+    route = None
+    if action == "route":
+        canary = model.route.canary if wish.canary is UNSET else wish.canary
+        route = Route(default=wish.default or model.route.default, canary=canary or Canary())
+    return Order(by=by, model=model.name, action=action, version=wish.version, route=route, why=wish.why)
+
+
+def _told(model: str, action: Action, outcome: Outcome) -> dict[str, Any]:
+    if action == "history":
+        return {"model": model, "history": outcome.history}
+    before = {"default": outcome.default_before, "route": outcome.route_before}
+    return {"model": model, "before": before, "after": {"default": outcome.default_after, "route": outcome.route_after}}

@@ -1,0 +1,239 @@
+"""Administration: versions are promoted, tried and taken back by hand, with a key, and it is so when it is answered."""
+
+import json
+import os
+import signal
+from collections import Counter
+from collections.abc import Callable, Iterator
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.acceptance.driver import Reply, Service, penstock, serving, wait_until
+from tests.acceptance.numbered import constant, publish
+
+KEY = "a key that nobody guesses"
+DIGEST = sha256(KEY.encode()).hexdigest()
+OPTIONS = ("--workers", "2", "--admin-sha256", DIGEST)
+
+
+@pytest.fixture
+def shelf(tmp_path: Path) -> Path:
+    """A model with three versions, each of which answers with its number."""
+    for version in ("1", "2", "3"):
+        publish(tmp_path / "m", version)
+    return tmp_path / "m"
+
+
+@pytest.fixture
+def service(shelf: Path) -> Iterator[Service]:
+    with serving(shelf, *OPTIONS, "--load", "latest:2", cwd=shelf.parent) as running:
+        yield running
+
+
+def order(service: Service, action: str, body: Any = None, key: str | None = KEY, model: str = "m") -> Reply:
+    headers = {} if key is None else {"authorization": f"Bearer {key}"}
+    return service.request("POST", f"/admin/models/{model}/{action}", {} if body is None else body, headers)
+
+
+def answering(service: Service, requests: int = 40) -> Counter[str]:
+    """Which versions answer, over connections that reach both fronts."""
+    bodies = [service.predict(0.0).body for _ in range(requests)]
+    assert all(body["prediction"] == float(body["model_version"]) for body in bodies)
+    return Counter(body["model_version"] for body in bodies)
+
+
+def states(service: Service) -> dict[str, str]:
+    return {version["version"]: version["state"] for version in service.get("/models/m").body["versions"]}
+
+
+# ------------------------------------------------------------------ who may
+def test_without_a_key_in_the_configuration_nobody_may(shelf: Path) -> None:
+    with serving(shelf, cwd=shelf.parent) as service:
+        reply = order(service, "promote", {"version": "2"})
+        assert (reply.status, reply.body["code"]) == (403, "admin_off")
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [{}, {"authorization": "Bearer wrong"}, {"x-api-key": DIGEST}, {"authorization": KEY}, {"x-api-key": f"{KEY}\xe9"}],
+)
+def test_nobody_may_without_the_key(talking: Service, headers: dict[str, str]) -> None:
+    for method, action in (("POST", "promote"), ("POST", "route"), ("GET", "history")):
+        reply = talking.request(method, f"/admin/models/m/{action}", {} if method == "POST" else None, headers)
+        assert (reply.status, reply.body["code"], reply.headers["www-authenticate"]) == (401, "unauthorized", "Bearer")
+
+
+@pytest.fixture(scope="module")
+def talking(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """A service that no test changes."""
+    folder = tmp_path_factory.mktemp("talking")
+    publish(folder / "m", "1")
+    with serving(folder / "m", *OPTIONS, cwd=folder) as running:
+        yield running
+
+
+@pytest.mark.parametrize(
+    ("action", "body", "status", "code"),
+    [
+        ("promote", {}, 422, "invalid_request"),
+        ("promote", {"version": 2}, 422, "invalid_request"),
+        ("promote", {"version": "../2"}, 422, "invalid_request"),
+        ("promote", {"version": "1", "path": "/etc"}, 422, "invalid_request"),
+        ("promote", {"version": "1", "why": "a\nb"}, 422, "invalid_request"),
+        ("promote", {"version": "9"}, 409, "conflict"),
+        ("route", {"canary": {"version": "1", "percent": 101}}, 422, "invalid_request"),
+        ("route", {"canary": {"version": "1", "percent": 5}}, 409, "conflict"),
+        ("rollback", {}, 409, "conflict"),
+        ("unload", {"version": "1"}, 409, "conflict"),
+        ("promote", b"{", 400, "malformed_request"),
+        ("promote", b"x" * 20_000, 413, "body_too_large"),
+    ],
+)
+def test_an_order_that_cannot_be_meant_is_refused(
+    talking: Service, action: str, body: Any, status: int, code: str
+) -> None:
+    reply = order(talking, action, body)
+    assert (reply.status, reply.body["code"]) == (status, code), reply.body
+    assert len(json.dumps(reply.body)) < 2000
+
+
+def test_only_what_the_configuration_knows_can_be_named(talking: Service) -> None:
+    reply = order(talking, "promote", {"version": "1"}, model="other")
+    assert (reply.status, reply.body["code"]) == (404, "unknown_model")
+
+
+# ------------------------------------------------------------------ what they may
+def test_when_an_order_is_answered_it_is_so_on_every_front(service: Service) -> None:
+    assert states(service) == {"1": "available", "2": "ready", "3": "ready"}
+    reply = order(service, "promote", {"version": "1", "why": "a try"})
+    assert (reply.status, reply.body["before"]["default"], reply.body["after"]["default"]) == (200, "3", "1")
+    assert answering(service) == {"1": 40}
+    back = order(service, "rollback")
+    assert (back.status, back.body["after"]["default"]) == (200, "3")
+    assert answering(service) == {"3": 40}
+    refused = order(service, "rollback")
+    assert (refused.status, refused.body["code"]) == (409, "conflict")
+    route = {"default": "2", "canary": {"version": "3", "percent": 50}}
+    assert order(service, "route", route).status == 200
+    assert answering(service).keys() == {"2", "3"}
+    assert order(service, "route", {"canary": None}).body["after"]["route"]["default"] == "2"
+    assert answering(service) == {"2": 40}
+    history = service.request("GET", "/admin/models/m/history", None, {"x-api-key": KEY}).body["history"]
+    assert [change["action"] for change in history] == ["promote", "rollback", "route", "route"]
+    assert (history[0]["by"], history[0]["why"], history[0]["default_before"]) == ("admin", "a try", "3")
+
+
+def test_a_version_is_loaded_and_unloaded_beside_the_traffic(service: Service) -> None:
+    assert order(service, "load", {"version": "1"}).status == 200
+    assert states(service) == {"1": "ready", "2": "ready", "3": "ready"}
+    assert service.predict(0.0, path="/predict?model_version=1").body["prediction"] == 1.0
+    assert order(service, "unload", {"version": "1"}).status == 200
+    assert states(service) == {"1": "available", "2": "ready", "3": "ready"}
+    refused = order(service, "unload", {"version": "3"})
+    assert (refused.status, refused.body["detail"]) == (409, "Requests go to that version: change the route first.")
+
+
+def test_what_cannot_be_loaded_changes_nothing(service: Service, shelf: Path) -> None:
+    (shelf / ".0").mkdir()
+    (shelf / ".0" / "model.onnx").write_bytes(constant(0.0)[:50])
+    (shelf / ".0").rename(shelf / "0")
+    wait_until(lambda: "0" in states(service), "the broken version to be seen", service.explain)
+    reply = order(service, "promote", {"version": "0"})
+    assert reply.status == 409
+    assert reply.body["detail"].startswith("Version 0 cannot be loaded: ")
+    assert answering(service) == {"3": 40}
+    assert service.get("/models/m").body["route"] == {"default": "3", "wanted": "latest"}
+    assert service.request("GET", "/admin/models/m/history", None, {"x-api-key": KEY}).body["history"] == []
+    assert order(service, "promote", {"version": "2"}).status == 200
+
+
+def test_it_stays_so_when_fronts_and_the_service_are_started_anew(shelf: Path, tmp_path: Path) -> None:
+    arguments: list[str | Path] = [shelf, *OPTIONS, "--drain-linger-s", "0"]
+    with serving(*arguments, cwd=tmp_path) as service:
+        assert order(service, "promote", {"version": "2"}).status == 200
+        for pid in service.processes("front"):
+            os.kill(pid, signal.SIGKILL)
+        wait_until(lambda: answering(service, 1) == {"2": 1}, "new fronts", service.explain)
+        assert service.end() == 0
+    with serving(*arguments, cwd=tmp_path) as service:
+        assert answering(service) == {"2": 40}
+        assert order(service, "rollback").body["after"]["default"] == "3"
+        assert answering(service) == {"3": 40}
+
+
+def test_a_later_edit_of_the_route_counts_more(shelf: Path, tmp_path: Path) -> None:
+    file = tmp_path / "penstock.yaml"
+    file.write_text("models: {m: {path: m}}\n")
+    with serving(file, *OPTIONS, cwd=tmp_path) as service:
+        assert order(service, "promote", {"version": "1"}).status == 200
+        file.write_text("models: {m: {path: m, route: {default: 2}}}\n")
+        service.wait_for("overlay_dropped")
+        wait_until(lambda: answering(service, 1) == {"2": 1}, "the edited route", service.explain)
+
+
+def test_what_cannot_be_kept_is_not_done(shelf: Path, tmp_path: Path) -> None:
+    (tmp_path / "state" / ".state.json").mkdir(parents=True)  # where the file would be written
+    with serving(shelf, *OPTIONS, "--state-dir", "state", cwd=tmp_path) as service:
+        reply = order(service, "promote", {"version": "1"})
+        assert (reply.status, reply.body["code"]) == (409, "conflict")
+        assert "state_dir" in reply.body["detail"]
+        assert answering(service) == {"3": 40}
+
+
+# ------------------------------------------------------------------ from the command line
+@pytest.fixture
+def told(service: Service, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., str]:
+    """What a command prints, with the key in the environment."""
+    monkeypatch.setenv("PENSTOCK_ADMIN_KEY", KEY)
+    monkeypatch.setenv("PENSTOCK_URL", f"http://127.0.0.1:{service.port}")
+
+    def run(*words: str, code: int = 0) -> str:
+        done = penstock(*words, cwd=tmp_path)
+        assert done.returncode == code, done
+        return done.stdout if code == 0 else done.stderr
+
+    return run
+
+
+def test_the_same_from_the_command_line(told: Callable[..., str]) -> None:
+    assert told("models").split() == [
+        "m",
+        "1",
+        "available",
+        "m",
+        "2",
+        "ready",
+        "m",
+        "3",
+        "ready",
+        "default",
+        "(latest)",
+    ]
+    assert told("promote", "m", "2") == "m: default 2\n   (before: default 3 (latest))\n"
+    assert told("promote", "m", "2") == "m: default 2 (as before)\n"
+    said = told("route", "m", "--canary", "3", "--percent", "5", "--sticky", "X-User-ID", "--why", "a try")
+    assert said == "m: default 2, canary 3 with 5 % by X-User-ID\n   (before: default 2)\n"
+    assert told("route", "m") == "m: default 2, canary 3 with 5 % by X-User-ID\n"
+    assert told("route", "m", "--yaml") == (
+        'models:\n  m:\n    route:\n      default: "2"\n      canary: {version: "3", percent: 5, sticky: X-User-ID}\n'
+    )
+    assert told("promote", "m", "3").startswith("m: default 3\n")
+    assert told("rollback", "m").startswith("m: default 2\n")
+    assert told("rollback", "m").startswith("m: default 3\n")
+    assert "a try" in told("models", "m", "--history")
+    assert told("models", "m", "--load", "1").splitlines()[0].split() == ["m", "1", "ready"]
+
+
+def test_the_command_line_says_what_is_wrong(told: Callable[..., str], monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "There is no such version. Versions: 1, 2, 3." in told("promote", "m", "9", code=1)
+    assert "Models: m." in told("promote", "n", "1", code=1)
+    assert "--canary: say with --percent" in told("route", "m", "--canary", "3", code=2)
+    assert "cannot be asked" in told("models", "--url", "http://127.0.0.1:1", code=1)
+    assert "expected http://HOST:PORT" in told("models", "--url", "here", code=2)
+    monkeypatch.setenv("PENSTOCK_ADMIN_KEY", "wrong")
+    assert "PENSTOCK_ADMIN_KEY is another one" in told("rollback", "m", code=1)
+    monkeypatch.delenv("PENSTOCK_ADMIN_KEY")
+    assert "PENSTOCK_ADMIN_KEY is not set" in told("rollback", "m", code=1)
