@@ -12,13 +12,13 @@ from tests.acceptance.driver import Service, serving, wait_until
 from tests.acceptance.numbered import constant, publish
 
 
-def told(service: Service, name: str = "m") -> dict[str, Any]:
+def told_of(service: Service, name: str = "m") -> dict[str, Any]:
     body: dict[str, Any] = service.get(f"/models/{name}").body
     return body
 
 
 def states(service: Service, name: str = "m") -> dict[str, str]:
-    return {version["version"]: version["state"] for version in told(service, name)["versions"]}
+    return {version["version"]: version["state"] for version in told_of(service, name)["versions"]}
 
 
 def answer(service: Service, query: str = "", **headers: str) -> tuple[float, str]:
@@ -68,7 +68,7 @@ def test_every_loaded_version_answers_who_names_it_or_its_label(configured: Conf
         assert answer(service, X_Model_Version="10") == (10.0, "10")
         assert answer(service, "?model_version=stable") == (2.0, "2")
         assert answer(service, "?model_version=canary") == (10.0, "10")
-        assert told(service)["route"] == {
+        assert told_of(service)["route"] == {
             "default": "2",
             "wanted": "2",
             "canary": {"version": "10", "percent": 0.0},
@@ -129,11 +129,26 @@ def test_a_broken_version_is_told_of_and_the_old_one_serves_on(running: Service,
     assert answer(running) == (10.0, "10")
     assert metric(running, "penstock_model_refusals_total") == {"12": 1}
     assert running.get("/ready").status == 200
-    reason = next(version["reason"] for version in told(running)["versions"] if version["version"] == "12")
+    reason = next(version["reason"] for version in told_of(running)["versions"] if version["version"] == "12")
     assert reason == running.wait_for("model_refused")["reason"].replace(f"{shelf}/", "")
     (shelf / "12" / "model.onnx").write_bytes(constant(12.0))
     wait_until(lambda: states(running)["12"] == "ready", "the mended one to serve")
     assert answer(running) == (12.0, "12")
+
+
+def test_a_new_version_is_compared_and_one_that_clients_would_notice_is_held(running: Service, shelf: Path) -> None:
+    example = [{"features": [0.0], "prediction": 10.0}]
+    publish(shelf, "11", 11.0, {"examples.json": json.dumps([{**example[0], "prediction": 11.0}])})
+    wait_until(lambda: answer(running) == (11.0, "11"), "the new version", running.explain)
+    assert running.wait_for("version_compared")["examples"] == 0, "the one before has none"
+    publish(shelf, "12", 12.0)
+    told = running.wait_for("version_compared", lambda line: line["version"] == "12")
+    assert (told["with_version"], told["examples"], told["differing"], told["unanswered"]) == ("11", 1, 1, 0)
+    publish(shelf, "13", 13.0, width=2)
+    assert running.wait_for("version_held")["reason"].startswith("it takes 2 features and not 1")
+    assert answer(running) == (12.0, "12")
+    held = next(version for version in told_of(running)["versions"] if version["version"] == "13")
+    assert (held["state"], held["held"]) == ("ready", running.wait_for("version_held")["reason"])
 
 
 def test_what_is_loaded_serves_on_whatever_becomes_of_its_files(running: Service, shelf: Path) -> None:

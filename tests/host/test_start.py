@@ -17,7 +17,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
 from penstock.host.runtimes.estimator import Estimator
-from penstock.model.control import Artifact
+from penstock.model.control import Artifact, Golden
 from tests.host.driver import HostProcess, artifact, declared, loaded, pickled, refusal
 
 X, Y = load_iris(return_X_y=True)
@@ -178,6 +178,17 @@ def test_an_example_that_fails_is_named_with_both_answers(example: dict[str, Any
     assert refused.code == "failed_example"
     assert said in refused.message
     assert "example 2" in refused.message or "no list" in refused.message
+
+
+def test_what_it_makes_of_anothers_examples_is_told_and_no_reason_to_refuse_it(tmp_path: Path) -> None:
+    file = examples(tmp_path, SETOSA, SETOSA | {"prediction": "virginica"}, SETOSA | {"features": [1.0]})
+    digest = hashlib.sha256(Path(file).read_bytes()).hexdigest()
+    told = loaded(pickled(IRIS, tmp_path, others=Golden(file, digest))).comparison
+    assert told is not None
+    assert (told.examples, told.differing, told.unanswered) == (3, 1, 1)
+    assert told.us > 0
+    assert loaded(pickled(IRIS, tmp_path, others=Golden(file, "0" * 64))).comparison is None, "they are others now"
+    assert loaded(pickled(IRIS, tmp_path)).comparison is None
 
 
 def test_an_example_of_several_outputs_is_a_list(tmp_path: Path) -> None:

@@ -95,6 +95,16 @@ def test_those_whose_place_a_new_one_takes_stay_until_it_has_passed() -> None:
     assert needed("2", "3", "4") == {"3", "4"}
 
 
+def test_one_that_is_held_takes_the_traffic_where_it_is_named_alone() -> None:
+    def default(now: str | None, named: str = "latest") -> str | None:
+        route = Route(default=named)
+        return choose("all", route, there="123", failed="", passed="123", now=now, held="3").default
+
+    assert default("1") == "2"
+    assert default("1", named="3") == "3"
+    assert default("3") == "3"
+
+
 def test_at_the_start_the_newest_is_waited_for_unless_it_fails() -> None:
     def chosen(passed: str, *failed: str) -> str | None:
         return choose("all", Route(), there=["1", "2", "3"], failed=failed, passed=[passed], now=None).default

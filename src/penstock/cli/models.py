@@ -54,7 +54,7 @@ def _rows(model: dict[str, Any]) -> Iterator[tuple[str, ...]]:
             part = "default" + (f" ({route['wanted']})" if route["wanted"] != route["default"] else "")
         elif version["version"] == canary.get("version"):
             part = f"canary, {canary['percent']:g} %"
-        yield model["name"], version["version"], version["state"], part, version["reason"] or ""
+        yield model["name"], version["version"], version["state"], part, version["reason"] or version["held"] or ""
 
 
 def _history(changes: Sequence[dict[str, Any]]) -> str:

@@ -3,6 +3,7 @@
 import json
 import math
 from collections.abc import Callable, Iterator, Sequence
+from time import perf_counter
 from typing import Any
 
 import msgspec
@@ -11,6 +12,7 @@ from msgspec import Struct
 from penstock.errors import FailedExample
 from penstock.host import source
 from penstock.host.refusals import detail
+from penstock.model.control import Comparison
 
 LONGEST = 80  # characters of an answer that a message shows
 
@@ -48,6 +50,25 @@ def replay(path: str, examples: Sequence[Example], answer: Answerer) -> None:
             raise FailedExample(f"{where} could not be answered ({detail(error)}): correct it") from error
         for problem in _differences(example, prediction, confidence):
             raise FailedExample(f"{where}: {problem}; correct the example, or do not serve this model")
+
+
+def compare(examples: Sequence[Example], answer: Answerer) -> Comparison:
+    """Asks for every example of another version, whose answers need not be these."""
+    differing = unanswered = 0
+    began = perf_counter()
+    for example in examples:
+        try:
+            prediction, confidence = answer(example.features)
+        except Exception:  # noqa: BLE001 # whatever the model or its decoder raises: it does not answer
+            unanswered += 1
+        else:
+            differing += any(True for _ in _differences(example, prediction, confidence))
+    return Comparison(
+        examples=len(examples),
+        differing=differing,
+        unanswered=unanswered,
+        us=round((perf_counter() - began) / len(examples) * 1e6, 1),
+    )
 
 
 def _differences(example: Example, prediction: Any, confidence: float | None) -> Iterator[str]:

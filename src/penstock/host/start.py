@@ -7,7 +7,7 @@ from pathlib import PurePath
 from time import perf_counter
 from typing import TYPE_CHECKING
 
-from penstock.errors import UnreadableArtifact, UntrustedArtifact
+from penstock.errors import ArtifactError, UnreadableArtifact, UntrustedArtifact
 from penstock.host import examples, libraries, runtimes, source
 from penstock.host.inputs import refusing_zeros
 from penstock.host.model import Model
@@ -15,7 +15,7 @@ from penstock.host.reference import sample_of
 from penstock.host.rehearsal import Rehearsal
 from penstock.host.shaping import shaped
 from penstock.host.source import Source
-from penstock.model.control import Artifact, Loaded, Progress
+from penstock.model.control import Artifact, Comparison, Loaded, Progress
 from penstock.model.formats import RUNS_CODE
 
 if TYPE_CHECKING:
@@ -47,6 +47,7 @@ def start(artifact: Artifact, report: Report) -> tuple[Model, Loaded]:
     if artifact.examples:
         report(Progress("replaying"))
         examples.replay(artifact.examples, golden, rehearsal.answer)
+    replayed_at = perf_counter()
     return model, Loaded(
         signature=refusing_zeros(rehearsal.signature, artifact),
         sha256=found.sha256,
@@ -62,7 +63,20 @@ def start(artifact: Artifact, report: Report) -> tuple[Model, Loaded]:
         load_s=loaded_at - started,
         warmup_s=warm_at - loaded_at,
         certificate=compilation.certificate if compilation else None,
+        example_us=round((replayed_at - warm_at) / len(golden) * 1e6, 1) if golden else None,
+        comparison=_compared(artifact, rehearsal),
     )
+
+
+def _compared(artifact: Artifact, rehearsal: Rehearsal) -> Comparison | None:
+    """What the model makes of the examples of the version whose place it may take, if there are any."""
+    if artifact.others is None:
+        return None
+    try:
+        others, _ = examples.read(artifact.others.path, artifact.others.sha256)
+    except ArtifactError:  # they have gone, or are others now: nothing can be said
+        return None
+    return examples.compare(others, rehearsal.answer) if others else None
 
 
 def _limit_memory(most: int | None) -> None:

@@ -90,7 +90,7 @@ def _standing(model: ModelState, draining: bool) -> Json:
 
 def _version(state: VersionState, capacity: Capacity | None) -> Json:
     loaded = _loaded(state.loaded, state.path) if state.loaded else {}
-    told = ("version", "state", "code", "format", "replicas", "live", "pids", "restarts")
+    told = ("version", "state", "held", "code", "format", "replicas", "live", "pids", "restarts")
     measured = {"capacity": capacity._asdict() if capacity else None}
     return {name: getattr(state, name) for name in told} | {"reason": reason_of(state)} | measured | loaded
 

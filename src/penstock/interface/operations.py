@@ -81,7 +81,7 @@ CAPACITY = {
 MODEL = _object({
     "name": TEXT, "ready": FLAG, "route": ROUTE, "limits": _map(NUMBER),
     "versions": _list(_object({
-        "version": TEXT, "state": STATE, "reason": MAYBE, "code": MAYBE, "format": TEXT,
+        "version": TEXT, "state": STATE, "reason": MAYBE, "held": MAYBE, "code": MAYBE, "format": TEXT,
         "replicas": INTEGER, "live": INTEGER, "pids": _list(INTEGER), "restarts": INTEGER, "capacity": CAPACITY,
         **_OF_LOADED,
     }, tuple(_OF_LOADED))),

@@ -29,6 +29,23 @@ class Transform(Struct, frozen=True):
     format: Literal["pickle", "skops"]
 
 
+class Golden(Struct, frozen=True):
+    """The examples of the version that serves now, and their sha256: a new one is asked the same."""
+
+    path: str
+    sha256: str
+
+
+class Comparison(Struct, frozen=True, kw_only=True):
+    """What a new version made of another's examples: how many there were, how many it answered otherwise, how many it
+    could not answer, and microseconds for each."""
+
+    examples: int
+    differing: int
+    unanswered: int
+    us: float
+
+
 class Artifact(Struct, frozen=True, kw_only=True):
     """What a host is to load. Paths are absolute and resolved.
 
@@ -37,8 +54,8 @@ class Artifact(Struct, frozen=True, kw_only=True):
     `all_zero` what becomes of a row of nothing but zeros, and `output` what is made of the answers.
     `transforms` are applied before the model, in order. `beside`: the sha256 that further files must have, by path:
     from the lock, or of those that the first load read. `memory`: bytes of data that the process may hold.
-    `reference`: a file with rows of the training data. `compile`: whether a compiled form is looked for, within
-    `compile_timeout_s`.
+    `others`: examples that it is not held to, but compared by. `reference`: a file with rows of the training data.
+    `compile`: whether a compiled form is looked for, within `compile_timeout_s`.
     """
 
     path: str
@@ -54,6 +71,7 @@ class Artifact(Struct, frozen=True, kw_only=True):
     all_zero: AllZero = "serve"
     output: Shaping = Shaping()
     examples: str | None = None
+    others: Golden | None = None
     reference: str | None = None
     beside: dict[str, str] = {}
     device: str = "auto"
@@ -118,7 +136,8 @@ class Loaded(Struct, frozen=True, tag=True, kw_only=True):
     """Host to supervisor: ready to answer. `libraries` and `trained_with` map packages to versions.
 
     `beside` has the sha256 of every file that was read besides the artifact, by path: transforms, external weights,
-    examples, reference. `certificate` says whether it runs compiled; None where that was not asked.
+    examples, reference. `certificate` says whether it runs compiled; None where that was not asked. `example_us`:
+    microseconds for each of its examples; `comparison`: what it made of the others'.
     """
 
     signature: Signature
@@ -135,6 +154,8 @@ class Loaded(Struct, frozen=True, tag=True, kw_only=True):
     load_s: float = 0.0
     warmup_s: float = 0.0
     certificate: Certificate | None = None
+    example_us: float | None = None
+    comparison: Comparison | None = None
 
 
 class Refused(Struct, frozen=True, tag=True):
@@ -160,12 +181,14 @@ State = Literal["available", "loading", "ready", "restarting", "refused", "unloa
 class VersionState(Struct, frozen=True, kw_only=True):
     """One version of a model as the supervisor knows it.
 
-    `reason` says why it is not ready; `pids` are the processes of the replicas that are `live`.
+    `reason` says why it is not ready, `held` why it does not take the traffic by itself, although it is; `pids` are the
+    processes of the replicas that are `live`.
     """
 
     version: str
     state: State
     reason: str | None = None
+    held: str | None = None
     code: str | None = None
     path: str
     format: str

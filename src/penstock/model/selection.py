@@ -46,22 +46,28 @@ def choose(
     passed: Collection[str],
     now: str | None,
     also: Collection[str] = (),
+    held: Collection[str] = (),
 ) -> Choice:
     """What is to be loaded of the versions that are `there`, `also` these, and which is to take the traffic.
 
     `passed` are loaded and checked, `failed` will not be. A version that is not yet through takes no traffic from the
-    one that has it `now`, and neither does one that fails; what has the traffic stays loaded, even if it is there no
-    more, and so do those whose place a new one is to take. At the start the newest is waited for, so that nobody is
-    answered by an older one until it is there.
+    one that has it `now`, and neither does one that fails; one that is `held` does where it is named alone. What has
+    the traffic stays loaded, even if it is there no more, and so do those whose place a new one is to take. At the
+    start the newest is waited for, so that nobody is answered by an older one until it is there.
     """
     named = (route.default, route.canary.version, *also)
     wanted = {version for version in named if version is not None and version in there}
     wanted.update(selected(load, there, failed), selected(load, set(passed) & set(there)))
-    default: str | None = route.default
-    if default == LATEST or default not in {*there, *passed}:
-        default = newest(set(passed) & set(there)) if now in passed else newest(wanted - set(failed))
-    if default not in passed:
-        default = now if now in passed else default or newest(there)
+    hopeful = newest(wanted - set(failed)) or newest(there)
+    if route.default == LATEST and now in passed:
+        fit = {version for version in passed if version in there and (version not in held or version == now)}
+        default = newest(fit) or now
+    elif route.default in passed:
+        default = route.default
+    elif now in passed:
+        default = now
+    else:
+        default = route.default if route.default in there else hopeful
     if default is not None and default in passed:
         wanted.add(default)
     return Choice(default, frozenset(wanted))

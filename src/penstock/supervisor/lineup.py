@@ -7,6 +7,7 @@ from msgspec.structs import replace
 
 from penstock.config import Canary, Model, Route
 from penstock.model.control import ModelState, Order, VersionState
+from penstock.model.fitness import comparison_of, misfit_of
 from penstock.model.overlay import Overlay
 from penstock.model.selection import LATEST, choose
 from penstock.model.source import ModelSource
@@ -84,6 +85,8 @@ class Lineup:
         """The version that takes the traffic."""
         self.overlay = overlay
         self._past = list(past)  # the versions that had the traffic before, the last one last
+        self._compared: set[str] = set()
+        self._held: dict[str, str] = {}  # the versions that do not take the traffic by themselves, and why
         self._goes_back = False
         self._advancing = False
         self._stopping = False
@@ -250,8 +253,26 @@ class Lineup:
 
     # ------------------------------------------------------------------ what the versions have to say
     def host_ready(self, host: Host) -> None:
+        self._compare(host.version)
         self._owner.host_ready(host)
         self.changed()
+
+    def _compare(self, version: str) -> None:
+        """A version has been loaded: says how it differs from the one that serves, and holds it back where requests
+        that the one takes would be refused by the other."""
+        serving = self._replicas.get(self.default or "")
+        new, old = self._replicas[version].loaded, serving.loaded if serving is not None else None
+        if new is None or old is None or self.default is None or version in self._compared:
+            return
+        if version_key(version) <= version_key(self.default):
+            return
+        self._compared.add(version)
+        misfit = misfit_of(old.signature, new.signature)
+        told = comparison_of(old, new)
+        self._tell("version_compared", version, with_version=self.default, **told)
+        if misfit is not None:
+            self._held[version] = f"{misfit}; version {self.default} serves on until this one is promoted"
+            self._equipment.log.warning("version_held", model=self.name, version=version, reason=self._held[version])
 
     def changed(self) -> None:
         """Something is other than it was: takes the steps that follow from it."""
@@ -268,6 +289,8 @@ class Lineup:
         """Takes a step; False where there is none to take."""
         for version in [version for version, gone in self._leaving.items() if not gone.replicas.running]:
             self._leaving.pop(version).end()
+            self._held.pop(version, None)
+            self._compared.discard(version)
             self._equipment.ledger.model_unloaded(self.name, version)
             self._tell("version_unloaded", version)
         if self._stopping:
@@ -281,6 +304,7 @@ class Lineup:
             passed=self._passed(),
             now=self.default,
             also=() if self.overlay is None else self.overlay.load,
+            held=self._held,
         )
         if choice.default != self.default:
             self._switch(choice.default)
@@ -296,6 +320,7 @@ class Lineup:
 
     def _switch(self, default: str | None) -> None:
         before, self.default = self.default, default
+        self._held.pop(default or "", None)  # whoever named it has seen to that
         if before is None or default is None or before not in self._passed():
             return
         if self._goes_back and default == self.before:
@@ -306,7 +331,9 @@ class Lineup:
         self._tell("version_switched", default, before=before)
 
     def _load(self, version: str) -> None:
-        self._replicas[version] = replicas = Replicas(self._equipment, self._sources[version], self)
+        serving = self._replicas.get(self.default or "")
+        others = serving.examples if serving is not None else None
+        self._replicas[version] = replicas = Replicas(self._equipment, self._sources[version], self, others)
         replicas.start()
 
     def _leave(self, version: str) -> None:
@@ -338,7 +365,7 @@ class Lineup:
 
     def _state(self, version: str) -> VersionState:
         if (replicas := self._replicas.get(version)) is not None:
-            return replicas.state()
+            return replace(replicas.state(), held=self._held.get(version))
         if (departure := self._leaving.get(version)) is not None:
             return replace(departure.replicas.state(), state="unloading")
         source = self._sources[version]

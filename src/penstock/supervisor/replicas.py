@@ -2,11 +2,11 @@
 
 from typing import Protocol
 
-import msgspec
+from msgspec.structs import replace
 
 from penstock.errors import FailedStart
 from penstock.model.certificate import Certificate
-from penstock.model.control import Load, Loaded, Progress, Refused, VersionState
+from penstock.model.control import Golden, Load, Loaded, Progress, Refused, VersionState
 from penstock.model.source import ModelSource
 from penstock.supervisor.cpus import usable_cpus
 from penstock.supervisor.equipment import Equipment
@@ -28,7 +28,8 @@ class Owner(Protocol):
 class Replicas:
     """Keeps `source.settings.replicas` hosts of one version alive."""
 
-    def __init__(self, equipment: Equipment, source: ModelSource, owner: Owner) -> None:
+    def __init__(self, equipment: Equipment, source: ModelSource, owner: Owner, others: Golden | None = None) -> None:
+        source = replace(source, artifact=replace(source.artifact, others=others))
         self.model = source.name
         self._equipment = equipment
         self._loop = equipment.loop
@@ -58,7 +59,7 @@ class Replicas:
         return {f"{name}-{replica}": host.link.pid for replica, host in self._hosts.items()}
 
     def state(self) -> VersionState:
-        return msgspec.structs.replace(self._standing.state(), pids=tuple(host.link.pid for host in self.ready()))
+        return replace(self._standing.state(), pids=tuple(host.link.pid for host in self.ready()))
 
     @property
     def refused(self) -> bool:
@@ -66,9 +67,20 @@ class Replicas:
         return self._standing.refused
 
     @property
+    def loaded(self) -> Loaded | None:
+        """What it is, once it was loaded and stood all its checks."""
+        return self._standing.loaded
+
+    @property
     def has_passed(self) -> bool:
-        """Whether it was loaded and stood all its checks."""
-        return self._standing.loaded is not None
+        return self.loaded is not None
+
+    @property
+    def examples(self) -> Golden | None:
+        """Its examples, as they were when it was loaded."""
+        path = self._source.artifact.examples
+        sha256 = self.loaded.beside.get(path) if path is not None and self.loaded is not None else None
+        return Golden(path, sha256) if path is not None and sha256 is not None else None
 
     @property
     def running(self) -> int:
@@ -104,7 +116,7 @@ class Replicas:
             self._ended(replica, Refused(FailedStart.code, f"no process could be started: {problem.strerror}"), "spawn")
 
     def _new_host(self, replica: int) -> Host:
-        artifact = msgspec.structs.replace(self._standing.artifact, threads=self._threads)
+        artifact = replace(self._standing.artifact, threads=self._threads)
         return Host(
             self._loop,
             self._log,

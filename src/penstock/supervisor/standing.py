@@ -64,7 +64,7 @@ class Standing:
         replica.phase, replica.ready_at = "ready", now
         if self.loaded is None:
             self.artifact = msgspec.structs.replace(
-                self.artifact, pinned=loaded.sha256, beside=loaded.beside, compile=_settled(loaded)
+                self.artifact, pinned=loaded.sha256, beside=loaded.beside, compile=_settled(loaded), others=None
             )
             self.loaded = loaded
         return [i for i, phase in enumerate(self.phases()) if phase == "idle"]

@@ -1,0 +1,78 @@
+"""A new version takes the place of another by itself only where no client would notice more than other answers."""
+
+from typing import Any
+
+import pytest
+
+from penstock.model.control import Comparison, Loaded
+from penstock.model.fitness import comparison_of, misfit_of
+from penstock.model.signature import Field, Output, OutputField, Signature
+
+
+def signature(*fields: Field, **output: Any) -> Signature:
+    given: dict[str, Any] = {"fields": (OutputField(name="prediction", classes=("no", "yes")),), "probabilities": True}
+    return Signature(inputs=fields or (Field(name="a"), Field(name="b")), output=Output(**(given | output)))
+
+
+@pytest.mark.parametrize(
+    "new",
+    [
+        signature(),
+        signature(Field(name="a", dtype="float32"), Field(name="b", nullable=True)),
+        signature(Field(name="a", range=(0, 1)), Field(name="b", unit="cm")),
+        signature(fields=(OutputField(name="prediction", classes=("no", "yes", "perhaps")),)),
+    ],
+)
+def test_it_fits_where_every_request_is_taken_and_answered_in_kind(new: Signature) -> None:
+    assert misfit_of(signature(), new) is None
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "reason"),
+    [
+        (signature(), signature(Field(name="a")), "it takes 1 features and not 2"),
+        (signature(Field(name="a")), signature(), "it takes 2 features and not 1"),
+        (signature(), signature(Field(name="b"), Field(name="a")), "it takes b in the place of a"),
+        (
+            signature(),
+            signature(Field(name="a"), Field(name="b", dtype="int64")),
+            "it takes b as int64 and not float64",
+        ),
+        (
+            signature(),
+            signature(Field(name="a", dtype="string"), Field(name="b")),
+            "it takes a as string and not float64",
+        ),
+        (signature(Field(name="a", nullable=True)), signature(Field(name="a")), "it does not take null for a"),
+        (signature(Field(name="a", shape=(2, 3))), signature(Field(name="a", shape=(3, 2))), "it takes a in the shape"),
+        (signature(Field(name="a", shape=(2,))), signature(Field(name="a")), "it takes a in the shape"),
+        (
+            signature(Field(name="a", dtype="string", categories=("x", "y"))),
+            signature(Field(name="a", dtype="string", categories=("x",), unknown="refuse")),
+            "it refuses 1 categories of a",
+        ),
+        (signature(), signature(probabilities=False), "it states no probabilities"),
+        (signature(), signature(fields=(OutputField(name="prediction"),)), "its prediction is of another kind"),
+        (signature(), signature(fields=(OutputField(name="p", classes=(0, 1)),)), "its p is of another kind"),
+        (signature(), signature(fields=(OutputField(name="p"), OutputField(name="q"))), "it gives 2 outputs and not 1"),
+    ],
+)
+def test_it_does_not_fit_where_a_client_would_be_refused(old: Signature, new: Signature, reason: str) -> None:
+    assert (misfit_of(old, new) or "").startswith(reason)
+
+
+def test_a_length_that_may_vary_takes_every_one() -> None:
+    assert misfit_of(signature(Field(name="a", shape=(2, 3))), signature(Field(name="a", shape=(None, 3)))) is None
+
+
+def loaded(**said: Any) -> Loaded:
+    return Loaded(signature=signature(), sha256="0" * 64, bytes=1, runtime="test", device="cpu", **said)
+
+
+def test_the_two_are_compared_by_the_examples_of_the_one_that_serves() -> None:
+    new = loaded(comparison=Comparison(examples=10, differing=2, unanswered=1, us=300.0))
+    assert comparison_of(loaded(example_us=100.0), new) == {
+        "examples": 10, "differing": 2, "unanswered": 1, "times_as_long": 3.0,
+    }  # fmt: skip
+    assert comparison_of(loaded(), new) == {"examples": 10, "differing": 2, "unanswered": 1}
+    assert comparison_of(loaded(), loaded()) == {"examples": 0}
