@@ -1,0 +1,53 @@
+"""Versions come and go: what they held comes back."""
+
+import json
+import urllib.request
+from collections.abc import Callable
+from hashlib import sha256
+from pathlib import Path
+
+import pytest
+
+from tests.acceptance.driver import Load, Service, serving
+from tests.acceptance.numbered import publish
+from tests.soak.census import Census, census, growth, table
+
+KEY = "key"
+OPTIONS = ("--workers", "2", "--drain-linger-s", "0", "--admin-sha256", sha256(KEY.encode()).hexdigest())
+Scale = Callable[[int, int], int]
+
+
+def order(service: Service, action: str, version: str) -> None:
+    body = json.dumps({"version": version}).encode()
+    url = f"http://127.0.0.1:{service.port}/admin/models/m/{action}"
+    request = urllib.request.Request(url, body, {"x-api-key": KEY, "content-type": "application/json"})
+    with urllib.request.urlopen(request, timeout=60) as answer:
+        assert answer.status == 200
+
+
+def swaps(service: Service, rounds: int) -> Census:
+    """Version 1 takes the traffic over from 2, is answered from, and leaves again, so often under load."""
+    with Load(service, clients=4, features=[0.0]) as load:
+        for _ in range(rounds):
+            order(service, "promote", "1")
+            load.wait_for(len(load.answers) + 20)
+            order(service, "promote", "2")
+            load.wait_for(len(load.answers) + 20)
+        load.stop()
+    assert load.failures == []
+    assert set(load.answers) == {200}
+    return census(service)
+
+
+@pytest.mark.soak
+def test_after_many_swaps_the_processes_hold_what_they_held(tmp_path: Path, scale: Scale) -> None:
+    first, more = scale(3, 10), scale(5, 50)
+    for version in ("1", "2"):
+        publish(tmp_path / "m", version)
+    with serving(tmp_path / "m", *OPTIONS, cwd=tmp_path) as service:
+        young = swaps(service, first)
+        old = swaps(service, more)
+        print(table((first, young), (first + more, old)))
+        assert list(growth(young, old, scale(30, 20) / 1000)) == []
+        assert len(service.processes("host")) == 1
+        assert service.end() == 0
