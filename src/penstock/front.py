@@ -47,6 +47,7 @@ class Front:
     def __init__(self, channel: Channel, configure: control.Configure) -> None:
         self.settings: Settings = configure.settings
         self.draining = False
+        self.started = False
         self._channel = channel
         self._loop = asyncio.get_running_loop()
         self._ended = self._loop.create_future()
@@ -139,6 +140,7 @@ class Front:
                 case control.HostOf():
                     self._attach(message, *descriptors)
                 case control.Models():
+                    self.started = message.started
                     self._versions.update(message.models)
                     self._native.update(self._versions.models)
                     self._send(control.Follows(message.revision))

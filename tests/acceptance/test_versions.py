@@ -1,6 +1,7 @@
 """Several versions of a model in one service: which are loaded, who gets which, and how they come and go."""
 
 import json
+import signal
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -64,6 +65,7 @@ def test_every_loaded_version_answers_who_names_it_or_its_label(configured: Conf
     arguments = configured("load: all, route: {default: 2, canary: {version: 10}}")
     with serving(*arguments, cwd=tmp_path) as service:
         assert answer(service) == (2.0, "2")
+        wait_until(lambda: set(states(service).values()) == {"ready"}, "all to be loaded", service.explain)
         assert answer(service, "?model_version=1") == (1.0, "1")
         assert answer(service, X_Model_Version="10") == (10.0, "10")
         assert answer(service, "?model_version=stable") == (2.0, "2")
@@ -193,3 +195,19 @@ def test_models_come_and_go(shelf: Path) -> None:
         wait_until(lambda: service.get("/models/m").status == 404, "the model to go")
         assert json.dumps(service.predict(0.0, path="/predict").body["model"]) == '"other"'
         wait_until(lambda: len(service.lines("version_unloaded")) == 1, "its version to be unloaded")
+
+
+def test_a_broken_model_that_comes_later_makes_no_new_front_unready(shelf: Path) -> None:
+    folder = shelf.parent
+    with serving(folder, "--drain-linger-s", "0", cwd=folder.parent) as service:
+        publish(folder / "broken", "1", 1.0)
+        wait_until(lambda: service.get("/models/broken").status == 200, "the new model", service.explain)
+        (folder / "worse" / "1").mkdir(parents=True)
+        (folder / "worse" / "1" / "model.onnx").write_bytes(b"nonsense")
+        service.wait_for("model_refused")
+        front = service.processes("front")
+        service.process.send_signal(signal.SIGHUP)
+        service.wait_for("fronts_rolled")
+        wait_until(lambda: set(service.processes("front")).isdisjoint(front), "a new front", service.explain)
+        assert service.get("/ready").status == 200
+        assert service.get("/models/worse/ready").status == 503

@@ -4,6 +4,7 @@ from penstock.config import Limits, Model, Settings
 from penstock.inference.forecast import Capacity
 from penstock.model.control import Loaded, ModelState, Order, Outcome, VersionState
 from penstock.model.signature import Field, Output, OutputField, Signature
+from penstock.observability.health import has_started
 from penstock.observability.metrics import Figures, Snapshot
 
 VALUE = Output(fields=(OutputField(name="prediction"),))
@@ -117,6 +118,7 @@ class StillService:
             limits=Limits(rows=50), default_model=default, models={m.name: Model(path="x") for m in models}
         )
         self.draining = False
+        self.started = has_started(models)
         self.models = models
 
     def capacity(self, model: str, version: str) -> Capacity | None:

@@ -31,6 +31,7 @@ class Service(Protocol):
 
     settings: Settings
     draining: bool
+    started: bool
 
     @property
     def models(self) -> tuple[ModelState, ...]: ...
@@ -60,15 +61,13 @@ class Pages:
     def __init__(self, service: Service, document: Document) -> None:
         self._service = service
         self._document = document
-        self._started = False
 
     async def health(self) -> Response:
         return Json(health.health(self._service.models, timestamp()))
 
     async def ready(self) -> Response:
         service = self._service
-        self._started = self._started or health.has_started(service.models)
-        ready = health.is_ready(service.models, started=self._started, draining=service.draining)
+        ready = health.is_ready(service.models, started=service.started, draining=service.draining)
         return Json(health.readiness(service.models, timestamp(), ready=ready), 200 if ready else 503)
 
     async def metrics(self, request: Request) -> Response:

@@ -228,11 +228,12 @@ class Listen(Struct, frozen=True, tag=True):
 
 
 class Models(Struct, frozen=True, tag=True):
-    """Supervisor to front: everything there is to know about the models, whenever any of it changes. `Follows`
-    answers."""
+    """Supervisor to front: everything there is to know about the models, whenever any of it changes. `started`:
+    each of those that were there at the start has been ready. `Follows` answers."""
 
     models: tuple[ModelState, ...]
     revision: int = 0
+    started: bool = False
 
 
 class Yield(Struct, frozen=True, tag=True):

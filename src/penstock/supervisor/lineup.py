@@ -260,8 +260,9 @@ class Lineup:
     def _compare(self, version: str) -> None:
         """A version has been loaded: says how it differs from the one that serves, and holds it back where requests
         that the one takes would be refused by the other."""
-        serving = self._replicas.get(self.default or "")
-        new, old = self._replicas[version].loaded, serving.loaded if serving is not None else None
+        came, serving = self._replicas.get(version), self._replicas.get(self.default or "")
+        new = came.loaded if came is not None else None  # one that leaves may have been restarted
+        old = serving.loaded if serving is not None else None
         if new is None or old is None or self.default is None or version in self._compared:
             return
         if version_key(version) <= version_key(self.default):

@@ -14,6 +14,7 @@ from penstock.errors import FailedStart
 from penstock.model.control import Attach, Follows, HostOf, Hung, Models, Order, Released
 from penstock.model.repository import Resolved
 from penstock.model.source import ModelSource
+from penstock.observability.health import has_started
 from penstock.observability.logs import open_log
 from penstock.observability.metrics import Snapshot
 from penstock.supervisor.connection import connection
@@ -84,6 +85,7 @@ class Service:
         state_dir = Path(settings.state_dir).absolute()
         self._orders = Orders(equipment, state_dir, self._lineups, lambda: self._revision, self._fronts.followed)
         self._announced = False
+        self._was_ready = False
         self._started = False
         self._settings = settings
         self._equipment = equipment
@@ -158,7 +160,8 @@ class Service:
     # ------------------------------------------------------------------ what fronts and hosts have to say
     def models(self) -> Models:
         states = tuple(lineup.state() for lineup in self._lineups.values() if not lineup.removed)
-        return Models(states, self._revision)
+        self._was_ready = self._was_ready or has_started(states)
+        return Models(states, self._revision, self._was_ready)
 
     def fronts(self) -> set[int]:
         return {front.number for front in self._fronts.alive()}
