@@ -19,6 +19,7 @@ PYTHON ?= $(firstword $(foreach python,python3 python3.13 python3.12 python3.11,
 	$(shell $(python) -c '$(IN_RANGE)' 2>/dev/null && echo $(python))))
 BIN := $(VENV)/bin
 PEERS := litserve bentoml mlserver
+WAITING := $(addprefix tests/acceptance/test_,versions.py swaps.py admin.py) tests/soak/test_swaps.py
 BESIDE := tests/cli tests/compile tests/host tests/zoo tests/test_docs.py
 
 .PHONY: demo test check format bench bench-peers fronts overload soak fuzz slow test-all clean
@@ -27,12 +28,14 @@ demo: $(VENV)/installed-all
 	$(BIN)/penstock demo
 
 # Tests of whole services mostly wait; those of one process or model, and those of the pages, run beside them and
-# out of their way. Both are shown whole.
+# out of their way, and so do those that wait most. All are shown whole.
 test: $(VENV)/installed-$(EXTRAS)
 ifeq ($(strip $(ARGS)),)
 	nice -n 19 $(BIN)/pytest $(BESIDE) > $(VENV)/beside.log 2>&1 & beside=$$!; \
-	$(BIN)/pytest $(addprefix --ignore=,$(BESIDE)); waiting=$$?; \
-	wait $$beside; calculating=$$?; cat $(VENV)/beside.log; exit $$((waiting + calculating))
+	nice -n 5 $(BIN)/pytest $(WAITING) > $(VENV)/waiting.log 2>&1 & waiting=$$!; \
+	$(BIN)/pytest $(addprefix --ignore=,$(BESIDE) $(WAITING)); served=$$?; \
+	wait $$waiting; waited=$$?; wait $$beside; calculated=$$?; \
+	cat $(VENV)/waiting.log $(VENV)/beside.log; exit $$((served + waited + calculated))
 else
 	$(BIN)/pytest $(ARGS)
 endif

@@ -47,7 +47,7 @@ def test_reloads_promotions_and_rollbacks_under_load_lose_nothing(
     tmp_path: Path, scale: Callable[[int, int], int]
 ) -> None:
     """Each round a new version comes and takes the traffic, is taken back, and promoted again."""
-    rounds, requests = scale(2, 20), scale(0, 100_000)
+    rounds, requests = scale(1, 20), scale(0, 100_000)
     publish(tmp_path / "m", "1")
     with serving(configure(tmp_path, "load: {latest: 2}"), "--workers", "2", cwd=tmp_path) as service:
         with Load(service, features=[0.0], judge=is_honest) as load:
