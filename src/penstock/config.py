@@ -174,7 +174,10 @@ class Settings(Slice, frozen=True, kw_only=True):
     logs: Logs = Logs()
     admin: Admin = Admin()
     state_dir: Annotated[
-        FilePath, Meta(description="directory in which is kept what administrators change while the service runs")
+        FilePath,
+        Meta(
+            description="directory in which is kept what administrators change; beside penstock.yaml, if there is one"
+        ),
     ] = ".penstock"
     default_model: Annotated[
         str | None, Meta(description="the model that /predict means; not needed where there is only one")

@@ -195,7 +195,7 @@ class Unavailable(RequestError):
 
 
 class NotReady(Unavailable):
-    """No version of this model is ready."""
+    """The version that answers is not ready."""
 
 
 class QueueFull(Unavailable):

@@ -36,6 +36,8 @@ from penstock.observability.logs import capture_stdlib, open_log
 from penstock.observability.metrics import Figures, Snapshot
 
 REPORT_S = 1.0
+FORGET_S = 120.0  # two scrapes, as they are usual, after a version has gone
+TIDY_S = 0.5  # after a version has gone, so as not to keep a swap waiting
 GC_THRESHOLDS = (20_000, 20, 20)  # requests leave few cycles behind; looking for them after 700 objects costs a tenth
 SCRAPE_S = 2.0
 MERGED_S = 10.0  # how old figures may be where there are no newer ones
@@ -122,6 +124,9 @@ class Front:
         gc.freeze()  # what is here now stays: no need to look at it again and again
         gc.set_threshold(*GC_THRESHOLDS)
         await self._ended
+        for order, outcome in self._orders.items():
+            if not outcome.done():
+                outcome.set_result(control.Outcome(number=order, refused="The service is ending."))
         self._versions.close()
         self._accounts.settle()
         self._log.close()
@@ -221,7 +226,14 @@ class Front:
         if served is not None:
             self._accounts.forget(served)
             self._native.forget(served)
+            self._loop.call_later(FORGET_S, self._forget, model, version)
+            self._loop.call_later(TIDY_S, gc.collect)  # its parts know each other, and nobody else would look for hours
         self._send(control.Released(model, version))
+
+    def _forget(self, model: str, version: str) -> None:
+        """Its last figures have been told by now."""
+        if not self._versions.holds(model, version):
+            self._figures.forget_version(model, version)
 
     def _hung(self, host: int) -> None:
         self._send(control.Hung(host))

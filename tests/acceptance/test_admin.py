@@ -2,9 +2,12 @@
 
 import json
 import os
+import shutil
 import signal
 from collections import Counter
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -15,6 +18,7 @@ from tests.acceptance.driver import Reply, Service, penstock, serving, wait_unti
 from tests.acceptance.numbered import constant, publish
 
 KEY = "a key that nobody guesses"
+UNDER_WAY = "Another change of this model is under way:"
 DIGEST = sha256(KEY.encode()).hexdigest()
 OPTIONS = ("--workers", "2", "--admin-sha256", DIGEST)
 
@@ -136,6 +140,34 @@ def test_a_version_is_loaded_and_unloaded_beside_the_traffic(service: Service) -
     assert (refused.status, refused.body["detail"]) == (409, "Requests go to that version: change the route first.")
 
 
+def dead(service: Service, shelf: Path, version: str) -> None:
+    """Has a version that is loaded end, and not come back: its file is another one now."""
+    pids = {each["version"]: each["pids"] for each in service.get("/models/m").body["versions"]}
+    (shelf / version / "model.onnx").write_bytes(constant(0.0))
+    for pid in pids[version]:
+        os.kill(pid, signal.SIGKILL)
+    wait_until(lambda: states(service)[version] == "refused", "its end to be final", service.explain)
+
+
+def test_traffic_is_given_to_none_that_cannot_answer(service: Service, shelf: Path) -> None:
+    dead(service, shelf, "2")
+    reply = order(service, "promote", {"version": "2"})
+    assert (reply.status, reply.body["detail"].partition(":")[0]) == (409, "Version 2 is refused")
+    assert answering(service) == {"3": 40}
+
+
+def test_a_canary_without_a_process_harms_nobody(service: Service, shelf: Path) -> None:
+    assert order(service, "route", {"canary": {"version": "2", "percent": 50}}).status == 200
+    assert answering(service).keys() == {"2", "3"}
+    dead(service, shelf, "2")
+    assert answering(service) == {"3": 40}
+    (shelf / "2" / "model.onnx").write_bytes(constant(2.0))
+    wait_until(lambda: states(service)["2"] == "ready", "it to be back with its file", service.explain)
+    assert answering(service).keys() == {"2", "3"}
+    assert order(service, "rollback").status == 200
+    assert answering(service) == {"3": 40}
+
+
 def test_what_cannot_be_loaded_changes_nothing(service: Service, shelf: Path) -> None:
     (shelf / ".0").mkdir()
     (shelf / ".0" / "model.onnx").write_bytes(constant(0.0)[:50])
@@ -143,7 +175,7 @@ def test_what_cannot_be_loaded_changes_nothing(service: Service, shelf: Path) ->
     wait_until(lambda: "0" in states(service), "the broken version to be seen", service.explain)
     reply = order(service, "promote", {"version": "0"})
     assert reply.status == 409
-    assert reply.body["detail"].startswith("Version 0 cannot be loaded: ")
+    assert reply.body["detail"].startswith("Version 0 is refused: ")
     assert answering(service) == {"3": 40}
     assert service.get("/models/m").body["route"] == {"default": "3", "wanted": "latest"}
     assert service.request("GET", "/admin/models/m/history", None, {"x-api-key": KEY}).body["history"] == []
@@ -183,6 +215,59 @@ def test_what_cannot_be_kept_is_not_done(shelf: Path, tmp_path: Path) -> None:
         assert answering(service) == {"3": 40}
 
 
+# ------------------------------------------------------------------ what may come between
+@contextmanager
+def under_way(service: Service, shelf: Path) -> Iterator[Future[Reply]]:
+    """An order for a version whose process was stopped while it loads."""
+    publish(shelf, "0")
+    wait_until(lambda: "0" in states(service), "the version", service.explain)
+    before = set(service.processes("host"))
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(order, service, "promote", {"version": "0"})
+        wait_until(lambda: len(service.processes("host")) > len(before), "it to begin", service.explain)
+        for pid in set(service.processes("host")) - before:
+            os.kill(pid, signal.SIGSTOP)
+        yield waiting
+
+
+def test_one_order_at_a_time_is_carried_out(service: Service, shelf: Path) -> None:
+    with under_way(service, shelf) as first:
+        second = order(service, "promote", {"version": "2"})
+        assert (second.status, second.body["detail"]) == (409, f"{UNDER_WAY} wait for its end.")
+        shutil.rmtree(shelf / "0")
+        assert (first.result().status, first.result().body["detail"]) == (409, "There is no version 0 any more.")
+    assert order(service, "promote", {"version": "2"}).status == 200
+
+
+def test_what_was_not_confirmed_is_not_kept(service: Service, shelf: Path) -> None:
+    with under_way(service, shelf) as waiting:
+        service.process.send_signal(signal.SIGTERM)
+        service.process.wait(30)
+        assert (waiting.result().status, waiting.result().body["detail"]) == (409, "The service is ending.")
+    with serving(shelf, *OPTIONS, "--load", "latest:2", cwd=shelf.parent) as anew:
+        assert answering(anew) == {"3": 40}
+
+
+def test_a_later_edit_of_the_route_counts_more_than_an_order_that_waits(shelf: Path, tmp_path: Path) -> None:
+    file = tmp_path / "penstock.yaml"
+    file.write_text("models: {m: {path: m}}\n")
+    with serving(file, *OPTIONS, cwd=tmp_path) as service, under_way(service, shelf) as waiting:
+        file.write_text("models: {m: {path: m, route: {default: 2}}}\n")
+        assert waiting.result().status == 409
+        assert "changed meanwhile" in waiting.result().body["detail"]
+        wait_until(lambda: answering(service, 1) == {"2": 1}, "the edited route", service.explain)
+
+
+def test_what_the_configuration_loads_is_not_unloaded_by_hand(service: Service) -> None:
+    assert order(service, "load", {"version": "2"}).status == 200
+    refused = order(service, "unload", {"version": "2"})
+    assert (refused.status, refused.body["detail"].partition(":")[0]) == (
+        409,
+        "That version is loaded because the configuration says so (load)",
+    )
+    assert order(service, "promote", {"version": "2"}).status == 200
+
+
 # ------------------------------------------------------------------ from the command line
 @pytest.fixture
 def told(service: Service, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., str]:
@@ -218,8 +303,15 @@ def test_the_same_from_the_command_line(told: Callable[..., str]) -> None:
     assert said == "m: default 2, canary 3 with 5 % by X-User-ID\n   (before: default 2)\n"
     assert told("route", "m") == "m: default 2, canary 3 with 5 % by X-User-ID\n"
     assert told("route", "m", "--yaml") == (
-        'models:\n  m:\n    route:\n      default: "2"\n      canary: {version: "3", percent: 5, sticky: X-User-ID}\n'
+        'models:\n  "m":\n    route:\n      default: "2"\n'
+        '      canary: {version: "3", percent: 5.0, sticky: "X-User-ID"}\n'
     )
+    assert told("route", "m", "--percent", "20").startswith("m: default 2, canary 3 with 20 % by X-User-ID\n")
+    assert (
+        told("route", "m", "--default", "1", "--no-canary", "--yaml")
+        == 'models:\n  "m":\n    route:\n      default: "1"\n'
+    )
+    assert told("rollback", "m").startswith("m: default 2\n")
     assert told("promote", "m", "3").startswith("m: default 3\n")
     assert told("rollback", "m").startswith("m: default 2\n")
     assert told("rollback", "m").startswith("m: default 3\n")
@@ -228,11 +320,15 @@ def test_the_same_from_the_command_line(told: Callable[..., str]) -> None:
 
 
 def test_the_command_line_says_what_is_wrong(told: Callable[..., str], monkeypatch: pytest.MonkeyPatch) -> None:
-    assert "There is no such version. Versions: 1, 2, 3." in told("promote", "m", "9", code=1)
+    assert "There is no version 9. Versions: 1, 2, 3." in told("promote", "m", "9", code=1)
     assert "Models: m." in told("promote", "n", "1", code=1)
     assert "--canary: say with --percent" in told("route", "m", "--canary", "3", code=2)
     assert "cannot be asked" in told("models", "--url", "http://127.0.0.1:1", code=1)
-    assert "expected http://HOST:PORT" in told("models", "--url", "here", code=2)
+    assert "expected http://HOST:PORT" in told("models", "--url", "ftp://here", code=2)
+    monkeypatch.setenv("PENSTOCK_ADMIN_KEY", "sekrit\nkey")
+    said = told("rollback", "m", code=2)
+    assert "expected a key of printable ASCII characters" in said
+    assert "sekrit" not in said
     monkeypatch.setenv("PENSTOCK_ADMIN_KEY", "wrong")
     assert "PENSTOCK_ADMIN_KEY is another one" in told("rollback", "m", code=1)
     monkeypatch.delenv("PENSTOCK_ADMIN_KEY")

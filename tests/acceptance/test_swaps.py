@@ -101,6 +101,42 @@ def test_a_request_keeps_the_version_that_it_was_admitted_to(service: Service, t
     assert len(service.processes("host")) == 1
 
 
+def test_a_version_that_is_leaving_can_be_taken_back_at_once(service: Service, tmp_path: Path) -> None:
+    """On the front that still holds a request for it, and on the other, which has let go of it."""
+    file = configure(tmp_path, "load: {latest: 1}")
+    service.close()
+    with serving(file, "--workers", "2", cwd=tmp_path) as anew, begun(anew) as slow:
+        old = anew.processes("host")
+        publish(tmp_path / "m", "2")
+        wait_until(lambda: states(anew) == {"1": "unloading", "2": "ready"}, "the swap", anew.explain)
+        configure(tmp_path, "load: {latest: 1}, route: {default: 1}")
+        anew.wait_for("version_taken_back")
+        with Load(anew, features=[0.0], judge=is_honest) as load:
+            load.wait_for(100)
+            load.stop()
+        assert load.failures == []
+        assert set(load.answers) == {200}
+        assert serves(anew, "1")
+        slow.sendall(BODY[5:])
+        assert json.loads(slow.recv(65536).partition(b"\r\n\r\n")[2])["model_version"] == "1"
+        assert set(old) <= set(anew.processes("host")), "the process was never exchanged"
+
+
+def test_a_process_that_dies_while_its_version_leaves_is_started_again_for_who_waits(
+    service: Service, tmp_path: Path
+) -> None:
+    with begun(service) as slow:
+        (host,) = service.processes("host")
+        publish(tmp_path / "m", "2")
+        wait_until(lambda: states(service) == {"1": "unloading", "2": "ready"}, "the swap")
+        os.kill(host, signal.SIGKILL)
+        service.wait_for("host_restarting")
+        slow.sendall(BODY[5:])
+        answer = json.loads(slow.recv(65536).partition(b"\r\n\r\n")[2])
+        assert (answer["prediction"], answer["model_version"]) == (1.0, "1")
+    wait_until(lambda: states(service) == {"1": "available", "2": "ready"}, "the old one to end")
+
+
 def test_a_front_that_dies_with_a_request_for_it_does_not_keep_a_version(service: Service, tmp_path: Path) -> None:
     with begun(service):
         publish(tmp_path / "m", "2")

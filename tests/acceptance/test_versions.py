@@ -2,6 +2,7 @@
 
 import json
 import signal
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -178,6 +179,54 @@ def test_a_changed_route_is_taken_over_and_one_that_cannot_be_read_is_not(
         assert service.wait_for("version_missing")["setting"] == "route.default"
         assert service.wait_for("restart_needed")["settings"] == ["models.m.replicas"]
         assert answer(service) == (2.0, "2")
+
+
+def test_an_empty_configuration_takes_nothing_away(configured: Configured, tmp_path: Path) -> None:
+    with serving(*configured("load: {latest: 1}"), cwd=tmp_path) as service:
+        (tmp_path / "penstock.yaml").write_text("")
+        assert "nothing is named any more" in service.wait_for("reload_refused")["reason"]
+        assert answer(service) == (10.0, "10")
+
+
+def test_a_file_that_strays_among_the_versions_takes_nothing_away(running: Service, shelf: Path) -> None:
+    (shelf / "stray.onnx").write_bytes(constant(99.0))
+    publish(shelf, "11")
+    wait_until(lambda: answer(running) == (11.0, "11"), "the new version", running.explain)
+    (shelf / "latest").mkdir()
+    (shelf / "latest" / "model.onnx").write_bytes(constant(99.0))
+    assert "'latest' is a label" in running.wait_for("reload_noticed", lambda line: "label" in line["detail"])["detail"]
+    assert answer(running) == (11.0, "11")
+
+
+def test_whatever_is_put_among_the_versions_it_stays_one_model(running: Service, shelf: Path) -> None:
+    (shelf / "backup").mkdir()
+    (shelf / "newest").symlink_to("10")
+    (shelf / "outside").symlink_to("/usr")
+    wait_until(lambda: "backup" in states(running), "the directory to be seen", running.explain)
+    assert answer(running) == (10.0, "10")
+    assert [model["name"] for model in running.get("/models").body["models"]] == ["m"]
+
+
+def test_what_is_put_into_a_repository_takes_no_model_away(shelf: Path) -> None:
+    folder = shelf.parent
+    with serving(folder, cwd=folder.parent) as service:
+        (folder / "stray.onnx").write_bytes(constant(99.0))
+        publish(shelf, "11")
+        wait_until(lambda: answer(service) == (11.0, "11"), "the new version", service.explain)
+
+
+def test_while_the_only_version_is_exchanged_it_serves_on(tmp_path: Path) -> None:
+    publish(tmp_path / "m", "1")
+    with serving(tmp_path / "m", cwd=tmp_path) as service:
+        (tmp_path / "m" / "2").mkdir()
+        (tmp_path / "m" / "1" / "model.onnx").unlink()
+        (tmp_path / "m" / "1").rmdir()
+        for i in range(8):  # of a copy that takes its time
+            (tmp_path / "m" / "2" / f"part-{i}").write_text("x")
+            assert answer(service) == (1.0, "1")
+            time.sleep(0.5)
+        (tmp_path / "m" / "2" / "model.onnx").write_bytes(constant(2.0))
+        wait_until(lambda: answer(service) == (2.0, "2"), "the new version", service.explain)
 
 
 def test_models_come_and_go(shelf: Path) -> None:

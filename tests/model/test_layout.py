@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from penstock.errors import ConfigurationError
-from penstock.model.layout import places
+from penstock.errors import ConfigurationError, UnsupportedArtifact
+from penstock.model.layout import places, shape_of
 
 
 def tree(folder: Path, *files: str) -> Path:
@@ -67,3 +67,27 @@ def test_what_lies_behind_a_link_out_of_the_tree_is_not_looked_at(tmp_path: Path
 def test_the_working_directory_has_a_name_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tree(tmp_path / "here", "model.pkl"))
     assert names(Path()) == [("here", "1")]
+
+
+def test_a_file_that_strayed_among_versions_makes_no_model_of_their_directory(tmp_path: Path) -> None:
+    folder = tree(tmp_path / "here", "iris/1/model.pkl", "iris/2/model.pkl", "iris/stray.pkl")
+    assert names(folder) == [("iris", "1"), ("iris", "2")]
+    assert names(folder / "iris") == [("iris", "1"), ("iris", "2")]
+    tree(folder, "iris/model.yaml")
+    assert names(folder) == [("iris", "1")]
+
+
+def test_what_is_put_into_a_directory_makes_no_other_one_of_it(tmp_path: Path) -> None:
+    folder = tree(tmp_path / "iris", "1/model.pkl", "2/model.pkl")
+    assert shape_of(folder) == "versions"
+    tree(folder, "backup/notes.txt", "stray.pkl")
+    assert [place.version for place in places(folder, shape="versions")] == ["1", "2", "backup"]
+    several = tree(tmp_path / "several", "a/model.pkl", "b/1/model.pkl")
+    assert shape_of(several) == "repository"
+    tree(several, "stray.pkl")
+    assert [place.name for place in places(several, shape="repository")] == ["a", "b"]
+
+
+def test_a_directory_that_was_emptied_is_said_to_be_so(tmp_path: Path) -> None:
+    with pytest.raises(UnsupportedArtifact, match="holds no models any more"):
+        places(tree(tmp_path), shape="versions")

@@ -26,7 +26,9 @@ def test_a_promotion_ends_the_canary() -> None:
     assert after("promote", version="latest").route == LATEST
 
 
-def test_a_rollback_goes_to_the_version_before() -> None:
+def test_a_rollback_ends_the_canary_or_goes_to_the_version_before() -> None:
+    tried = Overlay(route=Route(canary=Canary(version="2", percent=5)), over=LATEST)
+    assert after("rollback", tried).route == LATEST
     assert after("rollback").route == Route(default="2")
     with pytest.raises(Conflict, match="none to go back to"):
         ordered(
@@ -54,15 +56,16 @@ def test_versions_are_loaded_besides_and_let_go_of() -> None:
 @pytest.mark.parametrize(
     ("action", "said", "reason"),
     [
-        ("promote", {"version": "9"}, "no such version. Versions: 1, 2, 3."),
+        ("promote", {"version": "9"}, "no version 9. Versions: 1, 2, 3."),
         ("promote", {}, "Name a version."),
-        ("load", {"version": "9"}, "no such version"),
-        ("unload", {"version": "1"}, "not loaded. Versions: 2, 3."),
+        ("load", {"version": "9"}, "no version 9"),
+        ("unload", {"version": "1"}, "Version 1 is not loaded. Versions: 2, 3."),
         ("unload", {"version": "3"}, "Requests go to that version"),
         ("unload", {"version": "2"}, "because the configuration says so"),
         ("route", {}, "Say where"),
-        ("route", {"route": Route(default="9")}, "no such version"),
-        ("route", {"route": Route(canary=Canary(version="9"))}, "no such version"),
+        ("route", {"route": Route(default="9")}, "no version 9"),
+        ("route", {"route": Route(canary=Canary(version="9"))}, "no version 9"),
+        ("route", {"route": Route(canary=Canary(percent=5))}, "Name the version that is to be the canary"),
         (
             "route",
             {"route": Route(default="2", canary=Canary(version="2", percent=5))},

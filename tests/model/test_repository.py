@@ -454,3 +454,32 @@ def test_a_link_in_a_circle_hides_nothing() -> None:
     write("models/iris/1/m.onnx")
     Path("models/loop").symlink_to("loop")
     assert refusals(resolved("models").sources)["iris"] is None
+
+
+# ------------------------------------------------------------------ again, while it serves
+def again(before: Resolved, *arguments: str) -> Resolved:
+    return resolve(arguments, load(), before)
+
+
+def test_what_can_be_found_no_more_stays_as_it_was_and_the_others_are_read_anew(world: Path) -> None:
+    write("a/1/m.onnx", "b/1/m.onnx")
+    before = resolved("a", "b")
+    (world / "a" / "1" / "m.onnx").unlink()
+    (world / "a" / "1").rmdir()
+    write("b/2/m.onnx")
+    after = again(before, "a", "b")
+    assert {name: [each.version for each in versions] for name, versions in after.models.items()} == {
+        "a": ["1"],
+        "b": ["1", "2"],
+    }
+    assert any("holds no models any more: it stays as it was" in notice for notice in after.notices)
+
+
+def test_a_directory_keeps_the_shape_that_it_had(world: Path) -> None:
+    write("m/1/m.onnx", "m/2/m.onnx")
+    before = resolved("m")
+    write("m/backup/notes.txt", "m/stray.onnx")
+    (world / "m" / "latest").symlink_to("2")
+    after = again(before, "m")
+    assert [each.version for each in after.models["m"]] == ["backup", "1", "2"]
+    assert any("'latest' is a label" in notice for notice in after.notices)

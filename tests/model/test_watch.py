@@ -97,3 +97,33 @@ def test_a_file_by_itself_may_come_and_go_and_change(tmp_path: Path) -> None:
 def test_a_link_round_in_a_circle_ends(tree: Path) -> None:
     (tree / "iris/1/again").symlink_to(tree)
     assert Watch([tree], 0.0).look(9.0) == set()
+
+
+def test_an_empty_directory_is_news_when_it_comes_and_when_it_goes(tree: Path) -> None:
+    watch = Watch([tree], 0.0)
+    (tree / "iris/7").mkdir()
+    watch.look(1.0)
+    assert watch.look(1.0 + QUIET_S) == {tree / "iris/7"}
+    (tree / "iris/7").rmdir()
+    watch.look(5.0)
+    assert watch.look(5.0 + QUIET_S) == {tree / "iris/7"}
+
+
+def test_what_is_looked_after_anew_is_no_news(tree: Path) -> None:
+    watch = Watch([tree / "iris"], 0.0)
+    watch.watch([tree / "cancer"])
+    assert watch.look(1.0) == set()
+    watch.look(3.0)
+    watch.watch([tree / "iris", tree / "cancer"])
+    assert watch.look(4.0) == watch.look(9.0) == set()
+
+
+def test_what_lies_outside_is_not_even_looked_at(tree: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    outside = tmp_path_factory.mktemp("outside")
+    (tree / "linked").symlink_to(outside)
+    (tree / "iris/linked").symlink_to("../cancer")
+    watch = Watch([tree], 0.0)
+    write(outside / "model.onnx")
+    write(tree / "cancer/model.onnx", "another")
+    watch.look(1.0)
+    assert watch.look(1.0 + QUIET_S) == {tree / "cancer", tree / "iris/linked"}

@@ -41,13 +41,13 @@ def swaps(service: Service, rounds: int) -> Census:
 
 @pytest.mark.soak
 def test_after_many_swaps_the_processes_hold_what_they_held(tmp_path: Path, scale: Scale) -> None:
-    first, more = scale(3, 10), scale(5, 50)
+    first, more = scale(3, 60), scale(5, 100)
     for version in ("1", "2"):
         publish(tmp_path / "m", version)
     with serving(tmp_path / "m", *OPTIONS, cwd=tmp_path) as service:
         young = swaps(service, first)
         old = swaps(service, more)
         print(table((first, young), (first + more, old)))
-        assert list(growth(young, old, scale(30, 20) / 1000)) == []
+        assert list(growth(young, old, scale(30, 15) / 1000)) == []
         assert len(service.processes("host")) == 1
         assert service.end() == 0

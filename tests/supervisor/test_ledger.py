@@ -73,3 +73,40 @@ def test_statistics_are_of_the_time_since_they_were_last_asked_for() -> None:
     assert statistics is not None
     assert statistics["requests"] == 1
     assert ledger.statistics() is None
+
+
+def of_version(version: str) -> Figures:
+    figures = Figures()
+    figures.counter(catalog.ROWS_PREDICTED).child("m", version).inc(5)
+    figures.histogram(catalog.LATENCY).child("/predict", "m", version).observe(0.01)
+    figures.gauge(catalog.IN_FLIGHT).child().set(1)
+    return figures
+
+
+def versions(snapshot: Snapshot) -> set[str]:
+    """The versions of which anything is told."""
+    return {
+        labels[catalog.METRICS[name].labels.index("version")]
+        for families in snapshot.values()
+        for name, series in families.items()
+        if "version" in catalog.METRICS[name].labels
+        for labels, _ in series
+    }
+
+
+def test_nothing_more_is_told_of_a_version_that_is_gone_whoever_counted_it() -> None:
+    ledger = Ledger(open_log(Logs(file=os.devnull), "supervisor"))
+    for number, version in ((1, "1"), (2, "2"), (3, "1")):
+        ledger.report(number, of_version(version).snapshot())
+    ledger.front_ended(3)
+    ledger.model_loaded("m", "1", 0.5)
+    ledger.model_refused("m", "2", "failed_start")
+    ledger.statistics()
+    assert versions(ledger.merged({})) == {"1", "2"}
+    ledger.forget("m", "1")
+    assert versions(ledger.merged({})) == {"2"}
+    assert ledger.statistics() is None, "what is forgotten counts for nothing"
+    figures = of_version("1")
+    figures.forget_version("m", "1")
+    assert versions(figures.snapshot()) == set()
+    assert figures.snapshot()["gauges"][catalog.IN_FLIGHT.name] == [[[], [1]]]

@@ -35,6 +35,8 @@ def run(words: Sequence[str]) -> int:
         names = [model["name"] for model in remote.get("/models")["models"]]
     else:
         names = [namespace.model]
+    if namespace.load and namespace.unload:
+        parser.error("--load or --unload, one at a time")
     for action in ("load", "unload"):
         if (version := getattr(namespace, action)) is not None:
             remote.order(namespace.model, action, version=version, why=namespace.why)

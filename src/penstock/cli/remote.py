@@ -32,13 +32,17 @@ class Remote:
 
     def __init__(self, namespace: Namespace) -> None:
         self._url = namespace.url or os.environ.get(URL_VARIABLE) or USUAL
+        if "://" not in self._url:
+            self._url = f"http://{self._url}"
         parts = urlsplit(self._url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise ConfigurationError(f"--url: expected http://HOST:PORT, got {self._url}")
         kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
         self._connection = kind(parts.hostname, parts.port, timeout=PATIENCE_S)
         self._prefix = parts.path.rstrip("/")
-        self._key = os.environ.get(KEY_VARIABLE, "")
+        self._key = os.environ.get(KEY_VARIABLE, "").strip()
+        if not (self._key.isascii() and self._key.isprintable()):
+            raise ConfigurationError(f"{KEY_VARIABLE}: expected a key of printable ASCII characters")
 
     def get(self, path: str) -> Any:
         """What it answers. Raises Refused."""
@@ -78,7 +82,9 @@ class Remote:
 def shown(route: dict[str, Any], default: str | None) -> str:
     """A route on a line."""
     wanted = route["default"]
-    text = f"default {default}" + (f" ({wanted})" if wanted != default else "")
+    text = f"default {default}" + (
+        "" if wanted == default else " (latest)" if wanted == "latest" else f", not {wanted}"
+    )
     canary = route.get("canary") or {}
     if canary.get("version"):
         sticky = f" by {canary['sticky']}" if canary.get("sticky") else ""

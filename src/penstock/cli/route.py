@@ -1,5 +1,6 @@
 """`penstock route`: where a running service sends the requests that name no version."""
 
+import json
 from argparse import Namespace
 from collections.abc import Sequence
 from typing import Any
@@ -15,8 +16,9 @@ examples:
   penstock route iris --default latest                to the newest that has passed its checks
   penstock route iris --canary 2 --percent 5          a twentieth of them to version 2
   penstock route iris --canary 2 --percent 5 --sticky X-User-ID
+  penstock route iris --percent 20                    a fifth; what is not said stays
   penstock route iris --no-canary
-  penstock route iris --yaml                          the same for penstock.yaml: of several pods each has its own
+  penstock route iris --default 1 --yaml              what to write into penstock.yaml for that; nothing is changed
 
 It is answered when it is so on every front; what is needed is loaded first.
 {HELP}"""
@@ -31,48 +33,47 @@ def run(words: Sequence[str]) -> int:
     parser.add_argument("--percent", type=float, metavar="N", help="how many of a hundred requests go to it")
     parser.add_argument("--sticky", metavar="HEADER", help="the header whose value decides who gets it")
     parser.add_argument("--no-canary", action="store_true", help="none is tried any more")
-    parser.add_argument("--yaml", action="store_true", help="print the route as penstock.yaml says it")
+    parser.add_argument("--yaml", action="store_true", help="change nothing, and print what penstock.yaml would say")
     parser.add_argument("--why", help="a word on it, for the history")
     add_url(parser)
     namespace = parser.read(words)
     wish = _wish(parser, namespace)
     remote = Remote(namespace)
-    if wish:
-        said = remote.order(namespace.model, "route", why=namespace.why, **wish)
-        print(_yaml(namespace.model, said["after"]["route"]) if namespace.yaml else changed(said))
+    if wish and not namespace.yaml:
+        print(changed(remote.order(namespace.model, "route", why=namespace.why, **wish)))
         return 0
     route = remote.get(f"/models/{quote(namespace.model, safe='')}")["route"]
     wanted = {**route, "default": route["wanted"]}
-    print(_yaml(namespace.model, wanted) if namespace.yaml else f"{namespace.model}: {shown(wanted, route['default'])}")
+    if namespace.yaml:
+        canary = wish.get("canary", {})
+        wish["canary"] = {**wanted.get("canary", {}), **canary} if canary or "canary" not in wish else {}
+        print(_yaml(namespace.model, wanted | wish))
+    else:
+        print(f"{namespace.model}: {shown(wanted, route['default'])}")
     return 0
 
 
 def _wish(parser: Parser, namespace: Namespace) -> dict[str, Any]:
     """What is to be changed."""
     wish: dict[str, Any] = {"default": namespace.default} if namespace.default else {}
-    if namespace.canary is None:
-        if namespace.percent is not None or namespace.sticky is not None:
-            parser.error("--percent and --sticky belong to a --canary")
-        if namespace.no_canary:
-            wish["canary"] = {}
-        return wish
-    if namespace.no_canary:
+    said = {"version": namespace.canary, "percent": namespace.percent, "sticky": namespace.sticky}
+    canary = {name: value for name, value in said.items() if value is not None}
+    if namespace.no_canary and canary:
         parser.error("--canary or --no-canary")
-    if namespace.percent is None:
+    if namespace.canary is not None and namespace.percent is None:
         parser.error("--canary: say with --percent how many of a hundred requests go to it")
-    canary = {"version": namespace.canary, "percent": namespace.percent, "sticky": namespace.sticky}
-    return wish | {"canary": {name: value for name, value in canary.items() if value is not None}}
+    return wish | ({"canary": canary} if canary or namespace.no_canary else {})
 
 
 def _yaml(model: str, route: dict[str, Any]) -> str:
-    lines = ["models:", f"  {model}:", "    route:", f"      default: {_quoted(route['default'])}"]
+    lines = ["models:", f"  {_quoted(model)}:", "    route:", f"      default: {_quoted(route['default'])}"]
     canary = route.get("canary") or {}
     if canary.get("version"):
-        sticky = f", sticky: {canary['sticky']}" if canary.get("sticky") else ""
-        lines.append(f"      canary: {{version: {_quoted(canary['version'])}, percent: {canary['percent']:g}{sticky}}}")
+        sticky = f", sticky: {_quoted(canary['sticky'])}" if canary.get("sticky") else ""
+        lines.append(f"      canary: {{version: {_quoted(canary['version'])}, percent: {canary['percent']}{sticky}}}")
     return "\n".join(lines)
 
 
-def _quoted(version: str) -> str:
-    """As YAML has to have it to be text: 1.10 would be a number, and another one."""
-    return version if version.isidentifier() else f'"{version}"'
+def _quoted(text: str) -> str:
+    """As YAML has to have it to be text whatever it is: 1.10 would be a number, and another one, and on a truth."""
+    return json.dumps(text)

@@ -24,10 +24,6 @@ def run(words: Sequence[str]) -> int:
     """Serves; returns the exit code. Raises PenstockError."""
     namespace = _parse(words)
     arguments, file = split_paths(_named(namespace))
-
-    def reread() -> Resolved:
-        return resolve(arguments, configuration_of(namespace, file), again=True)
-
     configuration = configuration_of(namespace, file)
     resolved = resolve(arguments, configuration)
     for notice in (*configuration.notices, *resolved.notices):
@@ -36,6 +32,10 @@ def run(words: Sequence[str]) -> int:
     from penstock.supervisor.service import serve
 
     sources = [source for versions in resolved.models.values() for source in versions]
+
+    def reread(before: Resolved) -> Resolved:
+        return resolve(arguments, configuration_of(namespace, file), before)
+
     strict = len(sources) == 1 and sources[0].operator_named
     return serve(resolved, reread, strict=strict)
 

@@ -102,6 +102,8 @@ class Versions:
             self._let_go(self._leaving[key])
         for key in self._early.keys() & unloading(models):
             self._turn_away(key)
+        for key in loaded.keys() & self._leaving.keys():
+            self._served[key] = self._leaving.pop(key)  # it does not leave after all
         for key, model in loaded.items():
             if key not in self._served:
                 self._served[key] = self._serve(model, key[1])
@@ -110,7 +112,8 @@ class Versions:
 
     def attach(self, host: HostOf, sock: socket.socket, stamp: Stamp) -> None:
         """A host of some version can be reached over `sock`, which is ours from now on as its `stamp` is."""
-        served = self._served.get((host.model, host.version))
+        key = host.model, host.version
+        served = self._served.get(key) or self._leaving.get(key)
         if served is None:
             self._early.setdefault((host.model, host.version), []).append((host, sock, stamp))
             return
@@ -156,7 +159,8 @@ class Versions:
         if version is None and (split := self._splits.get(name)) is not None:
             share = split.share
             value = headers.get(share.sticky) if share.sticky is not None else None
-            return split.canary if share.takes(value or request_id.encode()) else split.default
+            taken = split.canary.batcher.hosts > 0 and share.takes(value or request_id.encode())
+            return split.canary if taken else split.default  # whom a canary without a process would harm
         model = choose_model(self.models, self.settings.default_model, name)
         served = self._served.get((model.name, choose_version(model, version)))
         if served is None:
@@ -169,6 +173,10 @@ class Versions:
             return served
         self._splits[name] = Split(Share(model), served, canary)
         return self._find(name, version, headers, request_id)
+
+    def holds(self, model: str, version: str) -> bool:
+        """Whether it is served, or answers what it has."""
+        return (model, version) in self._served or (model, version) in self._leaving
 
     def capacity(self, model: str, version: str) -> Capacity | None:
         """What the hosts of this version can do, as far as this front has seen of them."""

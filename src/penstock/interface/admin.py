@@ -16,11 +16,11 @@ from typing import Annotated, Any, Protocol, get_args
 
 import msgspec
 from fastapi import FastAPI
-from msgspec import UNSET, Meta, Struct, UnsetType
+from msgspec import UNSET, Meta, Struct, UnsetType, structs
 from starlette.requests import Request
 from starlette.responses import Response
 
-from penstock.config import Canary, Route, Settings
+from penstock.config import Canary, HeaderName, Route, Settings
 from penstock.errors import AdminOff, BodyTooLarge, Conflict, InvalidRequest, MalformedRequest, Problem, Unauthorized
 from penstock.inference.router import choose_model
 from penstock.model.control import Action, ModelState, Order, Outcome
@@ -34,12 +34,20 @@ VERSIONED = ("load", "unload", "promote")
 Version = Annotated[str, Meta(pattern=f"^{VERSION_NAME.pattern}$")]
 
 
+class CanaryWish(Struct, forbid_unknown_fields=True):
+    """What is to be changed of a canary."""
+
+    version: Version | UnsetType | None = UNSET
+    percent: Annotated[float, Meta(ge=0, le=100)] | UnsetType = UNSET
+    sticky: HeaderName | UnsetType | None = UNSET
+
+
 class Wish(Struct, forbid_unknown_fields=True):
     """The body of an order."""
 
     version: Version | None = None
     default: Version | None = None
-    canary: Canary | UnsetType | None = UNSET
+    canary: CanaryWish | UnsetType | None = UNSET
     why: Annotated[str, Meta(max_length=LONGEST_WHY, pattern=r"^[^\x00-\x1f\x7f-\x9f]*$")] | None = None
 
 
@@ -117,7 +125,10 @@ def _read(body: bytes) -> Wish:
 
 def _sentence(problem: msgspec.ValidationError) -> str:
     """What msgspec says of its own types and of what we declared; of the body it repeats at most a field's name."""
-    return f"{str(problem).partition(' - at')[0]}."
+    said = str(problem).partition(" - at")[0].replace("`", "")
+    if "matching regex" in said:
+        return "Send letters, digits, '.', '_', '-' and '+' alone."
+    return f"{said}."
 
 
 def _order(action: Action, by: str, model: ModelState, wish: Wish) -> Order:
@@ -125,9 +136,22 @@ def _order(action: Action, by: str, model: ModelState, wish: Wish) -> Order:
         raise InvalidRequest("The order cannot be understood.", [Problem(("version",), "Name a version.")])
     route = None
     if action == "route":
-        canary = model.route.canary if wish.canary is UNSET else wish.canary
-        route = Route(default=wish.default or model.route.default, canary=canary or Canary())
+        route = Route(default=wish.default or model.route.default, canary=_canary(model.route.canary, wish.canary))
     return Order(by=by, model=model.name, action=action, version=wish.version, route=route, why=wish.why)
+
+
+def _canary(now: Canary, wish: CanaryWish | UnsetType | None) -> Canary:
+    """What is not mentioned stays; the share of another version has to be said."""
+    if wish is None:
+        return Canary()
+    if isinstance(wish, UnsetType):
+        return now
+    said = {name: value for name, value in structs.asdict(wish).items() if value is not UNSET}
+    if said.get("version") not in (None, now.version) and "percent" not in said:
+        raise InvalidRequest(
+            "The order cannot be understood.", [Problem(("canary", "percent"), "Say how many of 100.")]
+        )
+    return structs.replace(now, **said) if said else Canary()
 
 
 def _told(model: str, action: Action, outcome: Outcome) -> dict[str, Any]:

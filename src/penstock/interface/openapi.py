@@ -105,7 +105,8 @@ def _common(model: ModelState) -> Json:
 def _version_parameters(model: ModelState) -> list[Json]:
     loaded = loaded_versions(model)
     told = f"The version to ask; without it {model.default}."
-    versions = {"type": "string", "enum": loaded or [model.default]}
+    labels = ["stable", "canary"] if model.canary.version else ["stable"]
+    versions = {"type": "string", "enum": [*(loaded or [model.default]), *labels]}
     return [
         {"name": "model_version", "in": "query", "description": told, "schema": versions},
         {

@@ -11,10 +11,11 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
-from penstock.config import Route
+from penstock.config import Canary, Route
 from penstock.errors import ConfigurationError, Conflict
 from penstock.model.control import Order
 from penstock.model.selection import LATEST
+from penstock.model.versions import version_key
 
 STATE = "state.json"
 MOST_CHANGES = 1_000  # of one model that are remembered
@@ -29,6 +30,7 @@ class Change(Struct, frozen=True, kw_only=True):
     action: str
     version: str | None = None
     default_before: str | None = None
+    default_after: str | None = None
     route_before: Route
     route_after: Route
     why: str | None = None
@@ -100,32 +102,36 @@ def ordered(
 
     `there` are the versions that could be loaded, `loaded` those that are.
     """
-    match order.action:
-        case "route" if order.route is not None:
-            route = order.route
-        case "promote":
-            route = Route(default=_named(order))
-        case "rollback" if before is None:
-            raise Conflict("No other version has had the traffic before: there is none to go back to.")
-        case "rollback":
-            route = Route(default=before or "")
-        case "load":
-            return replace(
-                now, load=(*(each for each in now.load if each != order.version), _here(_named(order), there))
-            )
-        case "unload":
-            return replace(now, load=_without(_named(order), now, loaded, default))
-        case _:
-            raise Conflict("Say where the requests are to go.")
-    for version in (route.default, route.canary.version):
-        if version not in (None, LATEST):
-            _here(version, there)
-    if route.canary.version is not None and route.canary.version in (
-        route.default,
-        default if route.default == LATEST else "",
-    ):
+    if order.action == "load":
+        version = _here(_named(order), there)
+        return replace(now, load=(*(each for each in now.load if each != version), version))
+    if order.action == "unload":
+        return replace(now, load=_without(_named(order), now, loaded, default))
+    route = _route(order, now.route, before)
+    for named in (route.default, route.canary.version):
+        if named not in (None, LATEST):
+            _here(named, there)
+    if route.canary.version in (route.default, default if route.default == LATEST else route.default):
         raise Conflict("The canary has to be another version than the default one.")
     return replace(now, route=route)
+
+
+def _route(order: Order, now: Route, before: str | None) -> Route:
+    """Where requests are to go. What is rolled back is the canary, or else the last change of the default version."""
+    match order.action:
+        case "promote":
+            return Route(default=_named(order))
+        case "rollback" if now.canary.version is not None:
+            return replace(now, canary=Canary())
+        case "rollback" if before is not None:
+            return Route(default=before)
+        case "rollback":
+            raise Conflict("None of the other versions has had the traffic before: there is none to go back to.")
+    if order.route is None:
+        raise Conflict("Say where the requests are to go.")
+    if order.route.canary.version is None and order.route.canary.percent:
+        raise Conflict("Name the version that is to be the canary.")
+    return order.route
 
 
 def _named(order: Order) -> str:
@@ -136,13 +142,17 @@ def _named(order: Order) -> str:
 
 def _here(version: str, there: Collection[str]) -> str:
     if version not in there:
-        raise Conflict(f"There is no such version. Versions: {', '.join(sorted(there)[:20]) or 'none'}.")
+        raise Conflict(f"There is no version {version}. Versions: {_some(there)}.")
     return version
+
+
+def _some(versions: Collection[str]) -> str:
+    return ", ".join(sorted(versions, key=version_key)[-20:]) or "none"
 
 
 def _without(version: str, now: Overlay, loaded: Collection[str], default: str | None) -> tuple[str, ...]:
     if version not in loaded:
-        raise Conflict(f"That version is not loaded. Versions: {', '.join(sorted(loaded)[:20]) or 'none'}.")
+        raise Conflict(f"Version {version} is not loaded. Versions: {_some(loaded)}.")
     if version in (default, now.route.default, now.route.canary.version):
         raise Conflict("Requests go to that version: change the route first.")
     if version not in now.load:

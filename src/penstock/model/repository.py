@@ -12,9 +12,9 @@ import msgspec
 from penstock.config import Model, Settings
 from penstock.configuration import MODEL_NAME, Configuration
 from penstock.errors import ArtifactError, ConfigurationError
-from penstock.model.layout import ONLY_VERSION, Place, places
+from penstock.model.layout import ONLY_VERSION, Place, Shape, places, shape_of
 from penstock.model.manifest import MANIFEST
-from penstock.model.selection import LATEST, choose
+from penstock.model.selection import LABELS, LATEST, choose, listed
 from penstock.model.source import ModelSource, Warrant, refused, source_of
 from penstock.model.trust import LOCK_NAME, Lock, read_lock
 from penstock.model.versions import VERSION_NAME, version_key
@@ -49,6 +49,8 @@ class Resolved(NamedTuple):
     models: dict[str, tuple[ModelSource, ...]]
     notices: tuple[str, ...]
     watched: tuple[Path, ...]
+    found: tuple[Found, ...]
+    shapes: dict[Path, Shape]
 
     @property
     def sources(self) -> list[ModelSource]:
@@ -56,33 +58,37 @@ class Resolved(NamedTuple):
         return [source for versions in self.models.values() for source in _chosen(versions)]
 
 
-def resolve(arguments: Sequence[str], configuration: Configuration, *, again: bool = False) -> Resolved:
+def resolve(arguments: Sequence[str], configuration: Configuration, before: Resolved | None = None) -> Resolved:
     """The versions of each model that the command line (`[NAME=]PATH`) and the configuration name.
 
     What is wrong with one version is said in its `refusal`. Raises ConfigurationError for what concerns the service,
-    and, unless this is done `again`, where a version is named that is not there.
+    and where a version is named that is not there. With what was found `before`, this is done again: then each
+    directory has the shape that it had, and where nothing can be made of it any more, all of it stays as it was.
     """
-    found, notices = find(arguments, configuration)
+    shapes = {} if before is None else dict(before.shapes)
+    found, notices = find(arguments, configuration, shapes, () if before is None else before.found)
     _demand_distinct(found)
     models: dict[str, tuple[ModelSource, ...]] = {}
     for name, group in groupby(found, key=lambda each: each.source.name):
         versions = sorted((each.source for each in group), key=lambda source: version_key(source.version))
         models[name] = tuple(versions)
-        if not again:
+        if before is None:
             _demand_route(versions)
         notices += _left_out(name, versions)
     settings = configuration.settings
     _demand_default(settings.default_model, list(models))
     slices = {name: versions[-1].settings for name, versions in models.items()}
     watched = _watched(found, configuration)
-    return Resolved(msgspec.structs.replace(settings, models=slices), models, tuple(notices), watched)
+    home = configuration.file.absolute().parent if configuration.file else Path.cwd()
+    settings = msgspec.structs.replace(settings, models=slices, state_dir=str(home / settings.state_dir))
+    return Resolved(settings, models, tuple(notices), watched, tuple(found), shapes)
 
 
 def _watched(found: Sequence[Found], configuration: Configuration) -> tuple[Path, ...]:
     """Where to look for changes. A file that was named by itself is one version for good."""
     named = {each.named.path: each.named for each in found}
-    trees = [path for path, each in named.items() if each.configured or path.is_dir()]
-    locks = {each.warrant.lock.path for each in named.values()}
+    trees = {path: each for path, each in named.items() if each.configured or path.is_dir()}
+    locks = {each.warrant.lock.path for each in trees.values()}
     return (*trees, *locks, *([configuration.file.absolute()] if configuration.file else []))
 
 
@@ -100,16 +106,30 @@ def _left_out(name: str, versions: Sequence[ModelSource]) -> Iterator[str]:
         yield f"{name}: loading version {', '.join(loaded)}, and not {', '.join(others)} (load is {load})"
 
 
-def find(arguments: Sequence[str], configuration: Configuration) -> tuple[list[Found], list[str]]:
-    """Every version of every model that is named, and notices of what was passed over. Raises ConfigurationError."""
+def find(
+    arguments: Sequence[str],
+    configuration: Configuration,
+    shapes: dict[Path, Shape] | None = None,
+    before: Sequence[Found] = (),
+) -> tuple[list[Found], list[str]]:
+    """Every version of every model that is named, and notices of what was passed over. Raises ConfigurationError.
+
+    `shapes` are those of the directories, as far as they are known, and are added to; what was found `before` stands
+    for what can be found no more.
+    """
+    shapes = {} if shapes is None else shapes
     found: list[Found] = []
     notices: list[str] = []
     for named in (*_configured(configuration), *_spoken(arguments, configuration)):
         try:
-            fit, passed_over = _fit(_places(named), named)
+            fit, passed_over = _fit(_places(named, shapes), named)
             sources = [source_of(place, named.settings, named.warrant) for place in fit]
             notices += [*passed_over, *_alone(fit)]
         except (ArtifactError, ConfigurationError) as error:
+            if known := [each for each in before if each.named.path == named.path]:
+                notices.append(f"{error}: it stays as it was")
+                found += known
+                continue
             if isinstance(error, ConfigurationError) and not named.configured:
                 raise
             nowhere = Place(named.name or named.path.name, ONLY_VERSION, named.path, named.path)
@@ -124,21 +144,23 @@ def lock_path(configuration: Configuration, beside: Path) -> Path:
     return Path(lock) if lock else beside / LOCK_NAME
 
 
-def _places(named: Named) -> list[Place]:
+def _places(named: Named, shapes: dict[Path, Shape]) -> list[Place]:
     path = named.path
     if not path.exists():
         remedy = "; nothing is fetched: download it first" if "://" in named.said else _near(path)
         raise ConfigurationError(f"{_spelt(named)}: no such file or directory{remedy}")
     if path.is_dir():
         _demand_outside(named.warrant.lock.path, path)
-        return places(path, named.name, one_model=named.configured)
+        one_model = named.configured or named.name is not None
+        shape = shapes.setdefault(path, shape_of(path, one_model=one_model))
+        return places(path, named.name, one_model=named.configured, shape=shape)
     return [Place(named.name or path.stem, ONLY_VERSION, path, path.parent.resolve())]
 
 
 def _fit(places: Sequence[Place], named: Named) -> tuple[list[Place], list[str]]:
     """The places whose names can be served, and what is wrong with the others. Raises ConfigurationError if all are."""
     wrong = {place: problem for place in places if (problem := _misnomer(place, named))}
-    if len(wrong) == len(places):
+    if wrong and len(wrong) == len(places):
         raise ConfigurationError(next(iter(wrong.values())))
     return [place for place in places if place not in wrong], [f"passed over: {each}" for each in wrong.values()]
 
@@ -154,6 +176,8 @@ def _misnomer(place: Place, named: Named) -> str | None:
     if not MODEL_NAME.fullmatch(place.name):
         choose = f"; choose one: my_model={shlex.quote(_spelt(named))}" if place.path == named.path else ""
         return f"{place.name!r} is no name for a model ({ALPHABET}){choose}"
+    if place.version in LABELS:
+        return f"'{place.version}' is a label, and no name for a version of {place.name}"
     if not VERSION_NAME.fullmatch(place.version):
         return f"{place.version!r} is no name for a version of {place.name} (letters, digits, '.', '_', '-' and '+')"
     return None
@@ -231,8 +255,7 @@ def _demand_distinct(found: Sequence[Found]) -> None:
 def _demand_route(versions: Sequence[ModelSource]) -> None:
     """Raises ConfigurationError where the settings name a version that is not there."""
     settings, names = versions[-1].settings, [source.version for source in versions]
-    listed = settings.load.split(",") if settings.load != "all" and not settings.load.startswith("latest:") else []
-    said = {"route.canary.version": [settings.route.canary.version or names[0]], "load": listed}
+    said = {"route.canary.version": [settings.route.canary.version or names[0]], "load": listed(settings.load)}
     if settings.route.default != LATEST:
         said["route.default"] = [settings.route.default]
     for setting, wanted in said.items():

@@ -7,6 +7,8 @@ from penstock.config import Route
 from penstock.model.versions import version_key
 
 LATEST = "latest"
+LABELS = (LATEST, "stable", "canary")
+"""Names that stand for some version, whichever it is."""
 
 
 def selected(load: str, versions: Iterable[str], failed: Container[str] = ()) -> list[str]:
@@ -20,8 +22,12 @@ def selected(load: str, versions: Iterable[str], failed: Container[str] = ()) ->
     if load.startswith("latest:"):
         count = int(load.removeprefix("latest:"))
         return [version for version in ordered if version not in failed][-count:]
-    named = load.split(",")
-    return [version for version in ordered if version in named]
+    return [version for version in ordered if version in listed(load)]
+
+
+def listed(load: str) -> list[str]:
+    """The versions that `load` names one by one."""
+    return [] if load == "all" or load.startswith("latest:") else load.split(",")
 
 
 def newest(versions: Iterable[str]) -> str | None:

@@ -5,10 +5,13 @@ Only names, sizes and times are looked at. Whoever writes into a place keeps tha
 
 import os
 from collections.abc import Iterable, Iterator
+from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
 QUIET_S = 2.0
+MOST_FILES = 20_000  # that are looked at; whoever has more has to tell of changes by penstock.yaml
+DEEPEST = 50  # directories within one another that are looked into
 DEPTH = 2  # models/iris/1: what lies deeper belongs to the version
 
 Stamp = tuple[str, int, int]
@@ -36,8 +39,11 @@ class Watch:
         self._now = now
 
     def watch(self, roots: Iterable[Path]) -> None:
-        """These are to be looked after from now on."""
-        self._roots = tuple(roots)
+        """These are to be looked after from now on, those that are new as they are now."""
+        before, self._roots = self._roots, tuple(roots)
+        for place, files in _places(set(self._roots) - set(before)).items():
+            self._places[place] = Listing(files, self._now - QUIET_S)
+            self._told[place] = files
 
     def look(self, now: float) -> set[Path]:
         """The places that have changed and are quiet again, each told once."""
@@ -71,22 +77,31 @@ def _places(roots: Iterable[Path]) -> dict[Path, frozenset[Stamp]]:
     found: dict[Path, set[Stamp]] = {}
     for root in roots:
         if root.is_dir():
-            for place, stamp in _tree(root, root, 0):
+            for place, stamp in islice(_tree(root, root, 0, root.resolve()), MOST_FILES):
                 found.setdefault(place, set()).add(stamp)
         elif (stamped := _stamp(root)) is not None:
             found.setdefault(root, set()).add(stamped)
     return {place: frozenset(files) for place, files in found.items()}
 
 
-def _tree(directory: Path, place: Path, depth: int) -> Iterator[tuple[Path, Stamp]]:
+def _tree(directory: Path, place: Path, depth: int, root: Path) -> Iterator[tuple[Path, Stamp]]:
+    """The files below `directory`, those of links that stay within `root` too, as far as a version may be one."""
+    if depth > DEEPEST:
+        return
     try:
-        entries = [entry for entry in os.scandir(directory) if not entry.name.startswith(".")]
+        entries = sorted(
+            (entry for entry in os.scandir(directory) if not entry.name.startswith(".")), key=lambda each: each.name
+        )
     except OSError:  # it has just gone, or may not be read: then there is nothing in it
         return
     for entry in entries:
         path = Path(entry.path)
         if entry.is_dir(follow_symlinks=depth < DEPTH):
-            yield from _tree(path, path if depth < DEPTH else place, depth + 1)
+            if entry.is_symlink() and not path.resolve().is_relative_to(root):
+                continue
+            if depth < DEPTH:
+                yield path, (entry.path, 0, 0)  # that it is there is worth telling, empty as it may be
+            yield from _tree(path, path if depth < DEPTH else place, depth + 1, root)
         elif (stamp := _stamp(path)) is not None:
             yield place, stamp
 

@@ -11,7 +11,7 @@ number, or for a histogram the sum followed by the count of each bucket.
 import sys
 from array import array
 from bisect import bisect_left
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from math import isfinite
 from operator import add, sub
 from typing import Any, Generic, Literal, TypeVar
@@ -155,6 +155,15 @@ class Family(Generic[Child]):
         """There is nothing more to be told of these label values."""
         self._children.pop(tuple(map(_label, values)), None)
 
+    def forget_version(self, model: str, version: str) -> None:
+        """There is nothing more to be told of this version of a model, where the metric is divided by versions."""
+        named = {"model": _label(model), "version": _label(version)}
+        if named.keys() <= set(self.metric.labels):
+            places = {self.metric.labels.index(name): value for name, value in named.items()}
+            for labels in list(self._children):
+                if all(labels[place] == value for place, value in places.items()):
+                    del self._children[labels]
+
     def clear(self) -> None:
         """Forgets all children: for families that are measured anew whenever they are told."""
         self._children.clear()
@@ -177,6 +186,11 @@ class Figures:
 
     def histogram(self, metric: Metric) -> Family[Histogram]:
         return self._family(metric, lambda: Histogram(metric.edges))
+
+    def forget_version(self, model: str, version: str) -> None:
+        """Drops all that was counted of a version that is gone: else those that come after it find no room."""
+        for family in self._families.values():
+            family.forget_version(model, version)
 
     def snapshot(self) -> Snapshot:
         """Everything counted so far."""
@@ -209,6 +223,18 @@ def merge(snapshots: Iterable[Snapshot], most: int = MOST_SERIES) -> Snapshot:
 def retire(snapshot: Snapshot) -> Snapshot:
     """What stays of a process that ended: all that it counted, and nothing that it held."""
     return {kind: {} if kind == "gauges" else families for kind, families in snapshot.items()}
+
+
+def without_version(snapshot: Snapshot, metrics: Mapping[str, Metric], model: str, version: str) -> Snapshot:
+    """The snapshot without all that `metrics` divide by versions and that is of this one."""
+    left: Snapshot = {kind: {} for kind in KINDS}
+    for kind, families in snapshot.items():
+        for name, series in families.items():
+            labels = metrics[name].labels if name in metrics else ()
+            at = tuple(labels.index(label) for label in ("model", "version") if label in labels)
+            gone = (model, version) if len(at) == 2 else None
+            left[kind][name] = [each for each in series if tuple(each[0][place] for place in at) != gone]
+    return left
 
 
 def _add(sums: Sums, series: Iterable[tuple[list[str], list[Number]]]) -> None:

@@ -9,7 +9,7 @@ from penstock.model.certificate import Certificate
 from penstock.observability import catalog
 from penstock.observability.latency import latency_stats
 from penstock.observability.logs import Log
-from penstock.observability.metrics import Figures, Snapshot, merge, retire
+from penstock.observability.metrics import Figures, Snapshot, merge, retire, without_version
 from penstock.observability.processes import ProcessMeter
 
 
@@ -72,6 +72,14 @@ class Ledger:
             gauge.forget(model, version)
         for form in ("original", "compiled"):
             self._model_row.forget(model, version, form)
+
+    def forget(self, model: str, version: str) -> None:
+        """Nothing more is to be told of a version that is gone."""
+        self._own.forget_version(model, version)
+        for front, figures in self._fronts.items():
+            self._fronts[front] = without_version(figures, catalog.METRICS, model, version)
+        self._retired = without_version(self._retired, catalog.METRICS, model, version)
+        self._told = without_version(self._told, catalog.METRICS, model, version)
 
     def hosts_live(self, model: str, version: str, hosts: int) -> None:
         self._hosts_live.child(model, version).set(hosts)

@@ -3,13 +3,13 @@
 from collections.abc import Collection, Sequence
 from typing import Protocol
 
-from msgspec.structs import replace
+from msgspec.structs import asdict, replace
 
 from penstock.config import Canary, Model, Route
 from penstock.model.control import ModelState, Order, VersionState
 from penstock.model.fitness import comparison_of, misfit_of
 from penstock.model.overlay import Overlay
-from penstock.model.selection import LATEST, choose
+from penstock.model.selection import LATEST, Choice, choose, listed
 from penstock.model.source import ModelSource
 from penstock.model.versions import version_key
 from penstock.supervisor.equipment import Equipment
@@ -17,10 +17,17 @@ from penstock.supervisor.hosts import Host
 from penstock.supervisor.loop import Timer
 from penstock.supervisor.replicas import Replicas
 
+FORGET_S = 121.0  # after the fronts did, so that nothing of a version comes back with their next report
+BODY_S = 10.0  # that a body may take to come, by default
 OVERTIME_S = 5.0
 """Beyond the longest that a request and its batch may take by the model's settings, for who holds on to a version."""
 
 TOUCHED = "its files have changed; what is loaded serves on: put what is new into a version of its own"
+
+
+def _longest_s(settings: Model) -> float:
+    """What a request may take, from its head to its answer."""
+    return BODY_S + settings.deadline_ms / 1000 + settings.predict_timeout_s + OVERTIME_S
 
 
 def _differ(one: ModelSource, other: ModelSource) -> bool:
@@ -37,6 +44,9 @@ class Owner(Protocol):
     def changed(self) -> None:
         """`state()` is another than before, or a process has ended."""
 
+    def connect(self, host: Host, fronts: Collection[int]) -> None:
+        """It is to be attached to the fronts with these numbers."""
+
     def fronts(self) -> set[int]:
         """The numbers of those that know of the model, and may hold requests for any version of it."""
 
@@ -47,6 +57,8 @@ class Departure:
     def __init__(self, replicas: Replicas, fronts: set[int], overdue: Timer) -> None:
         self.replicas = replicas
         self.fronts = fronts
+        self.ended = False
+        """Whether the hosts were told to end."""
         self._overdue = overdue
 
     def advance(self) -> None:
@@ -56,8 +68,13 @@ class Departure:
 
     def end(self) -> None:
         """Ends the hosts, whoever holds what."""
+        self.ended = True
         self._overdue.cancel()
         self.replicas.stop()
+
+    def cancel(self) -> None:
+        """It does not leave after all."""
+        self._overdue.cancel()
 
 
 class Lineup:
@@ -84,6 +101,7 @@ class Lineup:
         self.default: str | None = None
         """The version that takes the traffic."""
         self.overlay = overlay
+        self._told: Route | None = None  # the last route that the log told of
         self._past = list(past)  # the versions that had the traffic before, the last one last
         self._compared: set[str] = set()
         self._held: dict[str, str] = {}  # the versions that do not take the traffic by themselves, and why
@@ -101,8 +119,8 @@ class Lineup:
 
     @property
     def before(self) -> str | None:
-        """The version that had the traffic before this one."""
-        return self._past[-1] if self._past else None
+        """The version that had the traffic before this one, of those that are still there."""
+        return next((version for version in reversed(self._past) if version in self._sources), None)
 
     @property
     def there(self) -> Collection[str]:
@@ -114,6 +132,16 @@ class Lineup:
         """The versions that are loaded."""
         return self._passed()
 
+    @property
+    def patience_s(self) -> float:
+        """What an order may take at the most."""
+        settings = self._settings
+        return settings.start_timeout_s + settings.compile_timeout_s + _longest_s(settings) + OVERTIME_S
+
+    def needed(self, overlay: Overlay | None) -> Collection[str]:
+        """The versions that would be loaded with this laid over the configuration."""
+        return self._choice(overlay).needed
+
     def verdict(self, order: Order) -> bool | str:
         """Whether what was ordered is so; why not, where it will not be."""
         if order.action == "unload":
@@ -121,10 +149,12 @@ class Lineup:
         route = self.route
         named = {order.version} if order.action == "load" else {route.default, route.canary.version} - {LATEST}
         for version in sorted(filter(None, named)):
+            if version not in self._sources:
+                return f"There is no version {version} any more."
             replicas = self._replicas.get(version)
-            if replicas is not None and replicas.refused:
-                return f"Version {version} cannot be loaded: {replicas.state().reason}"
-            if replicas is None or not replicas.has_passed:
+            if replicas is not None and (state := replicas.state()).state in ("refused", "restarting"):
+                return f"Version {version} is {state.state}: {state.reason}"
+            if replicas is None or not replicas.ready():
                 return False
         tried = all(each.has_passed or each.refused for each in self._replicas.values())
         return tried if route.default == LATEST else self.default == route.default
@@ -197,11 +227,20 @@ class Lineup:
             before = self._sources.get(version, source)
             if tried.refused and (version in touched or _differ(source, before)):
                 del self._replicas[version]
+            elif version in touched and tried.has_passed and not tried.ready():
+                tried.hurry()
             elif version in touched and tried.has_passed:
                 self._equipment.log.warning("version_touched", model=self.name, version=version, detail=TOUCHED)
-        self._sources = {source.version: source for source in sources}
+        self._sources = {source.version: replace(source, settings=self._settings) for source in sources}
         self._look_for_named()
         self.changed()
+
+    def retry(self, order: Order) -> None:
+        """Somebody wants it by name: what could not be loaded gets another chance."""
+        route = order.route or Route()
+        for version in filter(None, (order.version, route.default, route.canary.version)):
+            if (tried := self._replicas.get(version)) is not None and tried.refused:
+                del self._replicas[version]
 
     def remove(self) -> None:
         """The model is no more: lets go of all its versions."""
@@ -219,8 +258,10 @@ class Lineup:
 
     def _look_for_named(self) -> None:
         """Complains of versions that the route names and that are not there: it stays as it was where it can."""
-        route = self.route
-        for setting, version in (("route.default", route.default), ("route.canary.version", route.canary.version)):
+        route, load = self.route, self._settings.load
+        said = [("route.default", route.default), ("route.canary.version", route.canary.version)]
+        said += [("load", version) for version in listed(load)]
+        for setting, version in said:
             if version not in (None, LATEST, *self._sources):
                 self._equipment.log.error("version_missing", model=self.name, version=version, setting=setting)
 
@@ -234,11 +275,22 @@ class Lineup:
         if (departure := self._leaving.get(version)) is not None:
             departure.fronts.discard(front)
             departure.advance()
+            self._forget_ended()
+        elif (replicas := self._replicas.get(version)) is not None:  # it was taken back in the meantime
+            for host in replicas.ready():
+                self._owner.connect(host, {front})
+
+    def _forget_ended(self) -> None:
+        """Where no process runs any more nobody else tells of the end."""
+        if any(departure.ended and not departure.replicas.running for departure in self._leaving.values()):
+            self.changed()
 
     def front_gone(self, front: int) -> None:
         """It holds nothing any more."""
-        for version in list(self._leaving):
-            self.released(version, front)
+        for departure in self._leaving.values():
+            departure.fronts.discard(front)
+            departure.advance()
+        self._forget_ended()
 
     def stop(self) -> None:
         """Asks every host to end, and starts no other."""
@@ -278,6 +330,7 @@ class Lineup:
     def changed(self) -> None:
         """Something is other than it was: takes the steps that follow from it."""
         if not self._advancing:
+            self._tell_route()
             self._advancing = True
             try:
                 while self._advance():
@@ -286,32 +339,37 @@ class Lineup:
                 self._advancing = False
             self._owner.changed()
 
+    def _tell_route(self) -> None:
+        """Where requests are to go, whenever that is another place than before."""
+        if self.route != self._told and not self._stopping:
+            self._told = self.route
+            canary = {f"canary_{name}": value for name, value in asdict(self.route.canary).items() if value is not None}
+            by_hand = {} if self.overlay is None else {"by_hand": True}
+            said = canary if self.route.canary.version is not None else {}
+            self._equipment.log.info("route", model=self.name, default=self.route.default, **said, **by_hand)
+
     def _advance(self) -> bool:
         """Takes a step; False where there is none to take."""
-        for version in [version for version, gone in self._leaving.items() if not gone.replicas.running]:
-            self._leaving.pop(version).end()
+        for version in [each for each, gone in self._leaving.items() if gone.ended and not gone.replicas.running]:
+            del self._leaving[version]
             self._held.pop(version, None)
             self._compared.discard(version)
             self._equipment.ledger.model_unloaded(self.name, version)
+            self._equipment.loop.later(FORGET_S, lambda gone=version: self._forget(gone))  # type: ignore[misc] # bound
             self._tell("version_unloaded", version)
         if self._stopping:
             return False
-        failed = {version for version, replicas in self._replicas.items() if replicas.refused}
-        choice = choose(
-            self._settings.load,
-            self.route,
-            there=self._sources,
-            failed=failed,
-            passed=self._passed(),
-            now=self.default,
-            also=() if self.overlay is None else self.overlay.load,
-            held=self._held,
-        )
+        choice = self._choice(self.overlay)
         if choice.default != self.default:
             self._switch(choice.default)
-        for version in sorted(choice.needed - self._replicas.keys() - self._leaving.keys(), key=version_key):
-            self._load(version)
-            return True
+        for version in sorted(choice.needed - self._replicas.keys(), key=version_key):
+            if version not in self._leaving:
+                self._load(version)
+                return True
+            if not self._leaving[version].ended:
+                self._take_back(version)
+                return True
+        failed = self._failed()
         for version in failed - self._sources.keys():
             del self._replicas[version]
         superfluous = self._replicas.keys() - choice.needed - failed
@@ -319,13 +377,35 @@ class Lineup:
             self._leave(version)
         return bool(superfluous)
 
+    def _choice(self, overlay: Overlay | None) -> Choice:
+        return choose(
+            self._settings.load,
+            self._settings.route if overlay is None else overlay.route,
+            there=self._sources,
+            failed=self._failed(),
+            passed=self._passed(),
+            now=self.default,
+            also=() if overlay is None else overlay.load,
+            held=self._held,
+        )
+
+    def _take_back(self, version: str) -> None:
+        """One that was leaving is wanted again: the fronts that have let go of it get its hosts anew."""
+        departure = self._leaving.pop(version)
+        departure.cancel()
+        self._replicas[version] = departure.replicas
+        for host in departure.replicas.ready():
+            self._owner.connect(host, self._owner.fronts() - departure.fronts)
+        self._tell("version_taken_back", version)
+
     def _switch(self, default: str | None) -> None:
         before, self.default = self.default, default
         self._held.pop(default or "", None)  # whoever named it has seen to that
         if before is None or default is None or before not in self._passed():
             return
-        if self._goes_back and default == self.before:
-            self._past.pop()
+        if self._goes_back and default in self._past:
+            while self._past.pop() != default:
+                pass
         else:
             self._past.append(before)
         self._goes_back = False
@@ -339,8 +419,7 @@ class Lineup:
 
     def _leave(self, version: str) -> None:
         replicas = self._replicas.pop(version)
-        settings = self._settings
-        longest_s = settings.deadline_ms / 1000 + settings.predict_timeout_s + OVERTIME_S
+        longest_s = _longest_s(self._settings)
         loaded = replicas.state().loaded is not None
         overdue = self._equipment.loop.later(longest_s, lambda: self._overdue(version))
         self._leaving[version] = departure = Departure(replicas, self._owner.fronts() if loaded else set(), overdue)
@@ -353,6 +432,11 @@ class Lineup:
                 "version_cut", model=self.name, version=version, detail="requests that took too long were given up"
             )
             departure.end()
+            self._forget_ended()
+
+    def _forget(self, version: str) -> None:
+        if version not in self._replicas and version not in self._leaving:
+            self._equipment.ledger.forget(self.name, version)
 
     # ------------------------------------------------------------------ its parts
     def _all(self) -> list[Replicas]:
@@ -360,6 +444,9 @@ class Lineup:
 
     def _known(self) -> list[str]:
         return sorted({*self._sources, *self._replicas, *self._leaving}, key=version_key)
+
+    def _failed(self) -> set[str]:
+        return {version for version, replicas in self._replicas.items() if replicas.refused}
 
     def _passed(self) -> set[str]:
         return {version for version, replicas in self._replicas.items() if replicas.has_passed}

@@ -1,4 +1,4 @@
-"""What administrators order: checked, kept, carried out, and answered once it is so on every front."""
+"""What administrators order: checked, carried out, kept, and answered once it is so on every front."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -11,21 +11,29 @@ from penstock.model.overlay import Change, Kept, Overlay
 from penstock.observability.timestamps import timestamp
 from penstock.supervisor.equipment import Equipment
 from penstock.supervisor.lineup import Lineup
+from penstock.supervisor.loop import Timer
 from penstock.supervisor.slots import Front
 
 UNDER_WAY = "Another change of this model is under way: wait for its end."
+SUPERSEDED = "The configuration of the model was changed meanwhile: that counts."
+GONE = "There is no such model any more."
+BY_ITSELF = "That version is loaded because the configuration says so (load): change it there."
 
 
 class Pending:
-    """An order that is being carried out, and how it was before. `revision` is the first in which it is so."""
+    """An order that is being carried out: what was laid over the configuration for it, and how it was before.
 
-    def __init__(self, order: Order, front: Front, kept: Kept, lineup: Lineup) -> None:
+    `revision` is the first in which it is so.
+    """
+
+    def __init__(self, order: Order, front: Front, lineup: Lineup, laid: Overlay, overdue: Timer) -> None:
         self.order = order
         self.front = front
-        self.kept = kept
+        self.laid = laid
         self.overlay = lineup.overlay
         self.default = lineup.default
         self.route = lineup.route
+        self.overdue = overdue
         self.revision: int | None = None
 
 
@@ -41,6 +49,7 @@ class Orders:
         revision: Callable[[], int],
         followed: Callable[[], int],
     ) -> None:
+        self._loop = equipment.loop
         self._log = equipment.log
         self._ledger = equipment.ledger
         self._directory = directory
@@ -50,9 +59,11 @@ class Orders:
         self._kept = overlay.read(directory)
         self._pending: dict[str, Pending] = {}
 
+    # ------------------------------------------------------------------ what is kept
     def laid_over(self, model: str, configured: Route) -> Overlay | None:
         """What is to be laid over the configuration of a model; nothing any more where its route has changed since."""
-        found = self._kept.overlays.get(model)
+        pending = self._pending.get(model)
+        found = self._kept.overlays.get(model) if pending is None else pending.laid
         if found is None or found.over == configured:
             return found
         self._log.warning("overlay_dropped", model=model, detail="its route was changed in the configuration since")
@@ -63,17 +74,21 @@ class Orders:
         """The versions that had the traffic before, the last one last, as far as administrators had a hand in it."""
         past: list[str] = []
         for change in self._kept.history.get(model, ()):
-            if change.action == "rollback" and past:
-                past.pop()
-            elif change.default_before not in (None, change.route_after.default):
+            if change.default_before in (None, change.default_after):
+                continue
+            if change.action == "rollback" and change.default_after in past:
+                while past.pop() != change.default_after:
+                    pass
+            else:
                 past.append(str(change.default_before))
         return past
 
+    # ------------------------------------------------------------------ from an order to its outcome
     def take(self, front: Front, order: Order) -> None:
         """Begins to do what was ordered, or says why not."""
         lineup = self._lineups.get(order.model)
         if lineup is None or lineup.removed:
-            self._refuse(front, order, "There is no such model any more.")
+            self._refuse(front, order, GONE)
         elif order.action == "history":
             history = self._kept.history.get(order.model, ())
             front.link.send(Outcome(number=order.number, history=history))
@@ -86,73 +101,83 @@ class Orders:
         """Looks whether what was ordered is so."""
         for model, pending in list(self._pending.items()):
             lineup = self._lineups.get(model)
-            verdict = "The model is no more." if lineup is None else lineup.verdict(pending.order)
-            if isinstance(verdict, str):
-                self._give_up(model, pending, verdict)
-            elif verdict and lineup is not None:
-                self._look_at_fronts(model, pending, lineup)
+            if lineup is None or lineup.removed:
+                self._give_up(pending, GONE)
+            elif lineup.overlay != pending.laid:
+                self._give_up(pending, SUPERSEDED)
+            elif isinstance(verdict := lineup.verdict(pending.order), str):
+                self._give_up(pending, verdict)
+                lineup.lay(pending.overlay)
+            elif verdict:
+                self._look_at_fronts(pending, lineup)
 
     def _begin(self, front: Front, order: Order, lineup: Lineup) -> None:
         now = lineup.overlay or Overlay(route=lineup.route, over=lineup.route)
         try:
-            new = overlay.ordered(
-                order,
-                now,
-                there=lineup.there,
-                loaded=lineup.loaded,
-                default=lineup.default,
-                before=lineup.before,
+            laid = overlay.ordered(
+                order, now, there=lineup.there, loaded=lineup.loaded, default=lineup.default, before=lineup.before
             )
-            pending = Pending(order, front, self._kept, lineup)
-            change = Change(
-                at=timestamp(),
-                by=order.by,
-                action=order.action,
-                version=order.version,
-                default_before=lineup.default,
-                route_before=lineup.route,
-                route_after=new.route,
-                why=order.why,
-            )
-            self._keep(self._kept.with_change(order.model, new, change))
+            if order.action == "unload" and order.version in lineup.needed(laid):
+                raise Conflict(BY_ITSELF)
+            self._keep(self._kept)  # before anything is done: whether it could be
         except Conflict as conflict:
             self._refuse(front, order, str(conflict))
         except OSError as problem:
-            reason = (
-                f"It could not be kept in {self._directory.name} (state_dir): {problem.strerror}. Nothing was changed."
-            )
-            self._refuse(front, order, reason)
+            where = f"{self._directory.name} (state_dir)"
+            self._refuse(front, order, f"It could not be kept in {where}: {problem.strerror}. Nothing was changed.")
         else:
-            self._pending[order.model] = pending
-            lineup.lay(new, back=order.action == "rollback")
+            overdue = self._loop.later(lineup.patience_s, lambda: self._overdue(order.model))
+            self._pending[order.model] = Pending(order, front, lineup, laid, overdue)
+            lineup.retry(order)
+            lineup.lay(laid, back=order.action == "rollback")
 
-    def _look_at_fronts(self, model: str, pending: Pending, lineup: Lineup) -> None:
+    def _look_at_fronts(self, pending: Pending, lineup: Lineup) -> None:
         if pending.revision is None:
             pending.revision = self._revision()
         if self._followed() >= pending.revision:
-            del self._pending[model]
-            order = pending.order
-            self._tell("administered", order, default=lineup.default, before=pending.default)
-            self._ledger.administered(model, order.action, "done")
-            pending.front.link.send(
-                Outcome(
-                    number=order.number,
-                    default_before=pending.default,
-                    default_after=lineup.default,
-                    route_before=pending.route,
-                    route_after=lineup.route,
-                )
-            )
+            self._done(pending, lineup)
 
-    def _give_up(self, model: str, pending: Pending, reason: str) -> None:
-        """It cannot be: all is as it was before."""
-        del self._pending[model]
-        before = pending.kept.overlays.get(model)
-        history = {**self._kept.history, model: pending.kept.history.get(model, ())}
-        self._keep_if_possible(Kept(overlays=self._kept.with_change(model, before).overlays, history=history))
-        self._refuse(pending.front, pending.order, reason)
-        if (lineup := self._lineups.get(model)) is not None:
-            lineup.lay(pending.overlay)
+    def _done(self, pending: Pending, lineup: Lineup) -> None:
+        order = self._settled(pending)
+        change = Change(
+            at=timestamp(),
+            by=order.by,
+            action=order.action,
+            version=order.version,
+            default_before=pending.default,
+            default_after=lineup.default,
+            route_before=pending.route,
+            route_after=lineup.route,
+            why=order.why,
+        )
+        if pending.laid != pending.overlay:
+            self._keep_if_possible(self._kept.with_change(order.model, pending.laid, change))
+        self._tell("administered", order, default=lineup.default, before=pending.default)
+        self._ledger.administered(order.model, order.action, "done")
+        pending.front.link.send(
+            Outcome(
+                number=order.number,
+                default_before=pending.default,
+                default_after=lineup.default,
+                route_before=pending.route,
+                route_after=lineup.route,
+            )
+        )
+
+    def _overdue(self, model: str) -> None:
+        if (pending := self._pending.get(model)) is not None:
+            self._give_up(pending, "It took too long. All is as it was before.")
+            if (lineup := self._lineups.get(model)) is not None and lineup.overlay == pending.laid:
+                lineup.lay(pending.overlay)
+
+    def _give_up(self, pending: Pending, reason: str) -> None:
+        """It cannot be. Nothing was kept of it."""
+        self._refuse(pending.front, self._settled(pending), reason)
+
+    def _settled(self, pending: Pending) -> Order:
+        pending.overdue.cancel()
+        del self._pending[pending.order.model]
+        return pending.order
 
     def _refuse(self, front: Front, order: Order, reason: str) -> None:
         self._tell("administration_refused", order, reason=reason)
@@ -172,11 +197,5 @@ class Orders:
             self._log.error("state_not_kept", path=str(self._directory), reason=problem.strerror)
 
     def _tell(self, event: str, order: Order, **fields: object) -> None:
-        said = {
-            "model": order.model,
-            "action": order.action,
-            "version": order.version,
-            "by": order.by,
-            "why": order.why,
-        }
+        said = {name: getattr(order, name) for name in ("model", "action", "version", "by", "why")}
         self._log.info(event, **{name: value for name, value in said.items() if value is not None}, **fields)

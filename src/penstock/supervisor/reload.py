@@ -4,7 +4,7 @@ from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import NamedTuple
 
-from penstock.errors import PenstockError
+from penstock.errors import ConfigurationError, PenstockError
 from penstock.model.repository import Resolved
 from penstock.model.source import ModelSource
 from penstock.model.watch import Watch
@@ -15,9 +15,11 @@ SHARE = 0.02  # of the time at most goes into looking, however many files there 
 
 
 class News(NamedTuple):
-    """What is there now, and the places on the disk that have changed since the last time."""
+    """What is there now, but for what is still being written; all models that are `named`, and the places on the disk
+    that have changed since the last time."""
 
     resolved: Resolved
+    named: Collection[str]
     changed: Collection[Path]
 
     def has_changed(self, source: ModelSource) -> bool:
@@ -36,7 +38,7 @@ class Reload:
     def __init__(
         self,
         equipment: Equipment,
-        reread: Callable[[], Resolved],
+        reread: Callable[[Resolved], Resolved],
         take: Callable[[News], object],
         is_known: Callable[[ModelSource], bool],
     ) -> None:
@@ -47,10 +49,14 @@ class Reload:
         self._take = take
         self._is_known = is_known
         self._watch: Watch | None = None
+        self._resolved: Resolved
+        self._noticed: tuple[str, ...] = ()
         self._is_new = True
 
     def start(self, resolved: Resolved) -> None:
         """Looks from now on for what differs from this."""
+        self._noticed = resolved.notices
+        self._resolved = resolved
         if resolved.watched:
             self._watch = Watch(resolved.watched, self._loop.now())
             self._loop.later(LOOK_S, self._look)
@@ -67,17 +73,24 @@ class Reload:
 
     def _read(self, watch: Watch, changed: Collection[Path]) -> None:
         try:
-            resolved = self._reread()
-        except PenstockError as error:
+            resolved = self._reread(self._resolved)
+            if not resolved.models:
+                raise ConfigurationError("nothing is named any more that could be served")
+        except (PenstockError, OSError) as error:
             self._log.error("reload_refused", reason=str(error), detail="everything stays as it is")
             self._ledger.reloaded("refused")
             return
         if changed:
             self._ledger.reloaded("taken")
+        for notice in resolved.notices:
+            if notice not in self._noticed:
+                self._log.warning("reload_noticed", detail=notice)
+        self._noticed = resolved.notices
+        self._resolved = resolved
         watch.watch(resolved.watched)
         models = {
             name: tuple(each for each in versions if self._is_known(each) or not watch.is_busy(Path(each.path)))
             for name, versions in resolved.models.items()
         }
         models = {name: versions for name, versions in models.items() if versions}
-        self._take(News(resolved._replace(models=models), changed))
+        self._take(News(resolved._replace(models=models), resolved.models.keys(), changed))

@@ -4,7 +4,7 @@ import os
 import signal
 import socket
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from itertools import groupby
 from pathlib import Path
 from typing import Literal
@@ -37,7 +37,7 @@ STATISTICS_S = 60.0
 TAKEN_OVER = ("load", "route")  # of a model's settings, while it is served
 
 
-def serve(resolved: Resolved, reread: Callable[[], Resolved], *, strict: bool) -> int:
+def serve(resolved: Resolved, reread: Callable[[Resolved], Resolved], *, strict: bool) -> int:
     """Serves what was found until a signal ends it; returns the exit code: 0, or 1 where work was cut.
 
     What has changed on the disk since is taken over; `reread` finds it. `strict`: one model that cannot be loaded ends
@@ -128,7 +128,7 @@ class Service:
         told = restart_needed(self._settings, news.resolved.settings)
         if told:
             self._log.warning("restart_needed", settings=told, detail="these are read at the start")
-        for name in self._lineups.keys() - news.resolved.models.keys():
+        for name in self._lineups.keys() - news.named:
             self._lineups[name].remove()
         for name in news.resolved.models:
             self._take(name, news)
@@ -181,6 +181,7 @@ class Service:
                 _connect(front, host)
 
     def front_listening(self, front: Front) -> None:
+        self._orders.advance()
         if not self._announced:
             self._announced = True
             self._log.info("listening", url=self._url)
@@ -189,6 +190,7 @@ class Service:
     def front_gone(self, front: Front) -> None:
         for lineup in self._lineups.values():
             lineup.front_gone(front.number)
+        self._orders.advance()
         self._advance()
 
     def heard(self, front: Front, message: Hung | Released | Follows | Order) -> None:
@@ -203,6 +205,11 @@ class Service:
                 self._orders.advance()
             case Order():
                 self._orders.take(front, message)
+
+    def connect(self, host: Host, fronts: Collection[int]) -> None:
+        for front in self._fronts.alive():
+            if front.number in fronts:
+                _connect(front, host)
 
     def host_ready(self, host: Host) -> None:
         for front in self._fronts.alive():
