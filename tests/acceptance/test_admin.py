@@ -34,6 +34,8 @@ def shelf(tmp_path: Path) -> Path:
 @pytest.fixture
 def service(shelf: Path) -> Iterator[Service]:
     with serving(shelf, *OPTIONS, "--load", "latest:2", cwd=shelf.parent) as running:
+        both = {"1": "available", "2": "ready", "3": "ready"}
+        wait_until(lambda: states(running) == both, "both of them", running.explain)
         yield running
 
 
