@@ -67,7 +67,6 @@ def test_a_prediction_names_its_parameters() -> None:
     assert named == {
         "model_version": "query",
         "probabilities": "query",
-        "X-Model-Version": "header",
         "X-Request-ID": "header",
         "X-Request-Timeout-Ms": "header",
     }

@@ -99,23 +99,19 @@ def _common(model: ModelState) -> Json:
         names.insert(0, "Probabilities")
     if model.settings.queue.priority == "header":
         names.append("Priority")
-    return {"tags": [model.name], "parameters": [*_version_parameters(model), *map(responses.parameter, names)]}
+    return {"tags": [model.name], "parameters": [_version_parameter(model), *map(responses.parameter, names)]}
 
 
-def _version_parameters(model: ModelState) -> list[Json]:
-    loaded = loaded_versions(model)
-    told = f"The version to ask; without it {model.default}."
+def _version_parameter(model: ModelState) -> Json:
+    """In the query alone: that a header says the same is nothing that a schema could tell."""
     labels = ["stable", "canary"] if model.canary.version else ["stable"]
-    versions = {"type": "string", "enum": [*(loaded or [model.default]), *labels]}
-    return [
-        {"name": "model_version", "in": "query", "description": told, "schema": versions},
-        {
-            "name": "X-Model-Version",
-            "in": "header",
-            "description": f"{told} Where the query names one too, it must be the same.",
-            "schema": versions,
-        },
-    ]
+    return {
+        "name": "model_version",
+        "in": "query",
+        "description": f"The version to ask, or its label; without it {model.default}. "
+        "The header X-Model-Version may say it instead.",
+        "schema": {"type": "string", "enum": [*(loaded_versions(model) or [model.default]), *labels]},
+    }
 
 
 def _request(model: ModelState, kind: str, bodies: Json) -> Json:
