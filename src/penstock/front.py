@@ -124,9 +124,6 @@ class Front:
         gc.freeze()  # what is here now stays: no need to look at it again and again
         gc.set_threshold(*GC_THRESHOLDS)
         await self._ended
-        for order, outcome in self._orders.items():
-            if not outcome.done():
-                outcome.set_result(control.Outcome(number=order, refused="The service is ending."))
         self._versions.close()
         self._accounts.settle()
         self._log.close()
@@ -169,7 +166,14 @@ class Front:
                 self._leave(partial(self._server.retire, message.linger_s, message.finish_s))
             case control.Stop():
                 self.draining = True
+                self._refuse_orders()
                 self._leave(partial(self._server.stop, message.finish_s))
+
+    def _refuse_orders(self) -> None:
+        """What an administrator waits for will not come to be any more."""
+        for number, outcome in self._orders.items():
+            if not outcome.done():
+                outcome.set_result(control.Outcome(number=number, refused="The service is ending."))
 
     def _attach(self, host: control.HostOf, data: int, stamp: int) -> None:
         sock = socket.socket(fileno=data)

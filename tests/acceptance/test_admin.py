@@ -20,7 +20,7 @@ from tests.acceptance.numbered import constant, publish
 KEY = "a key that nobody guesses"
 UNDER_WAY = "Another change of this model is under way:"
 DIGEST = sha256(KEY.encode()).hexdigest()
-OPTIONS = ("--workers", "2", "--admin-sha256", DIGEST)
+OPTIONS = ("--workers", "2", "--drain-linger-s", "0", "--admin-sha256", DIGEST)
 
 
 @pytest.fixture
@@ -185,7 +185,7 @@ def test_what_cannot_be_loaded_changes_nothing(service: Service, shelf: Path) ->
 
 
 def test_it_stays_so_when_fronts_and_the_service_are_started_anew(shelf: Path, tmp_path: Path) -> None:
-    arguments: list[str | Path] = [shelf, *OPTIONS, "--drain-linger-s", "0"]
+    arguments: list[str | Path] = [shelf, *OPTIONS]
     with serving(*arguments, cwd=tmp_path) as service:
         assert order(service, "promote", {"version": "2"}).status == 200
         for pid in service.processes("front"):
