@@ -21,7 +21,8 @@ BIN := $(VENV)/bin
 PEERS := litserve bentoml mlserver
 WAITING := $(addprefix tests/acceptance/test_,versions.py swaps.py admin.py) tests/soak/test_swaps.py \
 	tests/test_benchmarks.py tests/test_overload.py
-BESIDE := tests/cli tests/compile tests/host tests/zoo tests/test_docs.py
+BESIDE := tests/cli tests/compile tests/host
+PAGES := tests/test_docs.py tests/zoo
 
 .PHONY: demo test check format bench bench-peers fronts overload soak fuzz slow test-all clean
 
@@ -33,10 +34,11 @@ demo: $(VENV)/installed-all
 test: $(VENV)/installed-$(EXTRAS)
 ifeq ($(strip $(ARGS)),)
 	nice -n 19 $(BIN)/pytest $(BESIDE) > $(VENV)/beside.log 2>&1 & beside=$$!; \
+	nice -n 19 $(BIN)/pytest $(PAGES) > $(VENV)/pages.log 2>&1 & pages=$$!; \
 	nice -n 5 $(BIN)/pytest $(WAITING) > $(VENV)/waiting.log 2>&1 & waiting=$$!; \
-	$(BIN)/pytest $(addprefix --ignore=,$(BESIDE) $(WAITING)); served=$$?; \
-	wait $$waiting; waited=$$?; wait $$beside; calculated=$$?; \
-	cat $(VENV)/waiting.log $(VENV)/beside.log; exit $$((served + waited + calculated))
+	$(BIN)/pytest $(addprefix --ignore=,$(BESIDE) $(PAGES) $(WAITING)); served=$$?; \
+	wait $$waiting; waited=$$?; wait $$pages; paged=$$?; wait $$beside; calculated=$$?; \
+	cat $(VENV)/waiting.log $(VENV)/pages.log $(VENV)/beside.log; exit $$((served + waited + paged + calculated))
 else
 	$(BIN)/pytest $(ARGS)
 endif
