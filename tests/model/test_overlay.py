@@ -11,10 +11,11 @@ from penstock.model.control import Action, Order
 from penstock.model.overlay import MOST_CHANGES, STATE, Change, Kept, Overlay, ordered, read, write
 
 LATEST = Route()
+UNCHANGED = Overlay(route=LATEST, over=LATEST)
 AT = "2026-11-27T12:00:00.000Z"
 
 
-def after(action: Action, now: Overlay = Overlay(route=LATEST, over=LATEST), **said: Any) -> Overlay:  # noqa: B008 # frozen
+def after(action: Action, now: Overlay = UNCHANGED, **said: Any) -> Overlay:
     """The overlay where versions 1 to 3 are there, 2 and 3 are loaded, and 3 took the traffic over from 2."""
     order = Order(model="m", action=action, **said)
     return ordered(order, now, there={"1", "2", "3"}, loaded={"2", "3"}, default="3", before="2")

@@ -5,7 +5,7 @@ from typing import Any
 from urllib.parse import quote
 
 from penstock.cli.arguments import Parser
-from penstock.cli.remote import HELP, Remote, add_url, shown
+from penstock.cli.remote import HELP, Remote, add_order, shown
 from penstock.cli.table import table
 
 EXAMPLES = f"""\
@@ -25,8 +25,7 @@ def run(words: Sequence[str]) -> int:
     parser.add_argument("--load", metavar="VERSION", help="load this version as well")
     parser.add_argument("--unload", metavar="VERSION", help="let go of a version that was loaded so")
     parser.add_argument("--history", action="store_true", help="what administrators have changed")
-    parser.add_argument("--why", help="a word on it, for the history")
-    add_url(parser)
+    add_order(parser)
     namespace = parser.read(words)
     remote = Remote(namespace)
     if namespace.model is None:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from penstock.cli.arguments import Parser
-from penstock.cli.remote import HELP, Remote, add_url, changed
+from penstock.cli.remote import HELP, Remote, add_order, changed
 
 EXAMPLES = f"""\
 examples:
@@ -19,8 +19,7 @@ def run(words: Sequence[str]) -> int:
     parser = Parser("promote", "MODEL VERSION [options]", "Give one version all the traffic.", EXAMPLES)
     parser.add_argument("model", metavar="MODEL")
     parser.add_argument("version", metavar="VERSION")
-    parser.add_argument("--why", help="a word on it, for the history")
-    add_url(parser)
+    add_order(parser)
     namespace = parser.read(words)
     print(changed(Remote(namespace).order(namespace.model, "promote", version=namespace.version, why=namespace.why)))
     return 0

@@ -23,7 +23,9 @@ class Refused(PenstockError):
     """The service did not do it."""
 
 
-def add_url(parser: Parser) -> None:
+def add_order(parser: Parser) -> None:
+    """Where the service is, and what every order may say beside itself."""
+    parser.add_argument("--why", help="a word on it, for the history")
     parser.add_argument("--url", help=f"where the service is ({URL_VARIABLE}) [{USUAL}]")
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from penstock.cli.arguments import Parser
-from penstock.cli.remote import HELP, Remote, add_url, changed
+from penstock.cli.remote import HELP, Remote, add_order, changed
 
 EXAMPLES = f"""\
 examples:
@@ -18,8 +18,7 @@ def run(words: Sequence[str]) -> int:
     """Rolls back, and prints what has changed; returns the exit code. Raises PenstockError."""
     parser = Parser("rollback", "MODEL [options]", "Go back to the version before.", EXAMPLES)
     parser.add_argument("model", metavar="MODEL")
-    parser.add_argument("--why", help="a word on it, for the history")
-    add_url(parser)
+    add_order(parser)
     namespace = parser.read(words)
     print(changed(Remote(namespace).order(namespace.model, "rollback", why=namespace.why)))
     return 0

@@ -7,7 +7,7 @@ from typing import Any
 from urllib.parse import quote
 
 from penstock.cli.arguments import Parser
-from penstock.cli.remote import HELP, Remote, add_url, changed, shown
+from penstock.cli.remote import HELP, Remote, add_order, changed, shown
 
 EXAMPLES = f"""\
 examples:
@@ -34,8 +34,7 @@ def run(words: Sequence[str]) -> int:
     parser.add_argument("--sticky", metavar="HEADER", help="the header whose value decides who gets it")
     parser.add_argument("--no-canary", action="store_true", help="none is tried any more")
     parser.add_argument("--yaml", action="store_true", help="change nothing, and print what penstock.yaml would say")
-    parser.add_argument("--why", help="a word on it, for the history")
-    add_url(parser)
+    add_order(parser)
     namespace = parser.read(words)
     wish = _wish(parser, namespace)
     remote = Remote(namespace)

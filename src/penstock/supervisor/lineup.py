@@ -1,6 +1,7 @@
 """The versions of one model: those that are loaded, the one that takes the traffic, and those that leave."""
 
 from collections.abc import Collection, Sequence
+from functools import partial
 from typing import Protocol
 
 from msgspec.structs import asdict, replace
@@ -355,7 +356,7 @@ class Lineup:
             self._held.pop(version, None)
             self._compared.discard(version)
             self._equipment.ledger.model_unloaded(self.name, version)
-            self._equipment.loop.later(FORGET_S, lambda gone=version: self._forget(gone))  # type: ignore[misc] # bound
+            self._equipment.loop.later(FORGET_S, partial(self._forget, version))
             self._tell("version_unloaded", version)
         if self._stopping:
             return False
