@@ -23,6 +23,11 @@ def states(service: Service, name: str = "m") -> dict[str, str]:
     return {version["version"]: version["state"] for version in told_of(service, name)["versions"]}
 
 
+def everywhere(holds: Callable[[], bool], service: Service) -> None:
+    """Waits until it holds of whichever front takes the connection: of so many, each takes some."""
+    wait_until(lambda: all(holds() for _ in range(40)), "all fronts to follow", service.explain)
+
+
 def answer(service: Service, query: str = "", **headers: str) -> tuple[float, str]:
     """What is predicted, and by which version by its own word."""
     reply = service.predict(0.0, path=f"/predict{query}", **headers)
@@ -81,6 +86,7 @@ def test_every_loaded_version_answers_who_names_it_or_its_label(configured: Conf
 def test_a_canary_gets_its_share_and_a_client_always_the_same(configured: Configured, tmp_path: Path) -> None:
     arguments = configured("route: {default: 2, canary: {version: 10, percent: 25, sticky: X-User-ID}}")
     with serving(*arguments, "--workers", "2", cwd=tmp_path) as service:
+        everywhere(lambda: states(service)["10"] == "ready", service)
         first = [answer(service, X_User_ID=f"user-{i}") for i in range(400)]
         assert [answer(service, X_User_ID=f"user-{i}") for i in range(400)] == first
         shares = Counter(first)

@@ -131,8 +131,9 @@ class Front:
                 self.listeners += sockets
                 self.selector.register(sockets[0], selectors.EVENT_READ)
                 self.channel.send(control.Listening(slot))
-            case control.Models(models):
+            case control.Models(models, revision):
                 self.models = models
+                self.channel.send(control.Follows(revision))
             case control.HostOf(host):
                 self.hosts[host] = sockets[0]
             case control.Merged(_, figures) if self.asking:

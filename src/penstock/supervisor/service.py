@@ -202,6 +202,7 @@ class Service:
                 self._lineups[model].released(version, front.number)
             case Follows(revision):
                 front.follows = revision
+                self._tell_manager()
                 self._orders.advance()
             case Order():
                 self._orders.take(front, message)
@@ -229,14 +230,16 @@ class Service:
         self._loop.stop()
 
     def _tell_manager(self) -> None:
-        """Says that the start is over, when that is so: a model that was refused is none to wait for."""
+        """Says that the start is over, when that is so, and each front knows: a model that was refused is none to wait
+        for."""
         lineups = self._lineups.values()
         refused = [lineup.name for lineup in lineups if lineup.refused]
         started = all(lineup.refused or lineup.ready() for lineup in lineups)
         if self._announced and started and self._stage == "serving" and not self._failure:
             self._started = True
             without = f", without {', '.join(refused)}" if refused else ""
-            self._manager.ready(f"Serving on {self._url}{without}")
+            if self._fronts.followed() >= self._revision:
+                self._manager.ready(f"Serving on {self._url}{without}")
 
     # ------------------------------------------------------------------ how it ends
     def _judge(self) -> None:
