@@ -85,6 +85,31 @@ class Queue(Slice, frozen=True, kw_only=True):
     ] = "off"
 
 
+Percent = Annotated[float, Meta(ge=0, le=100)]
+
+
+class Guard(Slice, frozen=True, kw_only=True):
+    """How much worse than the default version a canary may be, before all requests go back to that."""
+
+    error_percent: Annotated[
+        Percent | None,
+        Meta(description="how many more of a hundred requests may fail (5xx) with the canary than with the default"),
+    ] = None
+    latency_ratio: Annotated[
+        Annotated[float, Meta(ge=1)] | None,
+        Meta(description="how many times as long the canary's requests may take, by their 90th percentile"),
+    ] = None
+    disagreement_percent: Annotated[
+        Percent | None, Meta(description="how many of a hundred requests the canary may answer otherwise")
+    ] = None
+    min_requests: Annotated[Count, Meta(description="requests of the canary before it is judged")] = 100
+
+    @property
+    def limits(self) -> bool:
+        """Whether there is any."""
+        return (self.error_percent, self.latency_ratio, self.disagreement_percent) != (None, None, None)
+
+
 class Canary(Slice, frozen=True, kw_only=True):
     version: Annotated[
         Word | None, Meta(description="version that is tried on a share of the requests that name none")
@@ -96,6 +121,14 @@ class Canary(Slice, frozen=True, kw_only=True):
             description="header whose value decides who gets it, so that the same client always gets the same version"
         ),
     ] = None
+    guard: Guard = Guard()
+
+
+class Shadow(Slice, frozen=True, kw_only=True):
+    version: Annotated[
+        Word | None, Meta(description="version that is asked the same once the answer is sent, and compared")
+    ] = None
+    percent: Annotated[float, Meta(ge=0, le=100, description="how many of a hundred requests it is asked")] = 100.0
 
 
 class Route(Slice, frozen=True, kw_only=True):
@@ -103,6 +136,10 @@ class Route(Slice, frozen=True, kw_only=True):
         Word, Meta(description="version that answers who names none; latest is the newest that has passed its checks")
     ] = "latest"
     canary: Canary = Canary()
+    shadow: Shadow = Shadow()
+    tolerance: Annotated[
+        float, Meta(ge=0, description="share of a number by which two versions may differ and still agree on it")
+    ] = 0.01
 
 
 class Model(Slice, frozen=True, kw_only=True):

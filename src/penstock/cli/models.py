@@ -48,14 +48,17 @@ def run(words: Sequence[str]) -> int:
 
 def _rows(model: dict[str, Any]) -> Iterator[tuple[str, ...]]:
     route = model["route"]
-    canary = route.get("canary", {})
+    canary, shadow = route.get("canary", {}), route.get("shadow", {})
     for version in model["versions"]:
-        part = ""
+        parts = []
         if version["version"] == route["default"]:
-            part = "default" + (f" ({route['wanted']})" if route["wanted"] != route["default"] else "")
-        elif version["version"] == canary.get("version"):
-            part = f"canary, {canary['percent']:g} %"
-        yield model["name"], version["version"], version["state"], part, version["reason"] or version["held"] or ""
+            parts.append("default" + (f" ({route['wanted']})" if route["wanted"] != route["default"] else ""))
+        if version["version"] == canary.get("version"):
+            parts.append(f"canary, {canary['percent']:g} %")
+        if version["version"] == shadow.get("version"):
+            parts.append(f"shadow, {shadow['percent']:g} %")
+        reason = version["reason"] or version["held"] or ""
+        yield model["name"], version["version"], version["state"], "; ".join(parts), reason
 
 
 def _history(changes: Sequence[dict[str, Any]]) -> str:

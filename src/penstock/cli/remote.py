@@ -14,6 +14,9 @@ from penstock.errors import ConfigurationError, PenstockError
 USUAL = "http://127.0.0.1:8000"
 PATIENCE_S = 600.0  # an order is answered when it is so, which may take as long as a model takes to load
 
+LIMITS = ("error_percent", "latency_ratio", "disagreement_percent")
+"""What a canary's guard may hold it to."""
+
 HELP = f"""\
 An order needs the key whose SHA-256 the service has as admin.sha256: it is read from {KEY_VARIABLE}.
 """
@@ -90,7 +93,12 @@ def shown(route: dict[str, Any], default: str | None) -> str:
     canary = route.get("canary") or {}
     if canary.get("version"):
         sticky = f" by {canary['sticky']}" if canary.get("sticky") else ""
-        text += f", canary {canary['version']} with {canary['percent']:g} %{sticky}"
+        guarded = ", guarded" if any(canary.get("guard", {}).get(limit) is not None for limit in LIMITS) else ""
+        text += f", canary {canary['version']} with {canary['percent']:g} %{sticky}{guarded}"
+    shadow = route.get("shadow") or {}
+    if shadow.get("version"):
+        part = "" if shadow["percent"] == 100 else f" with {shadow['percent']:g} %"
+        text += f", shadow {shadow['version']}{part}"
     return text
 
 

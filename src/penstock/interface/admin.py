@@ -1,18 +1,20 @@
 """What administrators may do over HTTP: `/admin/models/{name}/…`, with a key.
 
     POST load, unload, promote   {"version": "2"}
-    POST route                   {"default": "2", "canary": {"version": "3", "percent": 5, "sticky": "X-User-ID"}}
+    POST route                   {"default": "2", "canary": {"version": "3", "percent": 5, "sticky": "X-User-ID",
+                                  "guard": {"error_percent": 1}}, "shadow": {"version": "4", "percent": 100}}
     POST rollback                {}
     GET  history
 
 Each answers when it is so on every front. A body may say `why`, for the history. What a route does not mention stays as
-it is; `"canary": null` ends it. Names are those that the configuration knows: no paths, no URLs, no uploads.
+it is; `"canary": null` ends it, and so it is with the guard and the shadow. Names are those that the configuration
+knows: no paths, no URLs, no uploads.
 """
 
 import hmac
 from collections.abc import Awaitable, Callable
 from hashlib import sha256
-from typing import Annotated, Any, Protocol, get_args
+from typing import Annotated, Any, Protocol, TypeVar, get_args
 
 import msgspec
 from fastapi import FastAPI
@@ -20,7 +22,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType, structs
 from starlette.requests import Request
 from starlette.responses import Response
 
-from penstock.config import Canary, HeaderName, Route, Settings
+from penstock.config import Canary, Guard, HeaderName, Percent, Settings, Shadow
 from penstock.errors import AdminOff, BodyTooLarge, Conflict, InvalidRequest, MalformedRequest, Problem, Unauthorized
 from penstock.inference.router import choose_model
 from penstock.model.control import Action, ModelState, Order, Outcome
@@ -31,15 +33,33 @@ LONGEST_WHY = 200
 BEARER = "bearer "
 VERSIONED = ("load", "unload", "promote")
 
+Part = TypeVar("Part", Guard, Shadow)
 Version = Annotated[str, Meta(pattern=f"^{VERSION_NAME.pattern}$")]
+
+
+class GuardWish(Struct, forbid_unknown_fields=True):
+    """What is to be changed of a canary's guard."""
+
+    error_percent: Percent | UnsetType | None = UNSET
+    latency_ratio: Annotated[float, Meta(ge=1)] | UnsetType | None = UNSET
+    disagreement_percent: Percent | UnsetType | None = UNSET
+    min_requests: Annotated[int, Meta(ge=1)] | UnsetType = UNSET
 
 
 class CanaryWish(Struct, forbid_unknown_fields=True):
     """What is to be changed of a canary."""
 
     version: Version | UnsetType | None = UNSET
-    percent: Annotated[float, Meta(ge=0, le=100)] | UnsetType = UNSET
+    percent: Percent | UnsetType = UNSET
     sticky: HeaderName | UnsetType | None = UNSET
+    guard: GuardWish | UnsetType | None = UNSET
+
+
+class ShadowWish(Struct, forbid_unknown_fields=True):
+    """What is to be changed of a shadow."""
+
+    version: Version | UnsetType | None = UNSET
+    percent: Percent | UnsetType = UNSET
 
 
 class Wish(Struct, forbid_unknown_fields=True):
@@ -48,6 +68,7 @@ class Wish(Struct, forbid_unknown_fields=True):
     version: Version | None = None
     default: Version | None = None
     canary: CanaryWish | UnsetType | None = UNSET
+    shadow: ShadowWish | UnsetType | None = UNSET
     why: Annotated[str, Meta(max_length=LONGEST_WHY, pattern=r"^[^\x00-\x1f\x7f-\x9f]*$")] | None = None
 
 
@@ -136,7 +157,13 @@ def _order(action: Action, by: str, model: ModelState, wish: Wish) -> Order:
         raise InvalidRequest("The order cannot be understood.", [Problem(("version",), "Name a version.")])
     route = None
     if action == "route":
-        route = Route(default=wish.default or model.route.default, canary=_canary(model.route.canary, wish.canary))
+        now = model.route
+        route = structs.replace(
+            now,
+            default=wish.default or now.default,
+            canary=_canary(now.canary, wish.canary),
+            shadow=_merged(now.shadow, wish.shadow, Shadow()),
+        )
     return Order(by=by, model=model.name, action=action, version=wish.version, route=route, why=wish.why)
 
 
@@ -146,12 +173,25 @@ def _canary(now: Canary, wish: CanaryWish | UnsetType | None) -> Canary:
         return Canary()
     if isinstance(wish, UnsetType):
         return now
-    said = {name: value for name, value in structs.asdict(wish).items() if value is not UNSET}
+    said = _said(wish)
     if said.get("version") not in (None, now.version) and "percent" not in said:
         raise InvalidRequest(
             "The order cannot be understood.", [Problem(("canary", "percent"), "Say how many of 100.")]
         )
-    return structs.replace(now, **said) if said else Canary()
+    if not said:
+        return Canary()
+    return structs.replace(now, **said | {"guard": _merged(now.guard, wish.guard, Guard())})
+
+
+def _merged(now: Part, wish: GuardWish | ShadowWish | UnsetType | None, none: Part) -> Part:
+    """What is not mentioned stays; nothing at all is `none`."""
+    if isinstance(wish, UnsetType):
+        return now
+    return structs.replace(now, **said) if wish is not None and (said := _said(wish)) else none
+
+
+def _said(wish: Struct) -> dict[str, Any]:
+    return {name: value for name, value in structs.asdict(wish).items() if value is not UNSET}
 
 
 def _told(model: str, action: Action, outcome: Outcome) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from typing import Any
 
 from msgspec.structs import asdict
 
-from penstock.config import Settings
+from penstock.config import Settings, Slice
 from penstock.inference.forecast import Capacity
 from penstock.interface.paths import without_directories
 from penstock.model.certificate import Certificate
@@ -77,10 +77,18 @@ def description(
 
 def _route(model: ModelState) -> Json:
     """Where requests go that name no version."""
-    canary = {name: value for name, value in asdict(model.canary).items() if value is not None}
-    return {"default": model.default, "wanted": model.route.default} | (
-        {"canary": canary} if model.canary.version else {}
-    )
+    told: Json = {"default": model.default, "wanted": model.route.default}
+    if model.canary.version is not None:
+        canary = _said(model.canary)
+        guard = _said(model.canary.guard)
+        told["canary"] = canary | ({"guard": guard} if model.canary.guard.limits else {})
+    if model.shadow.version is not None:
+        told["shadow"] = _said(model.shadow)
+    return told
+
+
+def _said(slice_: Slice) -> Json:
+    return {name: value for name, value in asdict(slice_).items() if value is not None and name != "guard"}
 
 
 def _standing(model: ModelState, draining: bool) -> Json:

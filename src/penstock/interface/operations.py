@@ -66,13 +66,16 @@ _OF_LOADED = {
     "runtime": TEXT, "device": TEXT, "libraries": _map(TEXT), "trained_with": _map(TEXT), "warnings": _list(TEXT),
     "examples": INTEGER, "load_s": NUMBER, "warmup_s": NUMBER,
 }  # fmt: skip
+_LIMITS = ("error_percent", "latency_ratio", "disagreement_percent")
+GUARD = _object({"min_requests": INTEGER} | dict.fromkeys(_LIMITS, NUMBER), _LIMITS)
 ROUTE = _object(
     {
         "default": TEXT,
         "wanted": TEXT,
-        "canary": _object({"version": TEXT, "percent": NUMBER, "sticky": TEXT}, ("sticky",)),
+        "canary": _object({"version": TEXT, "percent": NUMBER, "sticky": TEXT, "guard": GUARD}, ("sticky", "guard")),
+        "shadow": _object({"version": TEXT, "percent": NUMBER}),
     },
-    ("canary",),
+    ("canary", "shadow"),
 )
 CAPACITY = {
     "description": "Null until a batch was answered.",

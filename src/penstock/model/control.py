@@ -12,7 +12,7 @@ from typing import Any, Literal
 import msgspec
 from msgspec import Struct
 
-from penstock.config import Canary, Model, Route, Settings
+from penstock.config import Canary, Model, Route, Settings, Shadow
 from penstock.model.certificate import Certificate, Compile
 from penstock.model.frames import LARGEST_FRAME, MAGIC, PREFIX, BrokenFrame
 from penstock.model.shaping import Shaping
@@ -203,12 +203,14 @@ class ModelState(Struct, frozen=True, kw_only=True):
     """A model and its versions, in their order.
 
     `default` takes the requests that name no version, but for the share of the `canary`, if that has a version; an
-    empty one is no version at all. The `route` is what is wanted, which may have to be loaded first.
+    empty one is no version at all. The `shadow`, if it has one, is asked again what the default version has answered.
+    The `route` is what is wanted, which may have to be loaded first.
     """
 
     name: str
     default: str
     canary: Canary = Canary()
+    shadow: Shadow = Shadow()
     route: Route = Route()
     settings: Model = Model(path="")
     versions: tuple[VersionState, ...]

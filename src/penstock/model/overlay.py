@@ -11,10 +11,10 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
-from penstock.config import Canary, Route
+from penstock.config import Canary, Route, Shadow
 from penstock.errors import ConfigurationError, Conflict
 from penstock.model.control import Order
-from penstock.model.selection import LATEST
+from penstock.model.selection import LATEST, named
 from penstock.model.versions import version_key
 
 STATE = "state.json"
@@ -108,11 +108,12 @@ def ordered(
     if order.action == "unload":
         return replace(now, load=_without(_named(order), now, loaded, default))
     route = _route(order, now.route, before)
-    for named in (route.default, route.canary.version):
-        if named not in (None, LATEST):
-            _here(named, there)
-    if route.canary.version in (route.default, default if route.default == LATEST else route.default):
-        raise Conflict("The canary has to be another version than the default one.")
+    for version in named(route):
+        _here(version, there)
+    answers = default if route.default == LATEST else route.default
+    for what, other in (("canary", route.canary.version), ("shadow", route.shadow.version)):
+        if other is not None and other == answers:
+            raise Conflict(f"The {what} has to be another version than the default one.")
     return replace(now, route=route)
 
 
@@ -131,6 +132,8 @@ def _route(order: Order, now: Route, before: str | None) -> Route:
         raise Conflict("Say where the requests are to go.")
     if order.route.canary.version is None and order.route.canary.percent:
         raise Conflict("Name the version that is to be the canary.")
+    if order.route.shadow.version is None and order.route.shadow != Shadow():
+        raise Conflict("Name the version that is to be the shadow.")
     return order.route
 
 
@@ -153,7 +156,7 @@ def _some(versions: Collection[str]) -> str:
 def _without(version: str, now: Overlay, loaded: Collection[str], default: str | None) -> tuple[str, ...]:
     if version not in loaded:
         raise Conflict(f"Version {version} is not loaded. Versions: {_some(loaded)}.")
-    if version in (default, now.route.default, now.route.canary.version):
+    if version in (default, *named(now.route)):
         raise Conflict("Requests go to that version: change the route first.")
     if version not in now.load:
         raise Conflict("That version is loaded because the configuration says so (load): change it there.")

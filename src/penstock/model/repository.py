@@ -255,9 +255,13 @@ def _demand_distinct(found: Sequence[Found]) -> None:
 def _demand_route(versions: Sequence[ModelSource]) -> None:
     """Raises ConfigurationError where the settings name a version that is not there."""
     settings, names = versions[-1].settings, [source.version for source in versions]
-    said = {"route.canary.version": [settings.route.canary.version or names[0]], "load": listed(settings.load)}
-    if settings.route.default != LATEST:
-        said["route.default"] = [settings.route.default]
+    route = settings.route
+    said = {
+        "route.canary.version": [route.canary.version] if route.canary.version is not None else [],
+        "route.shadow.version": [route.shadow.version] if route.shadow.version is not None else [],
+        "load": listed(settings.load),
+        "route.default": [route.default] if route.default != LATEST else [],
+    }
     for setting, wanted in said.items():
         for version in wanted:
             if version not in names:

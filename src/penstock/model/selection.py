@@ -35,6 +35,12 @@ def newest(versions: Iterable[str]) -> str | None:
     return max(versions, key=version_key, default=None)
 
 
+def named(route: Route) -> list[str]:
+    """The versions that a route names."""
+    said = (route.default, route.canary.version, route.shadow.version)
+    return [version for version in said if version is not None and version != LATEST]
+
+
 class Choice(NamedTuple):
     """`default` takes the requests that name no version; None where there is no version at all. `needed` are to be
     loaded."""
@@ -61,8 +67,7 @@ def choose(
     the traffic stays loaded, even if it is there no more, and so do those whose place a new one is to take. At the
     start the newest is waited for, so that nobody is answered by an older one until it is there.
     """
-    named = (route.default, route.canary.version, *also)
-    wanted = {version for version in named if version is not None and version in there}
+    wanted = {version for version in (*named(route), *also) if version in there}
     wanted.update(selected(load, there, failed), selected(load, set(passed) & set(there)))
     hopeful = newest(wanted - set(failed)) or newest(there)
     if route.default == LATEST and now in passed:

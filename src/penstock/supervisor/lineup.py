@@ -6,11 +6,11 @@ from typing import Protocol
 
 from msgspec.structs import asdict, replace
 
-from penstock.config import Canary, Model, Route
+from penstock.config import Canary, Model, Route, Shadow
 from penstock.model.control import ModelState, Order, VersionState
 from penstock.model.fitness import comparison_of, misfit_of
 from penstock.model.overlay import Overlay
-from penstock.model.selection import LATEST, Choice, choose, listed
+from penstock.model.selection import LATEST, Choice, choose, listed, named
 from penstock.model.source import ModelSource
 from penstock.model.versions import version_key
 from penstock.supervisor.equipment import Equipment
@@ -34,6 +34,18 @@ def _longest_s(settings: Model) -> float:
 def _differ(one: ModelSource, other: ModelSource) -> bool:
     """Whether another artifact would be loaded, or one that could not be loaded might."""
     return (one.artifact, one.refusal) != (other.artifact, other.refusal)
+
+
+def _said(route: Route) -> dict[str, object]:
+    """The canary and the shadow of a route, as far as there are any, for the log."""
+    parts: dict[str, Canary | Shadow] = {"canary": route.canary, "shadow": route.shadow}
+    return {
+        f"{part}_{name}": value
+        for part, slice_ in parts.items()
+        if slice_.version is not None
+        for name, value in asdict(slice_).items()
+        if value is not None and name != "guard"
+    }
 
 
 class Owner(Protocol):
@@ -148,8 +160,8 @@ class Lineup:
         if order.action == "unload":
             return order.version not in self._replicas and order.version not in self._leaving
         route = self.route
-        named = {order.version} if order.action == "load" else {route.default, route.canary.version} - {LATEST}
-        for version in sorted(filter(None, named)):
+        needed = [order.version] if order.action == "load" else named(route)
+        for version in sorted(filter(None, needed)):
             if version not in self._sources:
                 return f"There is no version {version} any more."
             replicas = self._replicas.get(version)
@@ -191,11 +203,12 @@ class Lineup:
     def state(self) -> ModelState:
         """As the fronts are told."""
         passed = self._passed()
-        canary = self.route.canary
+        canary, shadow = self.route.canary, self.route.shadow
         return ModelState(
             name=self.name,
             default=self.default or "",
             canary=canary if canary.version in passed else Canary(),
+            shadow=shadow if shadow.version in passed - {self.default} else Shadow(),
             route=self.route,
             settings=self._settings,
             versions=tuple(self._state(version) for version in self._known()),
@@ -239,7 +252,7 @@ class Lineup:
     def retry(self, order: Order) -> None:
         """Somebody wants it by name: what could not be loaded gets another chance."""
         route = order.route or Route()
-        for version in filter(None, (order.version, route.default, route.canary.version)):
+        for version in filter(None, (order.version, *named(route))):
             if (tried := self._replicas.get(version)) is not None and tried.refused:
                 del self._replicas[version]
 
@@ -261,7 +274,7 @@ class Lineup:
         """Complains of versions that the route names and that are not there: it stays as it was where it can."""
         route, load = self.route, self._settings.load
         said = [("route.default", route.default), ("route.canary.version", route.canary.version)]
-        said += [("load", version) for version in listed(load)]
+        said += [("route.shadow.version", route.shadow.version), *(("load", version) for version in listed(load))]
         for setting, version in said:
             if version not in (None, LATEST, *self._sources):
                 self._equipment.log.error("version_missing", model=self.name, version=version, setting=setting)
@@ -344,10 +357,10 @@ class Lineup:
         """Where requests are to go, whenever that is another place than before."""
         if self.route != self._told and not self._stopping:
             self._told = self.route
-            canary = {f"canary_{name}": value for name, value in asdict(self.route.canary).items() if value is not None}
             by_hand = {} if self.overlay is None else {"by_hand": True}
-            said = canary if self.route.canary.version is not None else {}
-            self._equipment.log.info("route", model=self.name, default=self.route.default, **said, **by_hand)
+            self._equipment.log.info(
+                "route", model=self.name, default=self.route.default, **_said(self.route), **by_hand
+            )
 
     def _advance(self) -> bool:
         """Takes a step; False where there is none to take."""
