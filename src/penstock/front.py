@@ -20,7 +20,8 @@ from penstock.config import Settings
 from penstock.errors import FiguresLate
 from penstock.inference.engine import Engine
 from penstock.inference.forecast import Capacity
-from penstock.inference.versions import ServedVersion, Versions
+from penstock.inference.served import ServedVersion
+from penstock.inference.versions import Versions
 from penstock.interface.accounts import Accounts
 from penstock.interface.app import App
 from penstock.interface.client import Clients

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from penstock.config import Canary
 from penstock.errors import UnknownVersion
-from penstock.inference.router import Share, choose_version
+from penstock.inference.router import canary_share, choose_version
 from penstock.model.control import Loaded, ModelState, State, VersionState
 from penstock.model.signature import Field, Output, OutputField, Signature
 
@@ -53,19 +53,19 @@ def test_without_a_canary_there_is_none_to_be_asked_for() -> None:
 @pytest.mark.parametrize("percent", [0, 0.5, 5, 50, 99.5, 100])
 def test_a_share_is_what_it_says_over_many(percent: float) -> None:
     """Within five standard deviations of a binomial: one run in two million would be outside."""
-    share, n, p = Share(model(Canary(version="2", percent=percent))), 100_000, percent / 100
+    share, n, p = canary_share(model(Canary(version="2", percent=percent))), 100_000, percent / 100
     taken = sum(share.takes(b"user-%d" % i) for i in range(n))
     assert abs(taken - n * p) <= 5 * (n * p * (1 - p)) ** 0.5
 
 
 @given(st.binary(max_size=100), st.floats(0, 100), st.floats(0, 100))
 def test_who_gets_the_canary_gets_it_at_every_larger_share(value: bytes, one: float, other: float) -> None:
-    less, more = (Share(model(Canary(version="2", percent=percent))) for percent in sorted([one, other]))
+    less, more = (canary_share(model(Canary(version="2", percent=percent))) for percent in sorted([one, other]))
     assert less.takes(value) <= more.takes(value)
 
 
 def test_it_is_not_always_the_same_clients_who_try_what_is_new() -> None:
     """Of a tenth for one canary and a tenth for the next, a hundredth gets both."""
-    first, second = (Share(model(Canary(version=version, percent=10))) for version in ("2", "3"))
+    first, second = (canary_share(model(Canary(version=version, percent=10))) for version in ("2", "3"))
     both = sum(first.takes(b"%d" % i) and second.takes(b"%d" % i) for i in range(20_000))
     assert 130 <= both <= 270

@@ -17,8 +17,9 @@ from msgspec import structs
 from penstock.config import Limits, Logs, Model, Settings
 from penstock.inference.engine import Engine
 from penstock.inference.outputs import Outputs
+from penstock.inference.served import ServedVersion
 from penstock.inference.ticket import Ticket
-from penstock.inference.versions import ServedVersion, Versions
+from penstock.inference.versions import Versions
 from penstock.interface.accounts import Accounts
 from penstock.interface.app import App
 from penstock.interface.call import Call

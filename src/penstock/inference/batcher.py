@@ -114,6 +114,16 @@ class Batcher:
         elif self._queue.rows >= self._most_rows or now >= self._arrived_at + TURN_S:
             self._pump()
 
+    def send_apart(self, ticket: Ticket) -> bool:
+        """Has a host that is idle compute this ticket in a batch of its own; False where nobody is idle.
+
+        For what nobody waits for: it never stands in the queue, and goes behind all that does.
+        """
+        if self._queue or self._again or (host := self._fleet.free()) is None:
+            return False
+        self._send(host, [ticket], self._timer.time())
+        return True
+
     def withdraw(self, ticket: Ticket) -> None:
         """The client went away: what is still queued is never computed."""
         self._fail([ticket], ClientGone, "cancelled")
@@ -207,14 +217,16 @@ class Batcher:
                 tickets = self._next_group(now)
             elif not (tickets := self._next_queued(now)):
                 return
-            if not tickets:
-                continue
-            for ticket in tickets:
-                ticket.sent_at = now
-            self._overruns.wake_by(now + self._timeout_s)
-            flight = Flight(tickets, now)
-            self._admission.sent()
-            self._fleet.send(host, flight)
+            if tickets:
+                self._send(host, tickets, now)
+
+    def _send(self, host: Host, tickets: Sequence[Ticket], now: float) -> None:
+        for ticket in tickets:
+            ticket.sent_at = now
+        self._overruns.wake_by(now + self._timeout_s)
+        flight = Flight(tickets, now)
+        self._admission.sent()
+        self._fleet.send(host, flight)
 
     def _next_group(self, now: float) -> Sequence[Ticket]:
         """What goes again, as far as it still has time."""

@@ -4,8 +4,9 @@ import time
 from collections.abc import Callable
 
 from penstock.inference.rows import Rows
-from penstock.inference.ticket import Ticket
-from penstock.inference.versions import ServedVersion, Versions
+from penstock.inference.served import ServedVersion
+from penstock.inference.ticket import Result, Ticket
+from penstock.inference.versions import Versions
 
 SMALL = 4096  # bytes of a row, which has room wherever there is room for one
 
@@ -55,6 +56,11 @@ class Engine:
             ticket.expected_s = expected_s
             served.batcher.push(ticket)
         return ticket
+
+    def answered(self, served: ServedVersion, rows: Rows, result: Result, request_id: str) -> None:
+        """The answer to a request that named no version is out: who is tried beside the version may see it now."""
+        for mirror in served.mirrors:
+            mirror.copy(rows, result, request_id)
 
     def withdraw(self, served: ServedVersion, ticket: Ticket) -> None:
         """Nobody waits for the answer any more."""

@@ -89,4 +89,5 @@ def _part(outputs: Outputs, start: int, end: int, ticket: Ticket, seconds: float
         ticket.sent_at - ticket.queued_at,
         seconds,
         outputs.ranks[start:end] if ticket.probabilities and outputs.ranks is not None else None,
+        len(outputs.fields[0]),
     )

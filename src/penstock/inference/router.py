@@ -44,19 +44,25 @@ def loaded_versions(model: ModelState) -> list[str]:
 
 
 class Share:
-    """The part of the requests without a version that a canary gets: `percent` of the values of the header `sticky`,
-    or of the requests' ids.
+    """A part of the requests without a version: `percent` of the values of the header `sticky`, or of their ids.
 
-    Every front decides alike, and whoever gets the canary at some percentage gets it at every larger one.
+    Every front decides alike, and whoever is in it at some percentage is in it at every larger one. Shares of other
+    `purpose`s are others.
     """
 
-    def __init__(self, model: ModelState) -> None:
-        canary = model.canary
-        self.sticky = canary.sticky.lower().encode("ascii") if canary.sticky else None
-        self._salt = blake2b(f"{model.name}/{canary.version}".encode(), digest_size=16).digest()
-        self._upto = round(canary.percent / 100 * 2**64)
+    def __init__(self, purpose: str, percent: float, sticky: str | None = None) -> None:
+        self.sticky = sticky.lower().encode("ascii") if sticky else None
+        self.is_everyone = percent >= 100
+        self._salt = blake2b(purpose.encode(), digest_size=16).digest()
+        self._upto = round(percent / 100 * 2**64)
 
     def takes(self, value: bytes) -> bool:
-        """Whether the canary answers who has this value."""
+        """Whether who has this value is in it."""
         place = blake2b(value, digest_size=8, key=self._salt).digest()
         return int.from_bytes(place, "big") < self._upto
+
+
+def canary_share(model: ModelState) -> Share:
+    """Whom the canary answers."""
+    canary = model.canary
+    return Share(f"{model.name}/{canary.version}", canary.percent, canary.sticky)

@@ -33,6 +33,19 @@ class Rows(Struct, frozen=True):
         return self.shapes[index] if self.shapes is not None else tensor.shape  # type: ignore[return-value] # no None
 
 
+def concatenated(parts: Sequence[Rows]) -> Rows:
+    """The rows of several requests, whose shapes are the same, as those of one."""
+    if len(parts) == 1:
+        return parts[0]
+    columns: list[Column] = []
+    for column in zip(*[part.columns for part in parts], strict=True):
+        if isinstance(column[0], list):
+            columns.append([text for texts in column for text in texts])
+        else:
+            columns.append(b"".join(column))
+    return Rows(sum([part.count for part in parts]), columns, parts[0].shapes)
+
+
 def join(tensors: Sequence[Tensor], parts: Sequence[Rows]) -> tuple[tuple[TensorHead, ...], list[Buffer]]:
     """The rows of several requests as one batch: the heads of its tensors and its payload.
 

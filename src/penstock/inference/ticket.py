@@ -12,7 +12,8 @@ class Result(NamedTuple):
 
     `outputs` holds one list for each field of the signature's output, with one value (or index of a class) a row;
     `confidence` and `probabilities` a float and a list of floats a row, or None. `ranks` says of which classes the
-    probabilities are where these are not all of them, in order. Times in seconds.
+    probabilities are where these are not all of them, in order. The model took `inference_s` for a batch of
+    `batch_rows`. Times in seconds.
     """
 
     outputs: list[list[Any]]
@@ -21,6 +22,7 @@ class Result(NamedTuple):
     queue_s: float
     inference_s: float
     ranks: list[list[int]] | None = None
+    batch_rows: int = 1
 
 
 class Ticket:

@@ -6,16 +6,15 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
-from penstock.config import Model, Settings
+from penstock.config import Settings
 from penstock.errors import NotReady
 from penstock.inference.batcher import Batcher
-from penstock.inference.checks import checks
 from penstock.inference.forecast import Capacity
 from penstock.inference.hosts import Host, HostLink
-from penstock.inference.router import Share, choose_model, choose_version, loaded_versions
-from penstock.inference.rows import Rows
-from penstock.model.control import HostOf, Loaded, ModelState
-from penstock.model.signature import Signature
+from penstock.inference.router import Share, canary_share, choose_model, choose_version, loaded_versions
+from penstock.inference.served import ServedVersion
+from penstock.inference.trials import Trials
+from penstock.model.control import HostOf, ModelState
 from penstock.model.stamp import Stamp
 from penstock.observability import catalog
 from penstock.observability.batches import BatchMeter
@@ -29,28 +28,6 @@ class LoopTimer:
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.call_later = loop.call_later
-
-
-class ServedVersion:
-    """One version of a model, ready to be asked."""
-
-    def __init__(self, model: str, version: str, loaded: Loaded, settings: Model, batcher: Batcher) -> None:
-        self.model = model
-        self.version = version
-        self.sha256 = loaded.sha256
-        self.signature: Signature = loaded.signature
-        self.tensors = loaded.signature.tensors()
-        self.deadline_s = settings.deadline_ms / 1000
-        self.heeds_priority = settings.queue.priority == "header"
-        self.check = checks(loaded.signature)
-        self.batcher = batcher
-        self.calls = 0
-        """Requests that were admitted to it and are not answered."""
-
-    def row_shape(self, rows: Rows) -> tuple[int, ...]:
-        """The shape of one of these rows: its number of features, or that of the one tensor it is."""
-        inputs = self.signature.inputs
-        return rows.shape(0, self.tensors[0]) if len(inputs) == 1 and inputs[0].shape else (len(inputs),)
 
 
 def unloading(models: Sequence[ModelState]) -> set[tuple[str, str]]:
@@ -89,6 +66,7 @@ class Versions:
         self._leaving: dict[tuple[str, str], ServedVersion] = {}
         self._usual: dict[str | None, ServedVersion] = {}  # what those get who name no version
         self._splits: dict[str | None, Split] = {}  # or one of two
+        self._trials = Trials(figures, LoopTimer(asyncio.get_running_loop()))
         self._early: dict[tuple[str, str], list[tuple[HostOf, socket.socket, Stamp]]] = {}
 
     def update(self, models: Sequence[ModelState]) -> None:
@@ -109,6 +87,7 @@ class Versions:
                 self._served[key] = self._serve(model, key[1])
                 for early in self._early.pop(key, ()):
                     self.attach(*early)
+        self._trials.update(self.models, self._served)
 
     def attach(self, host: HostOf, sock: socket.socket, stamp: Stamp) -> None:
         """A host of some version can be reached over `sock`, which is ours from now on as its `stamp` is."""
@@ -171,7 +150,7 @@ class Versions:
         if canary is None or not model.canary.percent:
             self._usual[name] = served
             return served
-        self._splits[name] = Split(Share(model), served, canary)
+        self._splits[name] = Split(canary_share(model), served, canary)
         return self._find(name, version, headers, request_id)
 
     def holds(self, model: str, version: str) -> bool:

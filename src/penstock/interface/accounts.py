@@ -6,7 +6,7 @@ from itertools import islice
 from typing import NamedTuple
 
 from penstock.errors import RequestError
-from penstock.inference.versions import ServedVersion
+from penstock.inference.served import ServedVersion
 from penstock.interface.call import Call, Scope, request_id
 from penstock.interface.client import Clients
 from penstock.interface.errors import ErrorResponse, clip, code_of, error_response, is_foreseen, sentence_of
@@ -91,6 +91,8 @@ class Accounts:
             meter.failed(status, latency_s, code_of(call.error))
         elif isinstance(meter, PredictionMeter) and (result := call.result) is not None:
             meter.predicted(latency_s, result.queue_s, result.inference_s, call.decode_s, call.encode_s)
+        if served is not None and served.trial is not None and call.query.version is None:
+            served.trial.answered(status, latency_s)
         if call.findings is not None and served is not None:
             self._found(self._prediction_meter(route, served), call, served)
         self._log.write(_line(account, self._clients.of(call.scope)))

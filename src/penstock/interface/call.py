@@ -17,8 +17,8 @@ from penstock.errors import (
 )
 from penstock.inference.checks import Findings
 from penstock.inference.rows import Rows
+from penstock.inference.served import ServedVersion
 from penstock.inference.ticket import Result
-from penstock.inference.versions import ServedVersion
 from penstock.interface.query import NO_QUERY, Query, read
 from penstock.interface.scope import ARRIVED, FIELDS, REFUSED, clock
 

@@ -38,8 +38,10 @@ class Lane:
     def closed(self, endpoint: Endpoint, call: Call, status: int) -> None:
         """The answer is out, or there is nobody to take it."""
         self.accounts.prediction(endpoint.route, call, status)
-        if call.served is not None:
-            self._native.engine.leave(call.served)
+        if (served := call.served) is not None:
+            if served.mirrors and call.query.version is None and call.result is not None and call.rows is not None:
+                self._native.engine.answered(served, call.rows, call.result, call.request_id)
+            self._native.engine.leave(served)
 
 
 class Answering(Protocol):

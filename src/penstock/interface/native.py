@@ -9,8 +9,8 @@ from starlette.exceptions import HTTPException
 from penstock.config import Limits
 from penstock.errors import NotReady
 from penstock.inference.engine import Engine
+from penstock.inference.served import ServedVersion
 from penstock.inference.ticket import Result, Ticket
-from penstock.inference.versions import ServedVersion
 from penstock.interface.answers import Labels, Prediction, Predictions, encode
 from penstock.interface.call import Call
 from penstock.interface.decoder import RowDecoder

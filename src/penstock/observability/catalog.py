@@ -100,6 +100,75 @@ UNKNOWN = _counter(
     "feature_unknown_category_total", "Values of no known category; served as they are.", *MODEL, "feature"
 )
 
+# ------------------------------------------------------------------ versions compared
+OUTCOMES = ("agreed", "differed", "failed", "lost", "dropped")
+"""What becomes of a row that is asked of another version too. One that could not answer it `failed`; one whose process
+went with it `lost` it; where there was no room it was `dropped`."""
+APART = (*(float(f"1e{power}") for power in range(-9, 10)),)
+COMPARED_ROWS = _counter(
+    "compared_rows_total",
+    "Rows that were answered by version against and asked of this one too: agreed, differed, failed, lost, dropped.",
+    *MODEL,
+    "against",
+    "result",
+)
+COMPARED_REQUESTS = _counter(
+    "compared_requests_total",
+    "Requests of which the first row was compared so: agreed or differed.",
+    *MODEL,
+    "against",
+    "result",
+)
+LABEL_FLIPS = _counter(
+    "label_flips_total",
+    "Rows that were given the label from by version against and the label to by this one; rare pairs as other.",
+    *MODEL,
+    "against",
+    "from",
+    "to",
+)
+ANSWER_DIFFERENCE = _histogram(
+    "answer_difference",
+    "Absolute difference between the numbers that the two versions answered; of labels, between their confidences.",
+    *MODEL,
+    "against",
+    edges=APART,
+)
+LARGEST_DIFFERENCE = Metric(
+    kind="maxima",
+    name="penstock_answer_difference_largest",
+    help="The largest of these differences.",
+    labels=(*MODEL, "against"),
+)
+COMPARED_SECONDS = _counter(
+    "compared_seconds_total",
+    "What the two versions took for batches of the same size, one of them in ten a second: of this, of against.",
+    *MODEL,
+    "against",
+    "of",
+)
+TRIAL_REQUESTS = _counter(
+    "trial_requests_total",
+    "Requests without a version that were shared between this canary and the default version (arm): ok, failed.",
+    *MODEL,
+    "arm",
+    "result",
+)
+TRIAL_DURATION = _histogram(
+    "trial_duration_seconds",
+    "From the arrival of such a request to its answer.",
+    *MODEL,
+    "arm",
+    edges=DURATIONS,
+    shown=SHOWN_DURATIONS,
+)
+GUARD_BREACHES = _counter(
+    "guard_breaches_total",
+    "Times that a canary was found worse than its guard allows: by error, latency or disagreement.",
+    *MODEL,
+    "limit",
+)
+
 # ------------------------------------------------------------------ models and processes
 HOSTS_LIVE = _gauge("hosts_live", "Processes of the model that answer.", *MODEL)
 HOST_RESTARTS = _counter("host_restarts_total", "Times that a process of the model was replaced.", *MODEL, "reason")
@@ -145,7 +214,8 @@ def _introduction() -> Iterator[str]:
 def _row(metric: Metric) -> str:
     labels = ", ".join(f"`{label}`" for label in metric.labels) or "–"
     buckets = f" Buckets from {metric.shown[0]:g} to {metric.shown[-1]:g}." if metric.shown else ""
-    return f"| `{metric.name}` | {metric.kind.removesuffix('s')} | {labels} | {metric.help}{buckets} |"
+    kind = "gauge" if metric.kind == "maxima" else metric.kind.removesuffix("s")
+    return f"| `{metric.name}` | {kind} | {labels} | {metric.help}{buckets} |"
 
 
 if __name__ == "__main__":

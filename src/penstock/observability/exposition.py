@@ -71,4 +71,4 @@ def _histogram(metric: Metric, series: Iterable[Any]) -> Samples:
     return family
 
 
-_FAMILIES = {"counters": _counter, "gauges": _gauge, "histograms": _histogram}
+_FAMILIES = {"counters": _counter, "gauges": _gauge, "histograms": _histogram, "maxima": _gauge}

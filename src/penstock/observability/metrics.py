@@ -4,8 +4,8 @@ A process counts into `Figures`; its `snapshot` is plain data for the wire, and 
 prometheus_client cannot do that without files, and counting here takes a fraction of its time. One thread (the event
 loop) counts.
 
-A snapshot maps "counters", "gauges" and "histograms" to families by name, each a list of `[labels, numbers]`: one
-number, or for a histogram the sum followed by the count of each bucket.
+A snapshot maps "counters", "gauges", "histograms" and "maxima" to families by name, each a list of `[labels,
+numbers]`: one number, or for a histogram the sum followed by the count of each bucket.
 """
 
 import sys
@@ -18,12 +18,16 @@ from typing import Any, Generic, Literal, TypeVar
 
 from msgspec import Struct
 
-Kind = Literal["counters", "gauges", "histograms"]
+Kind = Literal["counters", "gauges", "histograms", "maxima"]
 Number = int | float
 Sums = dict[tuple[str, ...], list[Number]]  # by label values
 Snapshot = dict[str, dict[str, list[Any]]]
 
-KINDS: tuple[Kind, ...] = ("counters", "gauges", "histograms")
+Together = Callable[[Number, Number], Number]
+
+TOGETHER: dict[str, Together] = {"counters": add, "gauges": add, "histograms": add, "maxima": max}
+"""What becomes of the numbers of two processes."""
+KINDS: tuple[Kind, ...] = ("counters", "gauges", "histograms", "maxima")
 MOST_SERIES = 2_000  # of one family; what comes beyond is counted together, so that no label can fill the memory
 LONGEST_LABEL = 128
 OTHER = "other"
@@ -74,6 +78,15 @@ class Gauge(Counter):
 
     def set(self, value: Number) -> None:
         self.value = value
+
+
+class Maximum(Counter):
+    """The largest number there was. That of several processes is the largest of theirs."""
+
+    __slots__ = ()
+
+    def observe(self, value: float) -> None:
+        self.value = max(self.value, value)
 
 
 class Histogram:
@@ -184,6 +197,9 @@ class Figures:
     def gauge(self, metric: Metric) -> Family[Gauge]:
         return self._family(metric, Gauge)
 
+    def maximum(self, metric: Metric) -> Family[Maximum]:
+        return self._family(metric, Maximum)
+
     def histogram(self, metric: Metric) -> Family[Histogram]:
         return self._family(metric, lambda: Histogram(metric.edges))
 
@@ -213,9 +229,12 @@ def merge(snapshots: Iterable[Snapshot], most: int = MOST_SERIES) -> Snapshot:
     for snapshot in snapshots:
         for kind, families in snapshot.items():
             for name, series in families.items():
-                _add(merged[kind].setdefault(name, {}), series)
+                _add(merged[kind].setdefault(name, {}), series, TOGETHER[kind])
     return {
-        kind: {name: [[list(k), v] for k, v in _bounded(sums, most)] for name, sums in sorted(families.items())}
+        kind: {
+            name: [[list(k), v] for k, v in _bounded(sums, most, TOGETHER[kind])]
+            for name, sums in sorted(families.items())
+        }
         for kind, families in merged.items()
     }
 
@@ -237,18 +256,18 @@ def without_version(snapshot: Snapshot, metrics: Mapping[str, Metric], model: st
     return left
 
 
-def _add(sums: Sums, series: Iterable[tuple[list[str], list[Number]]]) -> None:
+def _add(sums: Sums, series: Iterable[tuple[list[str], list[Number]]], together: Together) -> None:
     for values, numbers in series:
         labels = tuple(values)
         known = sums.get(labels)
-        sums[labels] = numbers if known is None else list(map(add, known, numbers))
+        sums[labels] = numbers if known is None else list(map(together, known, numbers))
 
 
-def _bounded(sums: Sums, most: int) -> list[tuple[tuple[str, ...], list[Number]]]:
+def _bounded(sums: Sums, most: int, together: Together) -> list[tuple[tuple[str, ...], list[Number]]]:
     others = {labels: sums.pop(labels) for labels in list(sums) if labels and set(labels) == {OTHER}}
     ordered = sorted(sums.items())
     for labels, numbers in ordered[most:]:
-        _add(others, [([OTHER] * len(labels), numbers)])
+        _add(others, [([OTHER] * len(labels), numbers)], together)
     return sorted([*ordered[:most], *others.items()])
 
 

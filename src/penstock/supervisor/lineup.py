@@ -131,6 +131,13 @@ class Lineup:
         return self._settings.route if self.overlay is None else self.overlay.route
 
     @property
+    def unfit(self) -> str | None:
+        """Why the shadow cannot be asked what the default version is, once both are loaded."""
+        default, shadow = self._replicas.get(self.default or ""), self._replicas.get(self.route.shadow.version or "")
+        ours, theirs = default and default.loaded, shadow and shadow.loaded
+        return misfit_of(ours.signature, theirs.signature) if ours and theirs else None
+
+    @property
     def before(self) -> str | None:
         """The version that had the traffic before this one, of those that are still there."""
         return next((version for version in reversed(self._past) if version in self._sources), None)
@@ -208,7 +215,7 @@ class Lineup:
             name=self.name,
             default=self.default or "",
             canary=canary if canary.version in passed else Canary(),
-            shadow=shadow if shadow.version in passed - {self.default} else Shadow(),
+            shadow=shadow if shadow.version in passed - {self.default} and self.unfit is None else Shadow(),
             route=self.route,
             settings=self._settings,
             versions=tuple(self._state(version) for version in self._known()),

@@ -1,0 +1,166 @@
+"""Copies of answered requests: asked of another version, once the answers are out, and compared.
+
+Nobody waits for them. They are gathered for a moment, go to a host that is idle, in batches of their own, and are given
+up where there is no room: whatever becomes of the other version, real requests are not concerned.
+"""
+
+from collections import deque
+from collections.abc import Sequence
+from typing import NamedTuple, Protocol
+
+from penstock.errors import ModelFailed
+from penstock.inference.alarm import Timer
+from penstock.inference.batcher import Batcher
+from penstock.inference.comparison import Comparison, Difference
+from penstock.inference.router import Share
+from penstock.inference.rows import Rows, concatenated
+from penstock.inference.ticket import Result, Ticket
+from penstock.inference.translation import Translation
+
+GATHER_S = 0.02
+LOT_ROWS = 256  # that go together
+MOST_ROWS = 2_048  # that are held, with the host and waiting
+MOST_BYTES = 16 * 2**20
+FAIR_S = 0.1  # between two batches of which the times are compared
+NEVER_S = 86_400.0  # until a copy is too late: it never is
+
+
+class Copy(NamedTuple):
+    """A request's rows, and what it was answered."""
+
+    rows: Rows
+    nbytes: int
+    result: Result
+
+
+class ComparisonMeter(Protocol):
+    """What hears of comparisons. Rows that were not compared are "failed" (the other version could not answer), "lost"
+    (with its process) or "dropped" (there was no room)."""
+
+    def compared(self, difference: Difference, /) -> None: ...
+
+    def timed(self, seconds: float, against_s: float, /) -> None:
+        """The other version took so many seconds for a batch of as many rows as this one had taken the others for."""
+
+    def missed(self, result: str, rows: int, /) -> None: ...
+
+
+class Mirror:
+    """Copies that go to `batcher`, of which they may take `part` of the time where it has real requests too."""
+
+    def __init__(
+        self,
+        batcher: Batcher,
+        share: Share,
+        translation: Translation,
+        comparison: Comparison,
+        meter: ComparisonMeter,
+        timer: Timer,
+        part: float = 1.0,
+    ) -> None:
+        self._batcher = batcher
+        self._share = share
+        self._translation = translation
+        self._comparison = comparison
+        self._meter = meter
+        self._timer = timer
+        self._part = part
+        self._waiting: deque[Copy] = deque()
+        self._again: deque[Sequence[Copy]] = deque()  # halves of what failed
+        self._rows = 0
+        self._bytes = 0
+        self._is_due = False  # whether `_send` is to be called
+        self._under_way = False
+        self._fair_at = 0.0
+        self._closed = False
+
+    def copy(self, rows: Rows, result: Result, request_id: str) -> None:
+        """A request has been answered."""
+        if self._closed or not (self._share.is_everyone or self._share.takes(request_id.encode())):
+            return
+        nbytes = rows.nbytes
+        if self._rows + rows.count > MOST_ROWS or self._bytes + nbytes > MOST_BYTES:
+            self._meter.missed("dropped", rows.count)
+            return
+        self._rows += rows.count
+        self._bytes += nbytes
+        self._waiting.append(Copy(rows, nbytes, result))
+        if not self._is_due and not self._under_way:
+            self._send_in(GATHER_S)
+
+    def close(self) -> None:
+        """Nothing is copied any more. What is under way is compared still."""
+        self._closed = True
+        while self._again:
+            self._done(self._again.popleft(), "dropped")
+        self._done(self._waiting, "dropped")
+        self._waiting.clear()
+
+    def _send_in(self, seconds: float) -> None:
+        self._is_due = True
+        self._timer.call_later(seconds, self._send)
+
+    def _send(self) -> None:
+        self._is_due = False
+        if self._closed or self._under_way or not (self._waiting or self._again):
+            return
+        lot, fair = self._next(self._timer.time())
+        rows = self._translation.of(concatenated([copy.rows for copy in lot]))
+        now, hosts = self._timer.time(), self._batcher.hosts
+        ticket = Ticket(
+            rows, lambda done: self._settled(lot, done, hosts, fair=fair), deadline=now + NEVER_S, queued_at=now
+        )
+        self._under_way = True
+        if not self._batcher.send_apart(ticket):
+            self._under_way = False
+            self._back(lot)
+            self._send_in(GATHER_S)
+
+    def _next(self, now: float) -> tuple[Sequence[Copy], bool]:
+        """The copies that go next, and whether they are as many rows as the batch in which they were answered."""
+        if self._again:
+            return self._again.popleft(), False
+        fair = now >= self._fair_at
+        first = self._waiting.popleft()
+        most = min(first.result.batch_rows, LOT_ROWS) if fair else LOT_ROWS
+        lot, rows = [first], first.rows.count
+        while self._waiting and (copy := self._waiting[0]).rows.shapes == first.rows.shapes:
+            if rows + copy.rows.count > most:
+                break
+            lot.append(self._waiting.popleft())
+            rows += copy.rows.count
+        return lot, fair and rows == first.result.batch_rows
+
+    def _back(self, lot: Sequence[Copy]) -> None:
+        """No host is idle: what was to go waits on, unless there is no host at all."""
+        if not self._batcher.hosts:
+            self._done(lot, "lost")
+        else:
+            self._again.appendleft(lot)
+
+    def _settled(self, lot: Sequence[Copy], ticket: Ticket, hosts: int, *, fair: bool) -> None:
+        self._under_way = False
+        if (result := ticket.result) is not None:
+            self._meter.compared(self._comparison.of([copy.result for copy in lot], result))
+            if fair:
+                self._fair_at = self._timer.time() + FAIR_S
+                self._meter.timed(result.inference_s, lot[0].result.inference_s)
+            self._done(lot)
+        elif not isinstance(ticket.error, ModelFailed) or self._batcher.hosts < hosts:
+            self._done(lot, "lost")
+        elif len(lot) == 1 or self._closed:
+            self._done(lot, "failed")
+        else:
+            half = len(lot) // 2
+            self._again += (lot[:half], lot[half:])
+        if self._waiting or self._again:
+            at_once = self._again or self._rows >= LOT_ROWS
+            rest_s = (self._timer.time() - ticket.sent_at) * (1 / self._part - 1)
+            self._send_in(max(0.0 if at_once else GATHER_S, rest_s))
+
+    def _done(self, lot: Sequence[Copy], missed: str | None = None) -> None:
+        for copy in lot:
+            self._rows -= copy.rows.count
+            self._bytes -= copy.nbytes
+        if missed is not None:
+            self._meter.missed(missed, sum([copy.rows.count for copy in lot]))

@@ -1,0 +1,81 @@
+"""What follows from a model's route besides where its requests go: the copies that a shadow gets, or a canary that is
+held to agree with the default version, and the figures of both sides while a canary has a share."""
+
+from collections.abc import Iterator, Mapping
+from typing import NamedTuple
+
+from penstock.inference.alarm import Timer
+from penstock.inference.comparison import Comparison
+from penstock.inference.mirror import Mirror
+from penstock.inference.router import Share
+from penstock.inference.served import ServedVersion
+from penstock.inference.translation import Translation
+from penstock.model.control import ModelState
+from penstock.observability.comparisons import ComparisonMeter, TrialMeter
+from penstock.observability.metrics import Figures
+
+BESIDE = 0.02
+"""The part of a canary's time that copies may take: so many of its own requests may find one in their way."""
+
+
+class Pair(NamedTuple):
+    """Whose answers are copied, to whom, and what of them."""
+
+    of: ServedVersion
+    to: ServedVersion
+    purpose: str
+    percent: float
+    part: float
+    tolerance: float
+
+
+class Trials:
+    """Gives the versions of each model what they need for it, and takes it from them again."""
+
+    def __init__(self, figures: Figures, timer: Timer) -> None:
+        self._figures = figures
+        self._timer = timer
+        self._mirrors: dict[Pair, Mirror] = {}
+
+    def update(self, models: Mapping[str, ModelState], served: Mapping[tuple[str, str], ServedVersion]) -> None:
+        """Models or their routes are others than before; `served` are the versions by model and version."""
+        for version in served.values():
+            version.mirrors, version.trial = (), None
+        wanted: set[Pair] = set()
+        for model in models.values():
+            of = {version: each for (name, version), each in served.items() if name == model.name}
+            if (default := of.get(model.default)) is None:
+                continue
+            pairs = list(_pairs(model, default, of))
+            default.mirrors = tuple(self._mirror(pair) for pair in pairs)
+            wanted.update(pairs)
+            if (canary := of.get(model.canary.version or "")) is not None and model.canary.percent:
+                for arm, version in (("default", default), ("canary", canary)):
+                    version.trial = TrialMeter(self._figures, model.name, canary.version, arm)
+        for pair in self._mirrors.keys() - wanted:
+            self._mirrors.pop(pair).close()
+
+    def _mirror(self, pair: Pair) -> Mirror:
+        if (mirror := self._mirrors.get(pair)) is None:
+            ours, theirs = pair.of.signature, pair.to.signature
+            mirror = self._mirrors[pair] = Mirror(
+                pair.to.batcher,
+                Share(pair.purpose, pair.percent),
+                Translation(ours, theirs),
+                Comparison(ours, theirs, pair.tolerance),
+                ComparisonMeter(self._figures, pair.of.model, pair.to.version, pair.of.version),
+                self._timer,
+                pair.part,
+            )
+        return mirror
+
+
+def _pairs(model: ModelState, default: ServedVersion, of: Mapping[str, ServedVersion]) -> Iterator[Pair]:
+    shadow, canary = of.get(model.shadow.version or ""), of.get(model.canary.version or "")
+    tolerance = model.route.tolerance
+    if shadow is not None and model.shadow.percent:
+        part = BESIDE if canary is shadow and model.canary.percent else 1.0
+        yield Pair(default, shadow, f"shadow of {model.name}", model.shadow.percent, part, tolerance)
+    held = model.canary.guard.disagreement_percent is not None
+    if canary is not None and canary is not shadow and model.canary.percent and held:
+        yield Pair(default, canary, f"guard of {model.name}", 100.0, BESIDE, tolerance)

@@ -1,0 +1,93 @@
+"""What is counted of versions that are tried beside the one that has the traffic."""
+
+from collections.abc import Mapping
+from typing import Protocol
+
+from penstock.observability import catalog
+from penstock.observability.metrics import OTHER, Counter, Figures
+
+MOST_FLIPS = 100  # pairs of labels of one meter; the rest are counted together
+
+
+class Difference(Protocol):
+    """What came of some rows; see `inference.comparison`."""
+
+    @property
+    def rows(self) -> int: ...
+
+    @property
+    def agreed(self) -> int: ...
+
+    @property
+    def firsts(self) -> list[bool]: ...
+
+    @property
+    def flips(self) -> Mapping[tuple[object, object], int]: ...
+
+    @property
+    def largest(self) -> float: ...
+
+    def values(self) -> bytes:
+        """The differences between numbers, as native float64s."""
+
+
+class ComparisonMeter:
+    """Counts what a version of a model answers to the rows that the one it is compared `against` has answered."""
+
+    def __init__(self, figures: Figures, model: str, version: str, against: str) -> None:
+        labels = (model, version, against)
+        rows, requests = figures.counter(catalog.COMPARED_ROWS), figures.counter(catalog.COMPARED_REQUESTS)
+        seconds = figures.counter(catalog.COMPARED_SECONDS)
+        self._rows = {outcome: rows.child(*labels, outcome) for outcome in catalog.OUTCOMES}
+        self._agreed, self._differed = (requests.child(*labels, outcome) for outcome in ("agreed", "differed"))
+        self._of_this, self._of_against = (seconds.child(*labels, of) for of in ("this", "against"))
+        self._apart = figures.histogram(catalog.ANSWER_DIFFERENCE).child(*labels)
+        self._largest = figures.maximum(catalog.LARGEST_DIFFERENCE).child(*labels)
+        self._flips = figures.counter(catalog.LABEL_FLIPS)
+        self._pairs: dict[tuple[object, object], Counter] = {}
+        self._labels = labels
+
+    def compared(self, difference: Difference) -> None:
+        """Some rows were answered by both."""
+        agreed = sum(difference.firsts)
+        self._rows["agreed"].value += difference.agreed
+        self._rows["differed"].value += difference.rows - difference.agreed
+        self._agreed.value += agreed
+        self._differed.value += len(difference.firsts) - agreed
+        self._apart.observe_many(difference.values())
+        self._largest.observe(difference.largest)
+        for pair, n in difference.flips.items():
+            self._flip(pair).value += n
+
+    def timed(self, seconds: float, against_s: float) -> None:
+        """What a batch took, and one of as many rows the other version."""
+        self._of_this.value += seconds
+        self._of_against.value += against_s
+
+    def missed(self, result: str, rows: int) -> None:
+        """Some rows were not compared."""
+        self._rows[result].value += rows
+
+    def _flip(self, pair: tuple[object, object]) -> Counter:
+        counter = self._pairs.get(pair)
+        if counter is None:
+            named = pair if len(self._pairs) < MOST_FLIPS else (OTHER, OTHER)
+            counter = self._pairs[pair] = self._flips.child(*self._labels, *named)
+        return counter
+
+
+class TrialMeter:
+    """Counts one arm of a canary's trial: the requests that it got, or those that the default version got meanwhile."""
+
+    def __init__(self, figures: Figures, model: str, version: str, arm: str) -> None:
+        requests = figures.counter(catalog.TRIAL_REQUESTS)
+        self._ok, self._failed = (requests.child(model, version, arm, result) for result in ("ok", "failed"))
+        self._latency = figures.histogram(catalog.TRIAL_DURATION).child(model, version, arm)
+
+    def answered(self, status: int, latency_s: float) -> None:
+        """A request was answered. Who sent nonsense or went away says nothing of the version."""
+        if status == 200:
+            self._ok.value += 1
+            self._latency.observe(latency_s)
+        elif status >= 500:
+            self._failed.value += 1
