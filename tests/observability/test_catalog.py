@@ -10,7 +10,7 @@ from penstock.observability.catalog import DURATIONS, METRICS, reference
 from penstock.observability.metrics import Metric
 
 PAGE = Path(__file__).parents[2] / "docs" / "metrics.md"
-UNITS = ("_seconds", "_bytes", "_rows", "_info", "_confidence", "_live", "_compiled", "_in_flight")
+UNITS = ("_seconds", "_bytes", "_rows", "_info", "_confidence", "_live", "_compiled", "_in_flight", "_difference")
 
 
 def test_the_page_is_made_of_the_catalogue() -> None:

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 from urllib.parse import quote
 
+from penstock.cli import comparison
 from penstock.cli.arguments import Parser
 from penstock.cli.remote import HELP, Remote, add_order, shown
 from penstock.cli.table import table
@@ -12,6 +13,7 @@ EXAMPLES = f"""\
 examples:
   penstock models                      every model and version
   penstock models iris --history       who changed what, and when
+  penstock models iris --comparison    how its shadow and its canary compare with the version that answers
   penstock models iris --load 3        load another version, which takes no traffic by that
   penstock models iris --unload 3      and let go of it
 
@@ -25,11 +27,12 @@ def run(words: Sequence[str]) -> int:
     parser.add_argument("--load", metavar="VERSION", help="load this version as well")
     parser.add_argument("--unload", metavar="VERSION", help="let go of a version that was loaded so")
     parser.add_argument("--history", action="store_true", help="what administrators have changed")
+    parser.add_argument("--comparison", action="store_true", help="what was seen of a shadow and a canary")
     add_order(parser)
     namespace = parser.read(words)
     remote = Remote(namespace)
     if namespace.model is None:
-        if namespace.load or namespace.unload or namespace.history:
+        if namespace.load or namespace.unload or namespace.history or namespace.comparison:
             parser.error("say of which model")
         names = [model["name"] for model in remote.get("/models")["models"]]
     else:
@@ -41,6 +44,9 @@ def run(words: Sequence[str]) -> int:
             remote.order(namespace.model, action, version=version, why=namespace.why)
     if namespace.history:
         print(_history(remote.get(f"/admin/models/{quote(namespace.model, safe='')}/history")["history"]))
+        return 0
+    if namespace.comparison:
+        print(comparison.shown(remote.get(f"/models/{quote(namespace.model, safe='')}/comparison")))
         return 0
     print(table([row for name in names for row in _rows(remote.get(f"/models/{quote(name, safe='')}"))]))
     return 0
@@ -57,7 +63,9 @@ def _rows(model: dict[str, Any]) -> Iterator[tuple[str, ...]]:
             parts.append(f"canary, {canary['percent']:g} %")
         if version["version"] == shadow.get("version"):
             parts.append(f"shadow, {shadow['percent']:g} %")
-        reason = version["reason"] or version["held"] or ""
+        breach = model["breach"] or {}
+        worse = breach["reason"] if breach.get("version") == version["version"] else ""
+        reason = version["reason"] or version["held"] or worse
         yield model["name"], version["version"], version["state"], "; ".join(parts), reason
 
 

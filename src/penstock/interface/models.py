@@ -62,6 +62,7 @@ def description(
         "name": model.name,
         "ready": is_ready(model, draining=draining),
         "route": _route(model),
+        "breach": asdict(model.breach) if model.breach else None,
         "limits": {
             "rows": settings.limits.rows,
             "body_bytes": settings.limits.body,
@@ -84,6 +85,8 @@ def _route(model: ModelState) -> Json:
         told["canary"] = canary | ({"guard": guard} if model.canary.guard.limits else {})
     if model.shadow.version is not None:
         told["shadow"] = _said(model.shadow)
+    elif model.unfit is not None:
+        told["shadow"] = _said(model.route.shadow) | {"unfit": model.unfit}
     return told
 
 

@@ -73,21 +73,36 @@ ROUTE = _object(
         "default": TEXT,
         "wanted": TEXT,
         "canary": _object({"version": TEXT, "percent": NUMBER, "sticky": TEXT, "guard": GUARD}, ("sticky", "guard")),
-        "shadow": _object({"version": TEXT, "percent": NUMBER}),
+        "shadow": _object({"version": TEXT, "percent": NUMBER, "unfit": TEXT}, ("unfit",)),
     },
     ("canary", "shadow"),
 )
+BREACH = {
+    "description": "Why there is no canary any more.",
+    "oneOf": [_object({"version": TEXT, "reason": TEXT, "at": TEXT}), {"type": "null"}],
+}
 CAPACITY = {
     "description": "Null until a batch was answered.",
     "oneOf": [_object({"rows_per_second": NUMBER, "batch_rows": NUMBER, "batch_ms": NUMBER}), {"type": "null"}],
 }
 MODEL = _object({
-    "name": TEXT, "ready": FLAG, "route": ROUTE, "limits": _map(NUMBER),
+    "name": TEXT, "ready": FLAG, "route": ROUTE, "breach": BREACH, "limits": _map(NUMBER),
     "versions": _list(_object({
         "version": TEXT, "state": STATE, "reason": MAYBE, "held": MAYBE, "code": MAYBE, "format": TEXT,
         "replicas": INTEGER, "live": INTEGER, "pids": _list(INTEGER), "restarts": INTEGER, "capacity": CAPACITY,
         **_OF_LOADED,
     }, tuple(_OF_LOADED))),
+})  # fmt: skip
+MAYBE_NUMBER = {"type": ["number", "null"]}
+_ARM = _object({"requests": INTEGER, "failed": INTEGER} | dict.fromkeys(("p50_ms", "p90_ms", "p99_ms"), MAYBE_NUMBER))
+COMPARISON = _object({
+    "name": TEXT,
+    "compared": _list(_object({
+        "version": TEXT, "against": TEXT, "rows": _map(INTEGER), "agreement": MAYBE_NUMBER,
+        "flips": _list(_object({"from": TEXT, "to": TEXT, "rows": INTEGER})), "mean_difference": MAYBE_NUMBER,
+        "largest_difference": MAYBE_NUMBER, "times_as_long": MAYBE_NUMBER,
+    })),
+    "canaries": _list(_object({"version": TEXT, "canary": _ARM, "default": _ARM})),
 })  # fmt: skip
 METRICS = {
     "description": "Prometheus text, or OpenMetrics where Accept asks for it.",
@@ -121,6 +136,12 @@ OPERATIONS: dict[str, Json] = {
         "model",
         "What a model takes, gives and runs on",
         {"200": success("Everything known about it.", MODEL)},
+        of_model=True,
+    ),
+    "/models/{name}/comparison": operation(
+        "model_comparison",
+        "How versions that are tried compare with the one that has the traffic",
+        {"200": success("As far as it was seen, by all processes together.", COMPARISON)} | errors(503),
         of_model=True,
     ),
     "/models/{name}/ready": operation(

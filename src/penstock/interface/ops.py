@@ -13,7 +13,7 @@ from penstock import __version__
 from penstock.config import Settings
 from penstock.inference.forecast import Capacity
 from penstock.inference.router import choose_model
-from penstock.interface import docs, models
+from penstock.interface import comparison, docs, models
 from penstock.interface.admin import Admin
 from penstock.interface.errors import install
 from penstock.interface.openapi import Document
@@ -84,6 +84,10 @@ class Pages:
         capacities = {state.version: service.capacity(model.name, state.version) for state in model.versions}
         return Json(models.description(model, service.settings, capacities, draining=service.draining))
 
+    async def comparison(self, request: Request) -> Response:
+        model = self._named(request)
+        return Json(comparison.comparison(model.name, await self._service.figures()))
+
     async def model_ready(self, request: Request) -> Response:
         model = self._named(request)
         draining = self._service.draining
@@ -138,6 +142,7 @@ class Operations(FastAPI):
             "/metrics": pages.metrics,
             "/models": pages.all_models,
             "/models/{name}": pages.model,
+            "/models/{name}/comparison": pages.comparison,
             "/models/{name}/ready": pages.model_ready,
         }
         for path, page in documented.items():

@@ -199,12 +199,21 @@ class VersionState(Struct, frozen=True, kw_only=True):
     restarts: int = 0
 
 
+class Breach(Struct, frozen=True, kw_only=True):
+    """A canary was found to be worse than its guard allows: when, and in what way. It has no share any more."""
+
+    version: str
+    reason: str
+    at: str
+
+
 class ModelState(Struct, frozen=True, kw_only=True):
     """A model and its versions, in their order.
 
     `default` takes the requests that name no version, but for the share of the `canary`, if that has a version; an
     empty one is no version at all. The `shadow`, if it has one, is asked again what the default version has answered.
-    The `route` is what is wanted, which may have to be loaded first.
+    The `route` is what is wanted, which may have to be loaded first. A `breach` is why there is no canary any more, and
+    `unfit` why the shadow is not asked.
     """
 
     name: str
@@ -212,6 +221,8 @@ class ModelState(Struct, frozen=True, kw_only=True):
     canary: Canary = Canary()
     shadow: Shadow = Shadow()
     route: Route = Route()
+    breach: Breach | None = None
+    unfit: str | None = None
     settings: Model = Model(path="")
     versions: tuple[VersionState, ...]
 

@@ -136,7 +136,7 @@ ANSWER_DIFFERENCE = _histogram(
 )
 LARGEST_DIFFERENCE = Metric(
     kind="maxima",
-    name="penstock_answer_difference_largest",
+    name="penstock_largest_answer_difference",
     help="The largest of these differences.",
     labels=(*MODEL, "against"),
 )

@@ -1,12 +1,13 @@
 """The `latency_stats` line: what two merged snapshots say about the time between them."""
 
+from collections.abc import Sequence
 from itertools import accumulate
 from math import sqrt
 from operator import add, sub
 from typing import Any
 
 from penstock.observability import catalog
-from penstock.observability.metrics import Snapshot
+from penstock.observability.metrics import Number, Snapshot
 
 PERCENTILES = {"p50_ms": 0.50, "p95_ms": 0.95, "p99_ms": 0.99}
 
@@ -26,7 +27,7 @@ def latency_stats(previous: Snapshot, merged: Snapshot) -> dict[str, Any] | None
     return {**times, "requests": requests, "errors": errors}
 
 
-def percentile(counts: list[int], share: float) -> float:
+def percentile(counts: Sequence[Number], share: float) -> float:
     """The seconds within which `share` of the requests were answered: the middle of the bucket that holds it."""
     rank = share * sum(counts)
     bucket = next(i for i, up_to in enumerate(accumulate(counts)) if up_to >= rank and up_to > 0)

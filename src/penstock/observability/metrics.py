@@ -239,6 +239,11 @@ def merge(snapshots: Iterable[Snapshot], most: int = MOST_SERIES) -> Snapshot:
     }
 
 
+def labelled(snapshot: Snapshot, metric: Metric) -> dict[tuple[str, ...], list[Number]]:
+    """The numbers of one metric, by the values of its labels."""
+    return {tuple(labels): numbers for labels, numbers in snapshot.get(metric.kind, {}).get(metric.name, ())}
+
+
 def retire(snapshot: Snapshot) -> Snapshot:
     """What stays of a process that ended: all that it counted, and nothing that it held."""
     return {kind: {} if kind == "gauges" else families for kind, families in snapshot.items()}

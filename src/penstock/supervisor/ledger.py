@@ -1,7 +1,7 @@
 """The figures of all processes: the fronts' as they report them, and the supervisor's own."""
 
 import platform
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import penstock
@@ -9,7 +9,7 @@ from penstock.model.certificate import Certificate
 from penstock.observability import catalog
 from penstock.observability.latency import latency_stats
 from penstock.observability.logs import Log
-from penstock.observability.metrics import Figures, Snapshot, merge, retire, without_version
+from penstock.observability.metrics import Figures, Metric, Snapshot, merge, retire, without_version
 from penstock.observability.processes import ProcessMeter
 
 
@@ -26,6 +26,7 @@ class Ledger:
         self._front_restarts = self._own.counter(catalog.FRONT_RESTARTS).child()
         self._reloads = self._own.counter(catalog.RELOADS)
         self._administered = self._own.counter(catalog.ADMINISTERED)
+        self._breaches = self._own.counter(catalog.GUARD_BREACHES)
         self._model_refusals = self._own.counter(catalog.MODEL_REFUSALS)
         self._model_load = self._own.gauge(catalog.MODEL_LOAD)
         self._model_compiled = self._own.gauge(catalog.MODEL_COMPILED)
@@ -89,7 +90,22 @@ class Ledger:
         self._meter.measure(processes)
         return merge([self._retired, *self._fronts.values(), self._own.snapshot()])
 
+    def guard_breached(self, model: str, version: str, limit: str) -> None:
+        """A canary was found worse than its guard allows."""
+        self._breaches.child(model, version, limit).inc()
+
+    def counted(self, metrics: Collection[Metric]) -> Snapshot:
+        """What the fronts have counted of some metrics alone."""
+        names = {metric.name for metric in metrics}
+        return merge(_only(names, figures) for figures in (self._retired, *self._fronts.values()))
+
     def statistics(self) -> dict[str, Any] | None:
         """What requests took since this was last asked; None where there were none."""
         before, self._told = self._told, merge([self._retired, *self._fronts.values()])
         return latency_stats(before, self._told)
+
+
+def _only(names: Collection[str], figures: Snapshot) -> Snapshot:
+    return {
+        kind: {name: series for name, series in families.items() if name in names} for kind, families in figures.items()
+    }

@@ -2,12 +2,12 @@
 
 from collections.abc import Collection, Sequence
 from functools import partial
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from msgspec.structs import asdict, replace
 
-from penstock.config import Canary, Model, Route, Shadow
-from penstock.model.control import ModelState, Order, VersionState
+from penstock.config import Canary, Guard, Model, Route, Shadow
+from penstock.model.control import Breach, ModelState, Order, VersionState
 from penstock.model.fitness import comparison_of, misfit_of
 from penstock.model.overlay import Overlay
 from penstock.model.selection import LATEST, Choice, choose, listed, named
@@ -64,6 +64,14 @@ class Owner(Protocol):
         """The numbers of those that know of the model, and may hold requests for any version of it."""
 
 
+class Trial(NamedTuple):
+    """A canary that is held to its guard, beside the default version."""
+
+    default: str
+    canary: str
+    guard: Guard
+
+
 class Departure:
     """A version that no request is admitted to any more, and the fronts that may still hold some."""
 
@@ -103,6 +111,7 @@ class Lineup:
         owner: Owner,
         overlay: Overlay | None = None,
         past: Sequence[str] = (),
+        breach: Breach | None = None,
     ) -> None:
         self.name = sources[0].name
         self._equipment = equipment
@@ -114,6 +123,8 @@ class Lineup:
         self.default: str | None = None
         """The version that takes the traffic."""
         self.overlay = overlay
+        self.breach = breach
+        """Why the canary was sent away, until the route is another again."""
         self._told: Route | None = None  # the last route that the log told of
         self._past = list(past)  # the versions that had the traffic before, the last one last
         self._compared: set[str] = set()
@@ -128,7 +139,23 @@ class Lineup:
     @property
     def route(self) -> Route:
         """Where requests are to go."""
-        return self._settings.route if self.overlay is None else self.overlay.route
+        return self.configured if self.overlay is None else self.overlay.route
+
+    @property
+    def configured(self) -> Route:
+        """Where they would go if nobody had changed that."""
+        return self._settings.route
+
+    @property
+    def trial(self) -> Trial | None:
+        """The canary that is held to something, and has a share of the traffic."""
+        canary = self.route.canary
+        if self.default is None or not canary.percent or not canary.guard.limits:
+            return None
+        if canary.version in (None, self.default):
+            return None
+        is_on = {canary.version, self.default} <= self._passed()
+        return Trial(self.default, canary.version, canary.guard) if is_on else None
 
     @property
     def unfit(self) -> str | None:
@@ -214,9 +241,11 @@ class Lineup:
         return ModelState(
             name=self.name,
             default=self.default or "",
-            canary=canary if canary.version in passed else Canary(),
+            canary=canary if canary.version in passed - {self.default} else Canary(),
             shadow=shadow if shadow.version in passed - {self.default} and self.unfit is None else Shadow(),
             route=self.route,
+            breach=self.breach,
+            unfit=self.unfit,
             settings=self._settings,
             versions=tuple(self._state(version) for version in self._known()),
         )
@@ -227,8 +256,11 @@ class Lineup:
         self._look_for_named()
         self.changed()
 
-    def lay(self, overlay: Overlay | None, *, back: bool = False) -> None:
-        """This counts from now on instead of the configuration. `back`: it leads back to the version before."""
+    def lay(self, overlay: Overlay | None, *, back: bool = False, breach: Breach | None = None) -> None:
+        """This counts from now on instead of the configuration. `back`: it leads back to the version before; `breach`:
+        why the canary has to go."""
+        if overlay != self.overlay:
+            self.breach = breach
         self.overlay = overlay
         self._goes_back = back
         self.changed()
@@ -240,6 +272,8 @@ class Lineup:
         """
         settings = sources[-1].settings
         self._settings = replace(self._settings, load=settings.load, route=settings.route)
+        if overlay != self.overlay:
+            self.breach = None
         self.overlay = overlay
         for source in sources:
             version, tried = source.version, self._replicas.get(source.version)

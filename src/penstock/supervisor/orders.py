@@ -3,10 +3,12 @@
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from penstock.config import Route
+from msgspec.structs import replace
+
+from penstock.config import Canary, Route
 from penstock.errors import Conflict
 from penstock.model import overlay
-from penstock.model.control import Order, Outcome
+from penstock.model.control import Breach, Order, Outcome
 from penstock.model.overlay import Change, Kept, Overlay
 from penstock.observability.timestamps import timestamp
 from penstock.supervisor.equipment import Equipment
@@ -14,6 +16,8 @@ from penstock.supervisor.lineup import Lineup
 from penstock.supervisor.loop import Timer
 from penstock.supervisor.slots import Front
 
+GUARD = "guard"
+"""Who is said to have changed what no person did."""
 UNDER_WAY = "Another change of this model is under way: wait for its end."
 SUPERSEDED = "The configuration of the model was changed meanwhile: that counts."
 GONE = "There is no such model any more."
@@ -82,6 +86,33 @@ class Orders:
             else:
                 past.append(str(change.default_before))
         return past
+
+    def breach(self, model: str) -> Breach | None:
+        """Why the canary was sent away, where that is the last thing that was changed, and counts still."""
+        history = self._kept.history.get(model, ())
+        if not history or history[-1].by != GUARD or model not in self._kept.overlays:
+            return None
+        return Breach(version=history[-1].version or "", reason=history[-1].why or "", at=history[-1].at)
+
+    def send_away(self, lineup: Lineup, canary: str, reason: str) -> None:
+        """No request goes to the canary any more, as if an administrator had said so."""
+        pending = self._pending.get(lineup.name)
+        now = lineup.overlay if pending is None else pending.overlay
+        now = now or Overlay(route=lineup.configured, over=lineup.configured)
+        laid = replace(now, route=replace(now.route, canary=Canary()))
+        change = Change(
+            at=timestamp(),
+            by=GUARD,
+            action="rollback",
+            version=canary,
+            default_before=lineup.default,
+            default_after=lineup.default,
+            route_before=lineup.route,
+            route_after=laid.route,
+            why=reason,
+        )
+        self._keep_if_possible(self._kept.with_change(lineup.name, laid, change))
+        lineup.lay(laid, breach=Breach(version=canary, reason=reason, at=change.at))
 
     # ------------------------------------------------------------------ from an order to its outcome
     def take(self, front: Front, order: Order) -> None:

@@ -21,6 +21,7 @@ from penstock.supervisor.connection import connection
 from penstock.supervisor.descriptors import raise_limit
 from penstock.supervisor.equipment import Equipment
 from penstock.supervisor.fronts import Fronts
+from penstock.supervisor.guards import Guards
 from penstock.supervisor.hangup import Terminal
 from penstock.supervisor.hosts import Host
 from penstock.supervisor.ledger import Ledger
@@ -84,6 +85,7 @@ class Service:
         self._lineups: dict[str, Lineup] = {}
         state_dir = Path(settings.state_dir).absolute()
         self._orders = Orders(equipment, state_dir, self._lineups, lambda: self._revision, self._fronts.followed)
+        self._guards = Guards(equipment, self._lineups, self._orders.send_away)
         self._announced = False
         self._was_ready = False
         self._started = False
@@ -106,6 +108,7 @@ class Service:
         for lineup in self._lineups.values():
             lineup.start()
         self._loop.later(STATISTICS_S, self._log_statistics)
+        self._guards.start()
         self._loop.run()
         if self._failure:
             raise FailedStart(self._failure)
@@ -148,7 +151,8 @@ class Service:
 
     def _add(self, name: str, versions: Sequence[ModelSource]) -> Lineup:
         overlay = self._orders.laid_over(name, versions[-1].settings.route)
-        self._lineups[name] = lineup = Lineup(self._equipment, versions, self, overlay, self._orders.past(name))
+        past, breach = self._orders.past(name), self._orders.breach(name)
+        self._lineups[name] = lineup = Lineup(self._equipment, versions, self, overlay, past, breach)
         return lineup
 
     def _forget_removed(self) -> None:
