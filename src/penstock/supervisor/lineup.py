@@ -126,6 +126,7 @@ class Lineup:
         self.breach = breach
         """Why the canary was sent away, until the route is another again."""
         self._told: Route | None = None  # the last route that the log told of
+        self._told_unfit: str | None = None
         self._past = list(past)  # the versions that had the traffic before, the last one last
         self._compared: set[str] = set()
         self._held: dict[str, str] = {}  # the versions that do not take the traffic by themselves, and why
@@ -386,6 +387,7 @@ class Lineup:
         """Something is other than it was: takes the steps that follow from it."""
         if not self._advancing:
             self._tell_route()
+            self._tell_unfit()
             self._advancing = True
             try:
                 while self._advance():
@@ -402,6 +404,15 @@ class Lineup:
             self._equipment.log.info(
                 "route", model=self.name, default=self.route.default, **_said(self.route), **by_hand
             )
+
+    def _tell_unfit(self) -> None:
+        """Why the shadow is not asked, whenever that is another reason than before."""
+        unfit = self.unfit
+        if unfit != self._told_unfit:
+            self._told_unfit = unfit
+            if unfit is not None:
+                said = {"version": self.route.shadow.version, "reason": unfit}
+                self._equipment.log.warning("shadow_unfit", model=self.name, **said)
 
     def _advance(self) -> bool:
         """Takes a step; False where there is none to take."""
