@@ -4,19 +4,20 @@ from collections.abc import Collection, Sequence
 from functools import partial
 from typing import NamedTuple, Protocol
 
-from msgspec.structs import asdict, replace
+from msgspec.structs import replace
 
 from penstock.config import Canary, Guard, Model, Route, Shadow
 from penstock.model.control import Breach, ModelState, Order, VersionState
 from penstock.model.fitness import comparison_of, misfit_of
 from penstock.model.overlay import Overlay
-from penstock.model.selection import LATEST, Choice, choose, listed, named
+from penstock.model.selection import LATEST, Choice, choose, named
 from penstock.model.source import ModelSource
 from penstock.model.versions import version_key
+from penstock.supervisor.departures import Departures
 from penstock.supervisor.equipment import Equipment
 from penstock.supervisor.hosts import Host
-from penstock.supervisor.loop import Timer
 from penstock.supervisor.replicas import Replicas
+from penstock.supervisor.route_log import RouteLog
 
 FORGET_S = 121.0  # after the fronts did, so that nothing of a version comes back with their next report
 BODY_S = 10.0  # that a body may take to come, by default
@@ -34,18 +35,6 @@ def _longest_s(settings: Model) -> float:
 def _differ(one: ModelSource, other: ModelSource) -> bool:
     """Whether another artifact would be loaded, or one that could not be loaded might."""
     return (one.artifact, one.refusal) != (other.artifact, other.refusal)
-
-
-def _said(route: Route) -> dict[str, object]:
-    """The canary and the shadow of a route, as far as there are any, for the log."""
-    parts: dict[str, Canary | Shadow] = {"canary": route.canary, "shadow": route.shadow}
-    return {
-        f"{part}_{name}": value
-        for part, slice_ in parts.items()
-        if slice_.version is not None
-        for name, value in asdict(slice_).items()
-        if value is not None and name != "guard"
-    }
 
 
 class Owner(Protocol):
@@ -72,32 +61,6 @@ class Trial(NamedTuple):
     guard: Guard
 
 
-class Departure:
-    """A version that no request is admitted to any more, and the fronts that may still hold some."""
-
-    def __init__(self, replicas: Replicas, fronts: set[int], overdue: Timer) -> None:
-        self.replicas = replicas
-        self.fronts = fronts
-        self.ended = False
-        """Whether the hosts were told to end."""
-        self._overdue = overdue
-
-    def advance(self) -> None:
-        """Ends the hosts when nobody needs them."""
-        if not self.fronts:
-            self.end()
-
-    def end(self) -> None:
-        """Ends the hosts, whoever holds what."""
-        self.ended = True
-        self._overdue.cancel()
-        self.replicas.stop()
-
-    def cancel(self) -> None:
-        """It does not leave after all."""
-        self._overdue.cancel()
-
-
 class Lineup:
     """Loads what is wanted of the versions that are there, and lets go of the others once nobody needs them.
 
@@ -119,14 +82,13 @@ class Lineup:
         self._settings: Model = sources[-1].settings
         self._sources = {source.version: source for source in sources}
         self._replicas: dict[str, Replicas] = {}
-        self._leaving: dict[str, Departure] = {}
+        self._leaving = Departures(equipment.loop, self._overdue, self.changed)
         self.default: str | None = None
         """The version that takes the traffic."""
         self.overlay = overlay
         self.breach = breach
         """Why the canary was sent away, until the route is another again."""
-        self._told: Route | None = None  # the last route that the log told of
-        self._told_unfit: str | None = None
+        self._route_log = RouteLog(equipment.log, self.name)
         self._past = list(past)  # the versions that had the traffic before, the last one last
         self._compared: set[str] = set()
         self._held: dict[str, str] = {}  # the versions that do not take the traffic by themselves, and why
@@ -254,7 +216,7 @@ class Lineup:
     # ------------------------------------------------------------------ what is wanted
     def start(self) -> None:
         """Begins to load."""
-        self._look_for_named()
+        self._route_log.missing(self.route, self._settings.load, self._sources)
         self.changed()
 
     def lay(self, overlay: Overlay | None, *, back: bool = False, breach: Breach | None = None) -> None:
@@ -288,7 +250,7 @@ class Lineup:
             elif version in touched and tried.has_passed:
                 self._equipment.log.warning("version_touched", model=self.name, version=version, detail=TOUCHED)
         self._sources = {source.version: replace(source, settings=self._settings) for source in sources}
-        self._look_for_named()
+        self._route_log.missing(self.route, self._settings.load, self._sources)
         self.changed()
 
     def retry(self, order: Order) -> None:
@@ -312,15 +274,6 @@ class Lineup:
         """Whether this version was there before."""
         return version in self._sources
 
-    def _look_for_named(self) -> None:
-        """Complains of versions that the route names and that are not there: it stays as it was where it can."""
-        route, load = self.route, self._settings.load
-        said = [("route.default", route.default), ("route.canary.version", route.canary.version)]
-        said += [("route.shadow.version", route.shadow.version), *(("load", version) for version in listed(load))]
-        for setting, version in said:
-            if version not in (None, LATEST, *self._sources):
-                self._equipment.log.error("version_missing", model=self.name, version=version, setting=setting)
-
     def hung(self, host: int) -> None:
         """A front says that host number `host` does not answer."""
         for version in self._all():
@@ -328,25 +281,15 @@ class Lineup:
 
     def released(self, version: str, front: int) -> None:
         """A front holds no request for a version that leaves."""
-        if (departure := self._leaving.get(version)) is not None:
-            departure.fronts.discard(front)
-            departure.advance()
-            self._forget_ended()
+        if version in self._leaving:
+            self._leaving.released(version, front)
         elif (replicas := self._replicas.get(version)) is not None:  # it was taken back in the meantime
             for host in replicas.ready():
                 self._owner.connect(host, {front})
 
-    def _forget_ended(self) -> None:
-        """Where no process runs any more nobody else tells of the end."""
-        if any(departure.ended and not departure.replicas.running for departure in self._leaving.values()):
-            self.changed()
-
     def front_gone(self, front: int) -> None:
         """It holds nothing any more."""
-        for departure in self._leaving.values():
-            departure.fronts.discard(front)
-            departure.advance()
-        self._forget_ended()
+        self._leaving.front_gone(front)
 
     def stop(self) -> None:
         """Asks every host to end, and starts no other."""
@@ -387,7 +330,6 @@ class Lineup:
         """Something is other than it was: takes the steps that follow from it."""
         if not self._advancing:
             self._tell_route()
-            self._tell_unfit()
             self._advancing = True
             try:
                 while self._advance():
@@ -397,27 +339,13 @@ class Lineup:
             self._owner.changed()
 
     def _tell_route(self) -> None:
-        """Where requests are to go, whenever that is another place than before."""
-        if self.route != self._told and not self._stopping:
-            self._told = self.route
-            by_hand = {} if self.overlay is None else {"by_hand": True}
-            self._equipment.log.info(
-                "route", model=self.name, default=self.route.default, **_said(self.route), **by_hand
-            )
-
-    def _tell_unfit(self) -> None:
-        """Why the shadow is not asked, whenever that is another reason than before."""
-        unfit = self.unfit
-        if unfit != self._told_unfit:
-            self._told_unfit = unfit
-            if unfit is not None:
-                said = {"version": self.route.shadow.version, "reason": unfit}
-                self._equipment.log.warning("shadow_unfit", model=self.name, **said)
+        if not self._stopping:
+            self._route_log.route(self.route, by_hand=self.overlay is not None)
+            self._route_log.unfit(self.route.shadow.version, self.unfit)
 
     def _advance(self) -> bool:
         """Takes a step; False where there is none to take."""
-        for version in [each for each, gone in self._leaving.items() if gone.ended and not gone.replicas.running]:
-            del self._leaving[version]
+        for version in self._leaving.forget_ended():
             self._held.pop(version, None)
             self._compared.discard(version)
             self._equipment.ledger.model_unloaded(self.name, version)
@@ -429,10 +357,10 @@ class Lineup:
         if choice.default != self.default:
             self._switch(choice.default)
         for version in sorted(choice.needed - self._replicas.keys(), key=version_key):
-            if version not in self._leaving:
+            if (departure := self._leaving.of(version)) is None:
                 self._load(version)
                 return True
-            if not self._leaving[version].ended:
+            if not departure.ended:
                 self._take_back(version)
                 return True
         failed = self._failed()
@@ -457,8 +385,7 @@ class Lineup:
 
     def _take_back(self, version: str) -> None:
         """One that was leaving is wanted again: the fronts that have let go of it get its hosts anew."""
-        departure = self._leaving.pop(version)
-        departure.cancel()
+        departure = self._leaving.take_back(version)
         self._replicas[version] = departure.replicas
         for host in departure.replicas.ready():
             self._owner.connect(host, self._owner.fronts() - departure.fronts)
@@ -485,20 +412,15 @@ class Lineup:
 
     def _leave(self, version: str) -> None:
         replicas = self._replicas.pop(version)
-        longest_s = _longest_s(self._settings)
-        loaded = replicas.state().loaded is not None
-        overdue = self._equipment.loop.later(longest_s, lambda: self._overdue(version))
-        self._leaving[version] = departure = Departure(replicas, self._owner.fronts() if loaded else set(), overdue)
+        fronts = self._owner.fronts() if replicas.has_passed else set()
+        departure = self._leaving.begin(version, replicas, fronts, _longest_s(self._settings))
         self._tell("version_unloading", version)
         departure.advance()
 
     def _overdue(self, version: str) -> None:
-        if (departure := self._leaving.get(version)) is not None:
-            self._equipment.log.warning(
-                "version_cut", model=self.name, version=version, detail="requests that took too long were given up"
-            )
-            departure.end()
-            self._forget_ended()
+        self._equipment.log.warning(
+            "version_cut", model=self.name, version=version, detail="requests that took too long were given up"
+        )
 
     def _forget(self, version: str) -> None:
         if version not in self._replicas and version not in self._leaving:
@@ -506,7 +428,7 @@ class Lineup:
 
     # ------------------------------------------------------------------ its parts
     def _all(self) -> list[Replicas]:
-        return [*self._replicas.values(), *(departure.replicas for departure in self._leaving.values())]
+        return [*self._replicas.values(), *self._leaving.replicas()]
 
     def _known(self) -> list[str]:
         return sorted({*self._sources, *self._replicas, *self._leaving}, key=version_key)
@@ -520,7 +442,7 @@ class Lineup:
     def _state(self, version: str) -> VersionState:
         if (replicas := self._replicas.get(version)) is not None:
             return replace(replicas.state(), held=self._held.get(version))
-        if (departure := self._leaving.get(version)) is not None:
+        if (departure := self._leaving.of(version)) is not None:
             return replace(departure.replicas.state(), state="unloading")
         source = self._sources[version]
         return VersionState(version=version, state="available", path=source.path, format=source.artifact.format)

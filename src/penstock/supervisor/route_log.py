@@ -1,0 +1,57 @@
+"""What the log tells of a model's route: each thing once, until it is another."""
+
+from collections.abc import Container, Sequence
+
+from msgspec.structs import asdict
+
+from penstock.config import Canary, Route, Shadow
+from penstock.model.selection import LATEST, listed
+from penstock.observability.logs import Log
+
+
+class RouteLog:
+    """Of one model."""
+
+    def __init__(self, log: Log, model: str) -> None:
+        self._log = log
+        self._model = model
+        self._route: Route | None = None
+        self._unfit: str | None = None
+
+    def route(self, route: Route, *, by_hand: bool) -> None:
+        """Where requests are to go."""
+        if route != self._route:
+            self._route = route
+            said = {"by_hand": True} if by_hand else {}
+            self._log.info("route", model=self._model, default=route.default, **_said(route), **said)
+
+    def unfit(self, version: str | None, reason: str | None) -> None:
+        """Why the shadow is not asked, if it is not."""
+        if reason != self._unfit:
+            self._unfit = reason
+            if reason is not None:
+                self._log.warning("shadow_unfit", model=self._model, version=version, reason=reason)
+
+    def missing(self, route: Route, load: str, there: Container[str]) -> None:
+        """Complains of versions that are named and not there: all stays as it was where it can."""
+        named: Sequence[tuple[str, str | None]] = [
+            ("route.default", route.default),
+            ("route.canary.version", route.canary.version),
+            ("route.shadow.version", route.shadow.version),
+            *(("load", version) for version in listed(load)),
+        ]
+        for setting, version in named:
+            if version not in (None, LATEST) and version not in there:
+                self._log.error("version_missing", model=self._model, version=version, setting=setting)
+
+
+def _said(route: Route) -> dict[str, object]:
+    """The canary and the shadow, as far as there are any."""
+    parts: dict[str, Canary | Shadow] = {"canary": route.canary, "shadow": route.shadow}
+    return {
+        f"{part}_{name}": value
+        for part, slice_ in parts.items()
+        if slice_.version is not None
+        for name, value in asdict(slice_).items()
+        if value is not None and name != "guard"
+    }
