@@ -24,12 +24,18 @@ def constant(answer: float, width: int = 1) -> bytes:
 
 
 def publish(
-    model: Path, version: str, answer: float | None = None, beside: Mapping[str, str] | None = None, width: int = 1
+    model: Path,
+    version: str,
+    answer: float | None = None,
+    beside: Mapping[str, str] | None = None,
+    width: int = 1,
+    artifact: bytes | None = None,
 ) -> None:
     """Puts a version that answers with its own number beside the others, with further files, in one move."""
     staging = model / f".{version}"
     staging.mkdir(parents=True)
-    (staging / "model.onnx").write_bytes(constant(float(version) if answer is None else answer, width))
+    whole = constant(float(version) if answer is None else answer, width)
+    (staging / "model.onnx").write_bytes(whole if artifact is None else artifact)
     for name, text in (beside or {}).items():
         (staging / name).write_text(text)
     staging.rename(model / version)

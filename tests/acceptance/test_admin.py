@@ -9,12 +9,13 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from hashlib import sha256
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.acceptance.driver import Reply, Service, penstock, serving, wait_until
+from tests.acceptance.driver import Reply, Service, alive, children_of, penstock, serving, wait_until
 from tests.acceptance.numbered import constant, publish
 
 KEY = "a key that nobody guesses"
@@ -248,6 +249,21 @@ def test_what_was_not_confirmed_is_not_kept(service: Service, shelf: Path) -> No
         assert (waiting.result().status, waiting.result().body["detail"]) == (409, "The service is ending.")
     with serving(shelf, *OPTIONS, "--load", "latest:2", cwd=shelf.parent) as anew:
         assert answering(anew) == {"3": 40}
+
+
+def test_a_supervisor_that_is_killed_has_kept_what_it_confirmed_and_nothing_else(service: Service, shelf: Path) -> None:
+    assert order(service, "promote", {"version": "2"}).status == 200
+    with under_way(service, shelf) as waiting:
+        children = children_of(service.process.pid)
+        service.process.kill()
+        with pytest.raises((OSError, HTTPException)):
+            waiting.result()
+        for pid in filter(alive, children):
+            os.kill(pid, signal.SIGCONT)  # the one that was stopped, before it could know of its supervisor
+        wait_until(lambda: not any(map(alive, children)), "all of its children to end")
+    with serving(shelf, *OPTIONS, "--load", "latest:2", cwd=shelf.parent) as anew:
+        assert answering(anew) == {"2": 40}
+        assert order(anew, "promote", {"version": "3"}).status == 200
 
 
 def test_a_later_edit_of_the_route_counts_more_than_an_order_that_waits(shelf: Path, tmp_path: Path) -> None:

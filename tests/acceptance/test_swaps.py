@@ -4,7 +4,7 @@ import json
 import os
 import signal
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from tests.acceptance.driver import Load, Service, alive, children_of, serving, wait_until
-from tests.acceptance.numbered import publish
+from tests.acceptance.numbered import constant, publish
+from tests.host.test_mutations import mutations
 
 BODY = b'{"features": [0.0]}'
 HEAD = b"POST /predict HTTP/1.1\r\nhost: test\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n" % len(
@@ -167,3 +168,51 @@ def test_the_end_may_come_during_a_swap(service: Service, tmp_path: Path) -> Non
     assert load.failures == []
     assert set(load.answers) == {200}
     assert not any(map(alive, everyone))
+
+
+def test_a_supervisor_that_is_killed_during_a_swap_takes_all_with_it_and_comes_back(
+    service: Service, tmp_path: Path
+) -> None:
+    everyone = [service.process.pid, *children_of(service.process.pid)]
+    with Load(service, features=[0.0], judge=is_honest) as load:
+        load.wait_for(50)
+        publish(tmp_path / "m", "2")
+        service.wait_for("model_loading", lambda line: line["version"] == "2")
+        everyone += children_of(service.process.pid)
+        service.process.kill()
+        service.process.wait(30)
+        wait_until(lambda: not any(map(alive, everyone)), "all of its children to end")
+        load.stop()
+    assert set(load.answers) == {200}
+    assert all("on a connection" in failure for failure in load.failures), "who was cut off, and none answered wrong"
+    with serving(tmp_path / "m", "--workers", "2", cwd=tmp_path) as anew:
+        assert serves(anew, "2")
+
+
+# ------------------------------------------------------------------ new versions that are damaged
+EXAMPLE = '[{"features": [0.0], "prediction": 1.0}]'
+
+
+@pytest.mark.soak
+def test_damaged_versions_never_disturb_the_one_that_serves(tmp_path: Path, scale: Callable[[int, int], int]) -> None:
+    """Each is refused, or gives the examples' answers: then it is as good."""
+    good, shelf = constant(1.0), tmp_path / "m"
+    publish(shelf, "1", 1.0, {"examples.json": EXAMPLE})
+    with serving(shelf, "--workers", "2", cwd=tmp_path) as service:
+        with Load(service, features=[0.0], judge=lambda body: None if body["prediction"] == 1.0 else f"{body}") as load:
+            for version, damaged in enumerate(mutations(good, scale(6, 200)), 2):
+                publish(shelf, f"{version}", artifact=damaged, beside={"examples.json": EXAMPLE})
+                if version % 3 == 1:  # some at a time
+                    settled = {f"{i}": ("refused", "ready", "available", "unloading") for i in range(1, version + 1)}
+                    wait_until(partial(have_settled, service, settled), "all to be tried", service.explain)
+            load.wait_for(200)
+            load.stop()
+        assert load.failures == []
+        assert set(load.answers) == {200}
+        assert "refused" in states(service).values()
+        assert len(service.processes("front")) == 2
+
+
+def have_settled(service: Service, settled: Mapping[str, Collection[str]]) -> bool:
+    now = states(service)
+    return all(now.get(version) in fates for version, fates in settled.items())
