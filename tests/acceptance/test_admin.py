@@ -324,7 +324,22 @@ def test_the_same_from_the_command_line(told: Callable[..., str]) -> None:
         'models:\n  "m":\n    route:\n      default: "2"\n'
         '      canary: {version: "3", percent: 5.0, sticky: "X-User-ID"}\n'
     )
-    assert told("route", "m", "--percent", "20").startswith("m: default 2, canary 3 with 20 % by X-User-ID\n")
+    guarded = ("--error-percent", "1", "--min-requests", "50", "--shadow", "1", "--shadow-percent", "50")
+    assert told("route", "m", *guarded, "--yaml").splitlines()[4:] == [
+        '      canary: {version: "3", percent: 5.0, sticky: "X-User-ID", '
+        "guard: {error_percent: 1.0, min_requests: 50}}",
+        '      shadow: {version: "1", percent: 50.0}',
+    ]
+    said = "m: default 2, canary 3 with 5 % by X-User-ID, guarded, shadow 1 with 50 %\n"
+    assert told("route", "m", *guarded).startswith(said)
+    assert (
+        told("route", "m", "--latency-ratio", "2", "--yaml")
+        .splitlines()[4]
+        .endswith("guard: {error_percent: 1.0, min_requests: 50, latency_ratio: 2.0}}")
+    )
+    assert "No version is tried" not in told("models", "m", "--comparison")
+    assert told("route", "m", "--no-shadow").startswith("m: default 2, canary 3 with 5 % by X-User-ID, guarded\n")
+    assert told("route", "m", "--percent", "20").startswith("m: default 2, canary 3 with 20 % by X-User-ID, guarded\n")
     assert (
         told("route", "m", "--default", "1", "--no-canary", "--yaml")
         == 'models:\n  "m":\n    route:\n      default: "1"\n'

@@ -17,8 +17,9 @@ from msgspec import structs
 from penstock.config import Limits, Logs, Model, Settings
 from penstock.inference.engine import Engine
 from penstock.inference.outputs import Outputs
+from penstock.inference.rows import Rows
 from penstock.inference.served import ServedVersion
-from penstock.inference.ticket import Ticket
+from penstock.inference.ticket import Result, Ticket
 from penstock.inference.versions import Versions
 from penstock.interface.accounts import Accounts
 from penstock.interface.app import App
@@ -55,6 +56,7 @@ class World:
         self.lane = lane
         self.app = app
         self.figures = figures
+        self.served = served
         self.batcher = served.batcher
         self.host = FakeHost(served.batcher)
         served.batcher.attach(self.host)
@@ -373,3 +375,35 @@ async def until(done: Any) -> None:
 def in_flight(front: World) -> float:
     gauges = front.figures.snapshot()["gauges"]["penstock_requests_in_flight"]
     return float(sum(numbers[0] for _, numbers in gauges))
+
+
+class Onlooker:
+    """Stands for a mirror: notes what `client` had received when a copy came."""
+
+    def __init__(self, client: socket.socket) -> None:
+        self.client = client
+        self.seen: list[tuple[int, list[list[Any]], bytes]] = []
+
+    def copy(self, rows: Rows, result: Result, request_id: str) -> None:
+        self.seen.append((rows.count, result.outputs, self.client.recv(65536, socket.MSG_PEEK)))
+
+
+async def test_an_answer_is_out_before_a_copy_of_it_is_made(tmp_path: Path) -> None:
+    async with world(tmp_path) as front:
+        client = socket.create_connection(("127.0.0.1", front.port))
+        client.setblocking(False)
+        mirror: Any = Onlooker(client)
+        front.served.mirrors = (mirror,)
+        loop = asyncio.get_running_loop()
+        for request in (
+            post("/predict-batch", b'{"batch":[[1,2],[2,2]]}'),
+            post("/predict?model_version=1", ROW),
+            post("/predict", b'{"features":[1]}'),
+        ):
+            await loop.sock_sendall(client, request)
+            answer = await asyncio.wait_for(loop.sock_recv(client, 65536), 5)
+            assert answer.endswith(b"}")
+        ((rows, outputs, out),) = mirror.seen  # neither of who names a version nor of an error
+        assert (rows, outputs) == (2, [[1, 0]])
+        assert json.loads(out.partition(b"\r\n\r\n")[2])["predictions"] == ["yes", "no"]
+        client.close()
