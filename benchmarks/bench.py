@@ -17,7 +17,7 @@ import tempfile
 from collections import defaultdict
 from pathlib import Path
 
-from load import Cell, Cores, Figures, apart, calm, drive
+from load import DISTURBING, Cell, Cores, Figures, apart, calm, drive
 from peer import PEERS, unbuilt
 from report import Results, Run, Start, report
 from sampling import profile
@@ -30,7 +30,6 @@ SERVERS = TARGETS | PEERS
 LADDER = "naive,lane,batched,penstock,bare"
 BESIDE_PEERS = f"naive,batched,penstock,{','.join(PEERS)}"
 CELLS = "iris:1x1,iris:1x64,iris:100x8,iris:1000x2,forest:1x1,forest:1x64,forest:100x8,forest:1000x2"
-DISTURBING = 0.2  # cores
 TRIES = 3
 
 

@@ -41,6 +41,10 @@ class Connections:
         """Those with something to read, and what epoll says of them."""
         return self._epoll.poll(timeout_s, BURST)
 
+    def wait(self, timeout_s: float) -> bool:
+        """Until there is something to read, or so long, to the microsecond: epoll itself counts in milliseconds."""
+        return bool(select.select([self._epoll], [], [], timeout_s)[0])
+
     def lose(self, descriptor: int) -> None:
         """The server has closed it."""
         if descriptor in self.free:

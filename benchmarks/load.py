@@ -15,6 +15,7 @@ from subjects import Subject
 from wire import Wire
 
 BODIES = 200
+DISTURBING = 0.2  # cores that other programs use while something is measured
 SCRIPT = Path(__file__).with_name("post.lua")
 
 
@@ -65,12 +66,20 @@ class Cores(NamedTuple):
 def apart() -> Cores | None:
     """Where a server and its load are to run, and from now on this process beside the load; None, and said, where there
     is nothing to measure with."""
+    cores = at_hand()
+    if cores is None:
+        return None
+    os.sched_setaffinity(0, {cores[1]})
+    return Cores(*cores[:2])
+
+
+def at_hand() -> list[int] | None:
+    """The cores that there are to measure with, two at least; None, and said, where there is too little."""
     cores = sorted(os.sched_getaffinity(0))
     if shutil.which("wrk") is None or len(cores) < 2:
         print("needs wrk (apt-get install wrk) and two cores", file=sys.stderr)
         return None
-    os.sched_setaffinity(0, {cores[1]})
-    return Cores(*cores[:2])
+    return cores
 
 
 def bodies(subject: Subject, rows: int, wire: Wire, folder: Path) -> Path:
@@ -131,8 +140,10 @@ def calm(idle: float, limit_s: float) -> None:
             return
 
 
-def machine_seconds() -> tuple[float, float]:
-    """Processor time that the whole machine has spent working, and that was stolen from it."""
-    user, nice, system, _, _, irq, softirq, steal, *_ = map(int, Path("/proc/stat").read_text().split()[1:11])
+def machine_seconds(core: int | None = None) -> tuple[float, float]:
+    """Processor time that the whole machine, or one core, has spent working, and that was stolen from it."""
+    lines = map(str.split, Path("/proc/stat").read_text().splitlines())
+    times = next(times for name, *times in lines if name == ("cpu" if core is None else f"cpu{core}"))
+    user, nice, system, _, _, irq, softirq, steal, *_ = map(int, times)
     ticks = os.sysconf("SC_CLK_TCK")
     return (user + nice + system + irq + softirq) / ticks, steal / ticks

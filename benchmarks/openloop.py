@@ -133,3 +133,16 @@ class Load:
             self._done[arrival] = self._now()
             del self._waiting[descriptor]
             self._connections.free.append(descriptor)
+
+
+class SharingLoad(Load):
+    """From a core on which the server runs too: it sleeps until something is due or comes, and takes no time by asking
+    again. So each request leaves some 0.1 ms late."""
+
+    def _until_sent(self) -> None:
+        while self._next < len(self._due):
+            self._send_what_is_due()
+            if self._next == len(self._due):
+                return
+            if self._connections.wait(max(0.0, self._due[self._next] - self._now())):
+                self._take_answers(0.0)

@@ -10,6 +10,7 @@ from subjects import Subject
 from wire import NATIVE, Wire
 
 HERE = Path(__file__).parent
+PENSTOCK = str(Path(sys.executable).with_name("penstock"))
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 UVICORN = (sys.executable, "-m", "uvicorn", "--host", "127.0.0.1", "--no-access-log", "--log-level", "warning")
 
@@ -62,7 +63,7 @@ def onnx(subject: Subject, port: int, log: Path) -> list[str]:
 
 
 def serve(port: int, log: Path) -> list[str]:
-    return [str(Path(sys.executable).with_name("penstock")), "serve", "--port", str(port), "--log-file", str(log)]
+    return [PENSTOCK, "serve", "--port", str(port), "--log-file", str(log)]
 
 
 TARGETS = {

@@ -4,9 +4,11 @@ import importlib
 import re
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 BENCHMARKS = Path(__file__).parent.parent / "benchmarks"
@@ -48,6 +50,19 @@ def test_overload_is_measured_and_agrees_with_the_server() -> None:
         assert "behind schedule" in reason
 
 
+@pytest.mark.needs("wrk", "skl2onnx")
+def test_a_shadow_is_asked_in_one_half_of_each_pair() -> None:
+    """A busy machine may make a pair void for falling behind its schedule, but never for a wrong answer or sum."""
+    done = run("shadow.py", "--pairs", "2", "--seconds", "1", "--tries", "1")
+    row = r"^\| (\d)(?: \*\*void\*\*)? \| (with|without) \|.*\| (\d+) \| (\d+) \| \d+ \| (\d+) \|$"
+    pairs = re.findall(row, done.stdout.replace(",", ""), re.MULTILINE)
+    assert [pair[:2] for pair in pairs] == [("1", "without"), ("2", "with")], done.stderr
+    for _, _, without, compared, failed in pairs:
+        assert (without, int(compared) > 0, failed) == ("0", True, "0"), done.stdout
+    assert "**wrong**" not in done.stdout
+    assert re.search(r"^- p99 .*, median of \d pairs: ", done.stdout, re.MULTILINE)
+
+
 def output_of(program: str, *options: str) -> str:
     done = run(program, *options)
     assert done.returncode == 0, done.stderr
@@ -80,3 +95,24 @@ def test_rows_are_told_for_each_second_of_processor_time(monkeypatch: pytest.Mon
     figures = load.Figures(50, 100, 1.0, 2.0, 0, {"front": 0.3, "host": 0.2}, 0.9, 0.0)
     assert figures.rows_core_s == pytest.approx(200)
     assert figures._replace(cpu={}).rows_core_s == 0.0
+
+
+def test_a_pair_has_a_ratio_and_knows_which_rows_are_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Latencies of 10 ms and of 11 ms; a first second that is slow in both is left out. Of four rows one was lost."""
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    pairs: Any = importlib.import_module("pairs")
+    course, step = importlib.import_module("course"), importlib.import_module("step")
+
+    def half(seconds: float, **rows: int) -> Any:
+        due, latency = np.array([0.5, 1.5, 1.6, 2.0]), np.array([9.0, seconds, seconds, seconds])
+        seen = course.Course(due, latency, np.array(["200"] * 4), 1.0)
+        return pairs.Half(seen, Counter(rows), step.Work(1.0, 0.5, 0.2), 1.5, 1.0, "")
+
+    pair = pairs.Pair(half(0.010), half(0.011, agreed=3, dropped=1), False)
+    assert pair.ratio == pytest.approx(1.1)
+    assert (pair.shadowed.compared, pair.others, pair.faults()) == (3, 0.1, [])
+    assert pairs.Pair(half(0.010, agreed=1), half(0.010, agreed=3), False).faults() == [
+        "1 rows went to the shadow while it was off",
+        "4 rows were answered, and 3 are accounted for",
+    ]
+    assert pairs.Spread.of([3.0, 1.0, 2.0, 5.0, 4.0]) == (1.0, 2.0, 3.0, 4.0, 5.0)

@@ -62,11 +62,12 @@ def greeted(listener: socket.socket) -> socket.socket:
     return sock
 
 
-def test_no_arrival_waits_for_an_earlier_answer(module: Module) -> None:
+@pytest.mark.parametrize("load", ["Load", "SharingLoad"])
+def test_no_arrival_waits_for_an_earlier_answer(module: Module, load: str) -> None:
     """The server answers the first request once it has the last: whoever waits for an answer sends no second one."""
     due = np.linspace(0, 0.1, 30)
     with stubborn_server(30, 30) as port, module("connections").Connections(port, 30) as connections:
-        record = module("openloop").Load(connections, [b"one", b"two"], due).run()
+        record = getattr(module("openloop"), load)(connections, [b"one", b"two"], due).run()
     assert record.sent.max() < record.done.min()
     assert (record.sent >= due).all()
     assert record.answers == [HELLO] * 30
