@@ -326,8 +326,10 @@ def test_the_same_from_the_command_line(told: Callable[..., str]) -> None:
     )
     guarded = ("--error-percent", "1", "--min-requests", "50", "--shadow", "1", "--shadow-percent", "50")
     assert told("route", "m", *guarded, "--yaml").splitlines()[4:] == [
-        '      canary: {version: "3", percent: 5.0, sticky: "X-User-ID", '
-        "guard: {error_percent: 1.0, min_requests: 50}}",
+        (
+            '      canary: {version: "3", percent: 5.0, sticky: "X-User-ID", '
+            "guard: {error_percent: 1.0, min_requests: 50}}"
+        ),
         '      shadow: {version: "1", percent: 50.0}',
     ]
     said = "m: default 2, canary 3 with 5 % by X-User-ID, guarded, shadow 1 with 50 %\n"
