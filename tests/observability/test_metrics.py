@@ -28,6 +28,7 @@ from penstock.observability.metrics import (
 EDGES = (1.0, 2.0, 5.0)
 SEEN = Metric(kind="counters", name="penstock_seen_total", help="…", labels=("who",))
 HELD = Metric(kind="gauges", name="penstock_held", help="…", labels=("who",))
+MOST = Metric(kind="maxima", name="penstock_most", help="…", labels=("who",))
 TOOK = Metric(kind="histograms", name="penstock_took", help="…", labels=("who",), edges=EDGES, shown=EDGES)
 
 
@@ -37,6 +38,7 @@ def counted(seen: dict[str, int]) -> Snapshot:
     for who, n in seen.items():
         figures.counter(SEEN).child(who).inc(n)
         figures.gauge(HELD).child(who).set(n)
+        figures.maximum(MOST).child(who).observe(n)
         figures.histogram(TOOK).child(who).observe(n)
     taken = figures.snapshot()
     received: Snapshot = msgspec.msgpack.decode(msgspec.msgpack.encode(taken))
@@ -45,7 +47,12 @@ def counted(seen: dict[str, int]) -> Snapshot:
 
 
 def total(snapshot: Snapshot, kind: str, name: str) -> list[float]:
-    return [math.fsum(numbers) for numbers in zip(*(series[1] for series in snapshot[kind][name]), strict=True)]
+    return together(kind, [series[1] for series in snapshot[kind][name]])
+
+
+def together(kind: str, numbers: list[list[float]]) -> list[float]:
+    """The sums of them, or the largest where they are that."""
+    return [max(each) if kind == "maxima" else math.fsum(each) for each in zip(*numbers, strict=True)]
 
 
 processes = st.lists(st.dictionaries(st.text(max_size=3), st.integers(0, 9), min_size=1).map(counted), max_size=5)
@@ -125,8 +132,15 @@ def test_merging_loses_no_count_and_bounds_the_series(snapshots: list[Snapshot],
     for kind in KINDS:
         for name, series in merged[kind].items():
             parts = [total(snapshot, kind, name) for snapshot in snapshots]
-            assert total(merged, kind, name) == [sum(numbers) for numbers in zip(*parts, strict=True)]
+            assert total(merged, kind, name) == together(kind, parts)
             assert len(series) <= most + 1
+
+
+def test_the_largest_that_there_was_stays() -> None:
+    figures = Figures()
+    for value in (0.5, 2.0, math.nan, -7.0, 1.0):
+        figures.maximum(MOST).child("a").observe(value)
+    assert figures.snapshot()["maxima"][MOST.name] == [[["a"], [2.0]]]
 
 
 @given(st.lists(st.text()))
@@ -154,7 +168,7 @@ def test_of_a_process_that_ended_the_counts_stay_and_the_gauges_go(snapshots: li
     for snapshot in snapshots:
         retired = retire(snapshot)
         assert retired["gauges"] == {}
-        assert (retired["counters"], retired["histograms"]) == (snapshot["counters"], snapshot["histograms"])
+        assert all(retired[kind] == snapshot[kind] != {} for kind in KINDS if kind != "gauges")
 
 
 def test_nothing_here_imports_numpy() -> None:

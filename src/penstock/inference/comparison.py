@@ -44,8 +44,9 @@ class Comparison:
 
     def __init__(self, ours: Signature, theirs: Signature, tolerance: float) -> None:
         self._tolerance = tolerance
-        pairs = zip(ours.output.fields, theirs.output.fields, strict=True)
+        pairs = list(zip(ours.output.fields, theirs.output.fields, strict=True))
         self._labels = [_Labels(one, other) if one.classes else None for one, other in pairs]
+        self._is_text = ["string" in (one.dtype, other.dtype) for one, other in pairs]
 
     def of(self, ours: Sequence[Result], theirs: Result) -> Difference:
         """The answers to some requests, and those to all of their rows together."""
@@ -60,6 +61,8 @@ class Comparison:
                 for at in np.flatnonzero(~same).tolist():
                     flip = labels.flip(one[at], other[at])
                     flips[flip] = flips.get(flip, 0) + 1
+            elif self._is_text[i]:
+                same = np.array([x == y for x, y in zip(one, other, strict=True)], bool)
             else:
                 same = self._agree(one, other, apart)
             agreed &= same
@@ -72,16 +75,17 @@ class Comparison:
         )
 
     def _agree(self, one: list[Any], other: list[Any], apart: list[Floats]) -> Flags:
-        """Row by row; notes how far numbers are apart."""
+        """Of numbers, row by row; notes how far they are apart."""
         try:
             a, b = np.array(one, np.float64), np.array(other, np.float64)
-        except (TypeError, ValueError):  # text, or shapes that vary from row to row
-            return np.array([x == y for x, y in zip(one, other, strict=True)], bool)
+        except ValueError:  # shapes that vary from request to request, but not within a row
+            return np.concatenate([self._agree([x], [y], apart) for x, y in zip(one, other, strict=True)])
         if a.shape != b.shape:
             return np.zeros(len(one), bool)
-        differences = np.abs(a - b)
+        with np.errstate(over="ignore"):
+            differences = np.abs(a - b)
+            near = differences <= self._tolerance * np.maximum(np.abs(a), np.abs(b)) + NEGLIGIBLE
         apart.append(differences.reshape(-1))
-        near = differences <= self._tolerance * np.maximum(np.abs(a), np.abs(b)) + NEGLIGIBLE
         return np.asarray(near.reshape(len(one), -1).all(axis=1), bool)
 
 

@@ -10,7 +10,7 @@ from typing import NamedTuple, Protocol
 
 from penstock.errors import ModelFailed
 from penstock.inference.alarm import Timer
-from penstock.inference.batcher import Batcher
+from penstock.inference.batcher import ENDED, Batcher
 from penstock.inference.comparison import Comparison, Difference
 from penstock.inference.router import Share
 from penstock.inference.rows import Rows, concatenated
@@ -72,6 +72,7 @@ class Mirror:
         self._is_due = False  # whether `_send` is to be called
         self._under_way = False
         self._fair_at = 0.0
+        self._rested_at = 0.0  # when the host has had the rest of its time
         self._closed = False
 
     def copy(self, rows: Rows, result: Result, request_id: str) -> None:
@@ -98,18 +99,16 @@ class Mirror:
 
     def _send_in(self, seconds: float) -> None:
         self._is_due = True
-        self._timer.call_later(seconds, self._send)
+        self._timer.call_later(max(seconds, self._rested_at - self._timer.time()), self._send)
 
     def _send(self) -> None:
         self._is_due = False
         if self._closed or self._under_way or not (self._waiting or self._again):
             return
-        lot, fair = self._next(self._timer.time())
+        now = self._timer.time()
+        lot, fair = self._next(now)
         rows = self._translation.of(concatenated([copy.rows for copy in lot]))
-        now, hosts = self._timer.time(), self._batcher.hosts
-        ticket = Ticket(
-            rows, lambda done: self._settled(lot, done, hosts, fair=fair), deadline=now + NEVER_S, queued_at=now
-        )
+        ticket = Ticket(rows, lambda done: self._settled(lot, done, fair=fair), deadline=now + NEVER_S, queued_at=now)
         self._under_way = True
         if not self._batcher.send_apart(ticket):
             self._under_way = False
@@ -138,25 +137,27 @@ class Mirror:
         else:
             self._again.appendleft(lot)
 
-    def _settled(self, lot: Sequence[Copy], ticket: Ticket, hosts: int, *, fair: bool) -> None:
+    def _settled(self, lot: Sequence[Copy], ticket: Ticket, *, fair: bool) -> None:
+        now = self._timer.time()
         self._under_way = False
+        self._rested_at = now + (now - ticket.sent_at) * (1 / self._part - 1)
         if (result := ticket.result) is not None:
             self._meter.compared(self._comparison.of([copy.result for copy in lot], result))
             if fair:
-                self._fair_at = self._timer.time() + FAIR_S
+                self._fair_at = now + FAIR_S
                 self._meter.timed(result.inference_s, lot[0].result.inference_s)
             self._done(lot)
-        elif not isinstance(ticket.error, ModelFailed) or self._batcher.hosts < hosts:
+        elif not isinstance(ticket.error, ModelFailed) or str(ticket.error) == ENDED:
             self._done(lot, "lost")
-        elif len(lot) == 1 or self._closed:
+        elif len(lot) == 1:
             self._done(lot, "failed")
+        elif self._closed:
+            self._done(lot, "dropped")
         else:
             half = len(lot) // 2
             self._again += (lot[:half], lot[half:])
         if self._waiting or self._again:
-            at_once = self._again or self._rows >= LOT_ROWS
-            rest_s = (self._timer.time() - ticket.sent_at) * (1 / self._part - 1)
-            self._send_in(max(0.0 if at_once else GATHER_S, rest_s))
+            self._send_in(0.0 if self._again or self._rows >= LOT_ROWS else GATHER_S)
 
     def _done(self, lot: Sequence[Copy], missed: str | None = None) -> None:
         for copy in lot:

@@ -13,10 +13,11 @@ Array = NDArray[Any]
 
 
 class Translation:
-    """From one signature to another that takes the same fields; rows of varying shapes are packed alike in both."""
+    """From one signature to another that takes the same fields, of which the shapes vary there if they do here."""
 
     def __init__(self, ours: Signature, theirs: Signature) -> None:
         self._ours, self._theirs = ours.tensors(), theirs.tensors()
+        self._varies = any(None in tensor.shape for tensor in self._theirs)
         self._is_needed = [(t.dtype, t.shape) for t in self._ours] != [(t.dtype, t.shape) for t in self._theirs]
 
     def of(self, rows: Rows) -> Rows:
@@ -25,7 +26,8 @@ class Translation:
             return rows
         fields = _by_field(self._ours, rows)
         columns = [_column(tensor, [fields[field.name] for field in tensor.fields]) for tensor in self._theirs]
-        return Rows(rows.count, columns, rows.shapes if len(self._ours) == len(self._theirs) else None)
+        shapes = tuple([rows.shape(i, tensor) for i, tensor in enumerate(self._ours)]) if self._varies else None
+        return Rows(rows.count, columns, shapes)
 
 
 def _by_field(tensors: Sequence[Tensor], rows: Rows) -> dict[str, Array | list[Any]]:

@@ -4,6 +4,7 @@ held to agree with the default version, and the figures of both sides while a ca
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
+from penstock.config import Canary, Shadow
 from penstock.inference.alarm import Timer
 from penstock.inference.comparison import Comparison
 from penstock.inference.mirror import Mirror
@@ -11,6 +12,7 @@ from penstock.inference.router import Share
 from penstock.inference.served import ServedVersion
 from penstock.inference.translation import Translation
 from penstock.model.control import ModelState
+from penstock.model.fitness import misfit_of
 from penstock.observability.comparisons import ComparisonMeter, TrialMeter
 from penstock.observability.metrics import Figures
 
@@ -49,7 +51,7 @@ class Trials:
             pairs = list(_pairs(model, default, of))
             default.mirrors = tuple(self._mirror(pair) for pair in pairs)
             wanted.update(pairs)
-            if (canary := of.get(model.canary.version or "")) is not None and model.canary.percent:
+            if (canary := _tried(model.canary, default, of)) is not None:
                 for arm, version in (("default", default), ("canary", canary)):
                     version.trial = TrialMeter(self._figures, model.name, canary.version, arm)
         for pair in self._mirrors.keys() - wanted:
@@ -70,12 +72,18 @@ class Trials:
         return mirror
 
 
+def _tried(route: Canary | Shadow, default: ServedVersion, of: Mapping[str, ServedVersion]) -> ServedVersion | None:
+    """The version that is tried beside the default one, if any is."""
+    tried = of.get(route.version or "") if route.percent else None
+    return tried if tried is not default else None
+
+
 def _pairs(model: ModelState, default: ServedVersion, of: Mapping[str, ServedVersion]) -> Iterator[Pair]:
-    shadow, canary = of.get(model.shadow.version or ""), of.get(model.canary.version or "")
+    shadow, canary = _tried(model.shadow, default, of), _tried(model.canary, default, of)
     tolerance = model.route.tolerance
-    if shadow is not None and model.shadow.percent:
-        part = BESIDE if canary is shadow and model.canary.percent else 1.0
+    if shadow is not None:
+        part = BESIDE if canary is shadow else 1.0
         yield Pair(default, shadow, f"shadow of {model.name}", model.shadow.percent, part, tolerance)
     held = model.canary.guard.disagreement_percent is not None
-    if canary is not None and canary is not shadow and model.canary.percent and held:
+    if held and canary is not None and canary is not shadow and misfit_of(default.signature, canary.signature) is None:
         yield Pair(default, canary, f"guard of {model.name}", 100.0, BESIDE, tolerance)

@@ -69,11 +69,11 @@ class ComparisonMeter:
         self._rows[result].value += rows
 
     def _flip(self, pair: tuple[object, object]) -> Counter:
-        counter = self._pairs.get(pair)
-        if counter is None:
-            named = pair if len(self._pairs) < MOST_FLIPS else (OTHER, OTHER)
-            counter = self._pairs[pair] = self._flips.child(*self._labels, *named)
-        return counter
+        if pair not in self._pairs:
+            if len(self._pairs) >= MOST_FLIPS:
+                return self._flips.child(*self._labels, OTHER, OTHER)
+            self._pairs[pair] = self._flips.child(*self._labels, *pair)
+        return self._pairs[pair]
 
 
 class TrialMeter:
