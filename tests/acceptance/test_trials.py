@@ -185,6 +185,16 @@ def test_a_canary_is_sent_away_that(canary: str, limit: str, default: str, tmp_p
         assert "canary" not in told["route"]
 
 
+def test_a_guard_that_cannot_tell_says_so(tmp_path: Path) -> None:
+    publish(tmp_path / "m", "1")
+    publish(tmp_path / "m", "2", width=3)
+    guard = "{disagreement_percent: 5}"
+    settings = f"compile: off, route: {{default: 1, canary: {{version: 2, percent: 5, guard: {guard}}}}}"
+    with serving(configure(tmp_path, settings), cwd=tmp_path) as service:
+        assert service.wait_for("canary_unfit")["reason"] == "it takes 3 features and not 1"
+        assert service.predict(0.0).status in (200, 422)
+
+
 def test_a_canary_as_good_as_the_default_stays(tmp_path: Path) -> None:
     lay_out(tmp_path, {"1": ERRS, "2": ERRS})
     guard = "{error_percent: 0, latency_ratio: 2, disagreement_percent: 1}"

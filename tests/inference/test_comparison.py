@@ -50,6 +50,13 @@ def test_a_label_that_only_one_of_them_knows_never_agrees() -> None:
     assert (found.agreed, found.flips) == (0, {("ant", "cat"): 1, ("bee", "cat"): 2})
 
 
+@pytest.mark.parametrize(("one", "other"), [(100_000, 100_001), (-1, 1), (0, 1)])
+def test_integers_agree_if_they_are_the_same(one: int, other: int) -> None:
+    number = OutputField(name="n", dtype="int64")
+    assert compared(number, [one, 7], [other, 7], 0.01).agreed == 1
+    assert compared(number, [one], [one], 0.01).agreed == 1
+
+
 @pytest.mark.parametrize(
     ("one", "other", "agree"),
     [(100.0, 101.005, True), (101.005, 100.0, True), (100.0, 101.02, False), (-1.0, 1.0, False)],

@@ -14,7 +14,7 @@ from penstock.errors import HostLost, ModelFailed, NotReady, PredictTimeout, Que
 from penstock.inference.batcher import Batcher
 from penstock.inference.comparison import Comparison, Difference
 from penstock.inference.hosts import Flight, Host
-from penstock.inference.mirror import FAIR_S, GATHER_S, LOT_ROWS, MOST_BYTES, MOST_ROWS, Mirror
+from penstock.inference.mirror import FAIR_S, GATHER_S, LONGEST_REST_S, LOT_ROWS, MOST_BYTES, MOST_ROWS, Mirror
 from penstock.inference.outputs import Outputs
 from penstock.inference.router import Share
 from penstock.inference.rows import Rows
@@ -90,7 +90,13 @@ class World:
     """A version that is asked what another has answered, besides what it is asked itself."""
 
     def __init__(
-        self, *, part: float = 1.0, queue: int = 4096, share: Share = EVERYONE, timeout_s: float = TIMEOUT_S
+        self,
+        *,
+        part: float = 1.0,
+        queue: int = 4096,
+        share: Share = EVERYONE,
+        timeout_s: float = TIMEOUT_S,
+        answer_bytes: int = 0,
     ) -> None:
         self.timer = ManualTimer()
         self.soon: list[Callable[[], None]] = []
@@ -117,7 +123,7 @@ class World:
         )
         self.comparison = Recorder()
         same = Translation(SIGNATURE, SIGNATURE)
-        self.mirror = Mirror(self.batcher, share, same, self.comparison, self, self.timer, part)
+        self.mirror = Mirror(self.batcher, share, same, self.comparison, self, self.timer, part, answer_bytes)
 
     # ---------------------------------------------------------------- what the mirror tells
     def compared(self, difference: Difference, /) -> None:
@@ -369,6 +375,27 @@ def test_only_part_of_the_hosts_time_is_taken_by_copies_that_come_later() -> Non
     assert len(world.lots) == 1
     world.pass_(0.02)
     assert len(world.lots) == 2
+
+
+def test_a_host_that_took_very_long_is_not_left_alone_for_ever() -> None:
+    world = World(part=0.02)
+    host = world.host()
+    world.copy(1)
+    world.pass_(GATHER_S)
+    world.pass_(2)
+    world.answer(host, 2.0)
+    world.copy(1)
+    world.pass_(LONGEST_REST_S - 0.1)
+    assert len(world.lots) == 1
+    world.pass_(0.2)
+    assert len(world.lots) == 2
+
+
+def test_answers_count_among_the_bytes_that_are_held() -> None:
+    world = World(answer_bytes=MOST_BYTES // 2)
+    for _ in range(3):
+        world.copy(1)
+    assert world.told == {"dropped": 2}
 
 
 # -------------------------------------------------------------------- what is given up

@@ -150,8 +150,8 @@ def test_each_side_of_a_trial_is_counted_by_itself(world: World) -> None:
     ("canary", "shadow", "gap_s"),
     [
         (NO_CANARY, Shadow(version="2"), 0.0),
-        (Canary(version="2", percent=5), Shadow(version="2"), 1 / BESIDE - 1),
-        (Canary(version="2", percent=5, guard=HELD), NO_SHADOW, 1 / BESIDE - 1),
+        (Canary(version="2", percent=5), Shadow(version="2"), 0.1 / BESIDE - 0.1),
+        (Canary(version="2", percent=5, guard=HELD), NO_SHADOW, 0.1 / BESIDE - 0.1),
     ],
     ids=["shadow", "canary as shadow", "canary"],
 )
@@ -159,7 +159,7 @@ def test_who_has_requests_of_its_own_is_left_time_for_them(
     world: World, canary: Canary, shadow: Shadow, gap_s: float
 ) -> None:
     world.update(canary, shadow)
-    world.show(seconds=1.0)
+    world.show(seconds=0.1)
     world.show()
     world.timer.advance(max(0.0, gap_s - 1))
     assert len(world.hosts["2"].sent) == (1 if gap_s else 2)

@@ -114,15 +114,18 @@ class Batcher:
         elif self._queue.rows >= self._most_rows or now >= self._arrived_at + TURN_S:
             self._pump()
 
-    def send_apart(self, ticket: Ticket) -> bool:
-        """Has a host that is idle compute this ticket in a batch of its own; False where nobody is idle.
+    @property
+    def is_idle(self) -> bool:
+        """Whether a host is free and nobody waits for it."""
+        return not self._queue and not self._again and self._fleet.free() is not None
+
+    def send_apart(self, ticket: Ticket) -> None:
+        """Has a host compute this ticket in a batch of its own, if `is_idle`.
 
         For what nobody waits for: it never stands in the queue, and goes behind all that does.
         """
-        if self._queue or self._again or (host := self._fleet.free()) is None:
-            return False
-        self._send(host, [ticket], self._timer.time())
-        return True
+        if self.is_idle and (host := self._fleet.free()) is not None:
+            self._send(host, [ticket], self._timer.time())
 
     def withdraw(self, ticket: Ticket) -> None:
         """The client went away: what is still queued is never computed."""

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from penstock.inference.ticket import Result
-from penstock.model.signature import Label, OutputField, Signature
+from penstock.model.signature import FLOATS, Label, OutputField, Signature
 
 NEGLIGIBLE = 1e-9
 """Numbers that are no further apart agree, however small they are."""
@@ -40,13 +40,14 @@ class Difference(NamedTuple):
 
 class Comparison:
     """Compares the answers of a model of signature `ours` with those of one of signature `theirs`, whose outputs are of
-    the same kinds in the same order. Numbers agree within `tolerance` times the larger of the two."""
+    the same kinds in the same order. Floating-point numbers agree within `tolerance` times the larger of the two,
+    and integers if they are the same."""
 
     def __init__(self, ours: Signature, theirs: Signature, tolerance: float) -> None:
-        self._tolerance = tolerance
         pairs = list(zip(ours.output.fields, theirs.output.fields, strict=True))
         self._labels = [_Labels(one, other) if one.classes else None for one, other in pairs]
         self._is_text = ["string" in (one.dtype, other.dtype) for one, other in pairs]
+        self._tolerances = [tolerance if {one.dtype, other.dtype} & FLOATS else 0.0 for one, other in pairs]
 
     def of(self, ours: Sequence[Result], theirs: Result) -> Difference:
         """The answers to some requests, and those to all of their rows together."""
@@ -64,7 +65,7 @@ class Comparison:
             elif self._is_text[i]:
                 same = np.array([x == y for x, y in zip(one, other, strict=True)], bool)
             else:
-                same = self._agree(one, other, apart)
+                same = _agree(one, other, self._tolerances[i], apart)
             agreed &= same
         if not apart and theirs.confidence is not None and all(result.confidence is not None for result in ours):
             sure = [value for result in ours for value in result.confidence or ()]
@@ -74,19 +75,20 @@ class Comparison:
             len(agreed), int(agreed.sum()), firsts, flips, np.concatenate(apart) if apart else np.zeros(0)
         )
 
-    def _agree(self, one: list[Any], other: list[Any], apart: list[Floats]) -> Flags:
-        """Of numbers, row by row; notes how far they are apart."""
-        try:
-            a, b = np.array(one, np.float64), np.array(other, np.float64)
-        except ValueError:  # shapes that vary from request to request, but not within a row
-            return np.concatenate([self._agree([x], [y], apart) for x, y in zip(one, other, strict=True)])
-        if a.shape != b.shape:
-            return np.zeros(len(one), bool)
-        with np.errstate(over="ignore"):
-            differences = np.abs(a - b)
-            near = differences <= self._tolerance * np.maximum(np.abs(a), np.abs(b)) + NEGLIGIBLE
-        apart.append(differences.reshape(-1))
-        return np.asarray(near.reshape(len(one), -1).all(axis=1), bool)
+
+def _agree(one: list[Any], other: list[Any], tolerance: float, apart: list[Floats]) -> Flags:
+    """Of numbers, row by row; notes how far they are apart."""
+    try:
+        a, b = np.array(one, np.float64), np.array(other, np.float64)
+    except ValueError:  # shapes that vary from request to request, but not within a row
+        return np.concatenate([_agree([x], [y], tolerance, apart) for x, y in zip(one, other, strict=True)])
+    if a.shape != b.shape:
+        return np.zeros(len(one), bool)
+    with np.errstate(over="ignore"):
+        differences = np.abs(a - b)
+        near = differences <= tolerance * np.maximum(np.abs(a), np.abs(b)) + NEGLIGIBLE
+    apart.append(differences.reshape(-1))
+    return np.asarray(near.reshape(len(one), -1).all(axis=1), bool)
 
 
 class _Labels:

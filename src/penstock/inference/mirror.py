@@ -6,6 +6,7 @@ up where there is no room: whatever becomes of the other version, real requests 
 
 from collections import deque
 from collections.abc import Sequence
+from functools import partial
 from typing import NamedTuple, Protocol
 
 from penstock.errors import ModelFailed
@@ -17,11 +18,13 @@ from penstock.inference.rows import Rows, concatenated
 from penstock.inference.ticket import Result, Ticket
 from penstock.inference.translation import Translation
 
-GATHER_S = 0.02
+GATHER_S = 0.1
+"""A lot costs a front more than its rows do, and nobody waits for it."""
 LOT_ROWS = 256  # that go together
 MOST_ROWS = 2_048  # that are held, with the host and waiting
 MOST_BYTES = 16 * 2**20
-FAIR_S = 0.1  # between two batches of which the times are compared
+FAIR_S = 1.0  # between two batches of which the times are compared
+LONGEST_REST_S = 10.0  # that a host is left alone, however long it took
 NEVER_S = 86_400.0  # until a copy is too late: it never is
 
 
@@ -46,7 +49,8 @@ class ComparisonMeter(Protocol):
 
 
 class Mirror:
-    """Copies that go to `batcher`, of which they may take `part` of the time where it has real requests too."""
+    """Copies that go to `batcher`, of which they may take `part` of the time where it has real requests too. The answer
+    to a row weighs `answer_bytes`."""
 
     def __init__(
         self,
@@ -57,6 +61,7 @@ class Mirror:
         meter: ComparisonMeter,
         timer: Timer,
         part: float = 1.0,
+        answer_bytes: int = 0,
     ) -> None:
         self._batcher = batcher
         self._share = share
@@ -65,6 +70,7 @@ class Mirror:
         self._meter = meter
         self._timer = timer
         self._part = part
+        self._answer_bytes = answer_bytes
         self._waiting: deque[Copy] = deque()
         self._again: deque[Sequence[Copy]] = deque()  # halves of what failed
         self._rows = 0
@@ -79,7 +85,7 @@ class Mirror:
         """A request has been answered."""
         if self._closed or not (self._share.is_everyone or self._share.takes(request_id.encode())):
             return
-        nbytes = rows.nbytes
+        nbytes = rows.nbytes + rows.count * self._answer_bytes
         if self._rows + rows.count > MOST_ROWS or self._bytes + nbytes > MOST_BYTES:
             self._meter.missed("dropped", rows.count)
             return
@@ -92,10 +98,7 @@ class Mirror:
     def close(self) -> None:
         """Nothing is copied any more. What is under way is compared still."""
         self._closed = True
-        while self._again:
-            self._done(self._again.popleft(), "dropped")
-        self._done(self._waiting, "dropped")
-        self._waiting.clear()
+        self._give_up("dropped")
 
     def _send_in(self, seconds: float) -> None:
         self._is_due = True
@@ -103,17 +106,24 @@ class Mirror:
 
     def _send(self) -> None:
         self._is_due = False
-        if self._closed or self._under_way or not (self._waiting or self._again):
-            return
-        now = self._timer.time()
-        lot, fair = self._next(now)
-        rows = self._translation.of(concatenated([copy.rows for copy in lot]))
-        ticket = Ticket(rows, lambda done: self._settled(lot, done, fair=fair), deadline=now + NEVER_S, queued_at=now)
-        self._under_way = True
-        if not self._batcher.send_apart(ticket):
-            self._under_way = False
-            self._back(lot)
+        if not self._batcher.hosts:
+            self._give_up("lost")
+        elif not self._batcher.is_idle:
             self._send_in(GATHER_S)
+        elif self._waiting or self._again:
+            now = self._timer.time()
+            lot, fair = self._next(now)
+            rows = self._translation.of(concatenated([copy.rows for copy in lot]))
+            settled = partial(self._settled, lot, fair=fair)
+            self._under_way = True
+            self._batcher.send_apart(Ticket(rows, settled, deadline=now + NEVER_S, queued_at=now))
+
+    def _give_up(self, result: str) -> None:
+        """None of those that wait will be compared."""
+        while self._again:
+            self._done(self._again.popleft(), result)
+        self._done(self._waiting, result)
+        self._waiting.clear()
 
     def _next(self, now: float) -> tuple[Sequence[Copy], bool]:
         """The copies that go next, and whether they are as many rows as the batch in which they were answered."""
@@ -130,17 +140,10 @@ class Mirror:
             rows += copy.rows.count
         return lot, fair and rows == first.result.batch_rows
 
-    def _back(self, lot: Sequence[Copy]) -> None:
-        """No host is idle: what was to go waits on, unless there is no host at all."""
-        if not self._batcher.hosts:
-            self._done(lot, "lost")
-        else:
-            self._again.appendleft(lot)
-
     def _settled(self, lot: Sequence[Copy], ticket: Ticket, *, fair: bool) -> None:
         now = self._timer.time()
         self._under_way = False
-        self._rested_at = now + (now - ticket.sent_at) * (1 / self._part - 1)
+        self._rested_at = now + min((now - ticket.sent_at) * (1 / self._part - 1), LONGEST_REST_S)
         if (result := ticket.result) is not None:
             self._meter.compared(self._comparison.of([copy.result for copy in lot], result))
             if fair:

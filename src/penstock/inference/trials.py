@@ -2,6 +2,7 @@
 held to agree with the default version, and the figures of both sides while a canary has a share."""
 
 from collections.abc import Iterator, Mapping
+from math import prod
 from typing import NamedTuple
 
 from penstock.config import Canary, Shadow
@@ -13,11 +14,15 @@ from penstock.inference.served import ServedVersion
 from penstock.inference.translation import Translation
 from penstock.model.control import ModelState
 from penstock.model.fitness import misfit_of
+from penstock.model.signature import Signature
 from penstock.observability.comparisons import ComparisonMeter, TrialMeter
 from penstock.observability.metrics import Figures
 
 BESIDE = 0.02
 """The part of a canary's time that copies may take: so many of its own requests may find one in their way."""
+
+
+NUMBER_BYTES = 32  # with its place in a list
 
 
 class Pair(NamedTuple):
@@ -68,6 +73,7 @@ class Trials:
                 ComparisonMeter(self._figures, pair.of.model, pair.to.version, pair.of.version),
                 self._timer,
                 pair.part,
+                answer_bytes(pair.of.signature),
             )
         return mirror
 
@@ -87,3 +93,10 @@ def _pairs(model: ModelState, default: ServedVersion, of: Mapping[str, ServedVer
     held = model.canary.guard.disagreement_percent is not None
     if held and canary is not None and canary is not shadow and misfit_of(default.signature, canary.signature) is None:
         yield Pair(default, canary, f"guard of {model.name}", 100.0, BESIDE, tolerance)
+
+
+def answer_bytes(signature: Signature) -> int:
+    """What the answer to a row weighs, as a list of Python's numbers; lengths that vary count as one."""
+    fields, classes = signature.output.fields, signature.output.fields[0].classes or ()
+    stated = len(classes) if signature.output.probabilities else 0
+    return NUMBER_BYTES * (stated + sum(prod(length or 1 for length in field.shape) for field in fields))

@@ -123,8 +123,12 @@ class Lineup:
     @property
     def unfit(self) -> str | None:
         """Why the shadow cannot be asked what the default version is, once both are loaded."""
-        default, shadow = self._replicas.get(self.default or ""), self._replicas.get(self.route.shadow.version or "")
-        ours, theirs = default and default.loaded, shadow and shadow.loaded
+        return self._misfit(self.route.shadow.version)
+
+    def _misfit(self, version: str | None) -> str | None:
+        """Why a version could not take the requests of the default one, once both are loaded."""
+        default, other = self._replicas.get(self.default or ""), self._replicas.get(version or "")
+        ours, theirs = default and default.loaded, other and other.loaded
         return misfit_of(ours.signature, theirs.signature) if ours and theirs else None
 
     @property
@@ -341,7 +345,9 @@ class Lineup:
     def _tell_route(self) -> None:
         if not self._stopping:
             self._route_log.route(self.route, by_hand=self.overlay is not None)
-            self._route_log.unfit(self.route.shadow.version, self.unfit)
+            self._route_log.unfit("shadow", self.route.shadow.version, self.unfit)
+            if (canary := self.route.canary).guard.disagreement_percent is not None:
+                self._route_log.unfit("canary", canary.version, self._misfit(canary.version))
 
     def _advance(self) -> bool:
         """Takes a step; False where there is none to take."""

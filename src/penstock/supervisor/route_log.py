@@ -16,7 +16,7 @@ class RouteLog:
         self._log = log
         self._model = model
         self._route: Route | None = None
-        self._unfit: str | None = None
+        self._unfit: dict[str, tuple[str | None, str | None]] = {}
 
     def route(self, route: Route, *, by_hand: bool) -> None:
         """Where requests are to go."""
@@ -25,12 +25,11 @@ class RouteLog:
             said = {"by_hand": True} if by_hand else {}
             self._log.info("route", model=self._model, default=route.default, **_said(route), **said)
 
-    def unfit(self, version: str | None, reason: str | None) -> None:
-        """Why the shadow is not asked, if it is not."""
-        if reason != self._unfit:
-            self._unfit = reason
-            if reason is not None:
-                self._log.warning("shadow_unfit", model=self._model, version=version, reason=reason)
+    def unfit(self, what: str, version: str | None, reason: str | None) -> None:
+        """Why a shadow, or a canary that is to agree, is not asked what the default version is, if it is not."""
+        if reason is not None and (version, reason) != self._unfit.get(what):
+            self._log.warning(f"{what}_unfit", model=self._model, version=version, reason=reason)
+        self._unfit[what] = version, reason
 
     def missing(self, route: Route, load: str, there: Container[str]) -> None:
         """Complains of versions that are named and not there: all stays as it was where it can."""
