@@ -53,7 +53,7 @@ def test_overload_is_measured_and_agrees_with_the_server() -> None:
 @pytest.mark.needs("wrk", "skl2onnx")
 def test_a_shadow_is_asked_in_one_half_of_each_pair() -> None:
     """A busy machine may make a pair void for falling behind its schedule, but never for a wrong answer or sum."""
-    done = run("shadow.py", "--pairs", "2", "--seconds", "1", "--tries", "1")
+    done = run("shadow.py", "--pairs", "2", "--seconds", "1", "--tries", "1", "--rate", "300")
     row = r"^\| (\d)(?: \*\*void\*\*)? \| (with|without) \|.*\| (\d+) \| (\d+) \| \d+ \| (\d+) \|$"
     pairs = re.findall(row, done.stdout.replace(",", ""), re.MULTILINE)
     assert [pair[:2] for pair in pairs] == [("1", "without"), ("2", "with")], done.stderr
