@@ -5,6 +5,7 @@ import urllib.request
 from collections.abc import Callable
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -17,8 +18,15 @@ OPTIONS = ("--workers", "2", "--drain-linger-s", "0", "--admin-sha256", sha256(K
 Scale = Callable[[int, int], int]
 
 
-def order(service: Service, action: str, version: str) -> None:
-    body = json.dumps({"version": version}).encode()
+TRIAL = {
+    "default": "1",
+    "canary": {"version": "2", "percent": 50, "guard": {"disagreement_percent": 100}},
+    "shadow": {"version": "2"},
+}
+
+
+def order(service: Service, action: str, said: dict[str, Any]) -> None:
+    body = json.dumps(said).encode()
     url = f"http://127.0.0.1:{service.port}/admin/models/m/{action}"
     request = urllib.request.Request(url, body, {"x-api-key": KEY, "content-type": "application/json"})
     with urllib.request.urlopen(request, timeout=60) as answer:
@@ -26,13 +34,12 @@ def order(service: Service, action: str, version: str) -> None:
 
 
 def swaps(service: Service, rounds: int) -> Census:
-    """Version 1 takes the traffic over from 2, is answered from, and leaves again, so often under load."""
+    """So often under load version 1 takes over from 2, which is tried beside it, leaves, and comes again."""
     with Load(service, clients=4, features=[0.0]) as load:
         for _ in range(rounds):
-            order(service, "promote", "1")
-            load.wait_for(len(load.answers) + 20)
-            order(service, "promote", "2")
-            load.wait_for(len(load.answers) + 20)
+            for action, said in (("route", TRIAL), ("promote", {"version": "1"}), ("promote", {"version": "2"})):
+                order(service, action, said)
+                load.wait_for(len(load.answers) + 20)
         load.stop()
     assert load.failures == []
     assert set(load.answers) == {200}
