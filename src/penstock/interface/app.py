@@ -4,13 +4,14 @@ import asyncio
 from functools import partial
 from typing import Any
 
-from penstock.errors import ClientGone
+from penstock.errors import AdminOff, ClientGone, Forbidden, Unauthorized
 from penstock.inference.ticket import Ticket
+from penstock.interface.access import right_of
 from penstock.interface.call import Call, Message, Receive, Scope, Send
-from penstock.interface.errors import REQUEST_ID
+from penstock.interface.errors import REQUEST_ID, error_response
 from penstock.interface.lane import Lane
 from penstock.interface.native import Endpoint, Reply
-from penstock.interface.scope import CODES, GONE
+from penstock.interface.scope import CODES, GONE, KEY
 
 
 class App:
@@ -72,6 +73,12 @@ class App:
             await send(message)
 
         try:
+            call.key = call.scope[KEY] = self._lane.access.demand(call.headers, right_of(call.scope["path"]))
             await self._operations(call.scope, receive, identified)
+        except (Unauthorized, Forbidden, AdminOff) as error:
+            codes.append(error.code)
+            refusal = error_response(error, call.request_id)
+            await identified({"type": "http.response.start", "status": refusal.status, "headers": refusal.headers})
+            await send({"type": "http.response.body", "body": refusal.body})
         finally:
             self._lane.accounts.operation(call, status, codes[-1] if codes else None)

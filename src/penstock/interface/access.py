@@ -1,0 +1,60 @@
+"""Who may do what: the key that came with a request, and the right that its path asks for."""
+
+import hmac
+from collections.abc import Mapping, Sequence
+from hashlib import sha256
+
+from penstock.errors import AdminOff, Forbidden, Unauthorized
+from penstock.model.key import Key, Right
+
+BEARER = b"bearer "
+OPEN = ("/health", "/ready")
+"""Who asks these, a load balancer or an orchestrator, has no key."""
+
+
+def right_of(path: str) -> Right | None:
+    """What has to be allowed for a path that is not a prediction's, whether anything is there or not; None for those
+    that are open to everybody."""
+    if path in OPEN:
+        return None
+    return "admin" if path == "/admin" or path.startswith("/admin/") else "read"
+
+
+class Access:
+    """The keys that count now. Without any file of keys everybody may predict and read, and nobody administer."""
+
+    def __init__(self) -> None:
+        self._keys: dict[bytes, Key] | None = None
+
+    def update(self, keys: Sequence[Key] | None) -> None:
+        """Other keys count from now on; None where there is no file of them."""
+        self._keys = None if keys is None else {bytes.fromhex(key.sha256): key for key in keys}
+
+    def demand(self, headers: Mapping[bytes, bytes], right: Right | None) -> Key | None:
+        """The key that came with a request, if one was needed. Raises Unauthorized, Forbidden and AdminOff."""
+        if right is None:
+            return None
+        if self._keys is None:
+            if right == "admin":
+                raise AdminOff
+            return None
+        key = self._known(headers)
+        if right not in key.rights:
+            raise Forbidden(f"This key may not {right}; it may {' and '.join(key.rights)}.")
+        return key
+
+    def _known(self, headers: Mapping[bytes, bytes]) -> Key:
+        """The key that was sent.
+
+        What is looked up is its SHA-256: how long that takes tells nothing of the keys there are, since nobody can
+        choose a digest.
+        """
+        said = headers.get(b"x-api-key")
+        if said is None:
+            said = headers.get(b"authorization", b"")
+            said = said[len(BEARER) :].strip() if said[: len(BEARER)].lower() == BEARER else b""
+        digest = sha256(said).digest()
+        key = (self._keys or {}).get(digest)
+        if key is None or not hmac.compare_digest(digest, bytes.fromhex(key.sha256)):
+            raise Unauthorized
+        return key
