@@ -11,7 +11,7 @@ import pytest
 
 from tests.acceptance.driver import Reply, Service, penstock, serving, wait_until
 from tests.acceptance.numbered import publish
-from tests.acceptance.test_admin import KEY, OPTIONS, order
+from tests.acceptance.test_admin import KEY, OPTIONS, lay_keys, order
 
 PREDICTOR = """\
 import os, time
@@ -212,6 +212,7 @@ def test_a_canary_as_good_as_the_default_stays(tmp_path: Path) -> None:
 def test_who_was_sent_away_may_be_tried_again(tmp_path: Path) -> None:
     lay_out(tmp_path, {"1": "pass", "2": DISAGREES})
     settings = "route: {default: 1, canary: {version: 2, percent: 50, guard: {disagreement_percent: 5}}}"
+    lay_keys(tmp_path)
     with serving(configure(tmp_path, settings), *OPTIONS, cwd=tmp_path) as service:
         with asked(service):
             service.wait_for("guard_breached")

@@ -8,7 +8,7 @@ from penstock.cli.arguments import Parser
 from penstock.cli.complaint import complain
 from penstock.configuration import MODEL_NAME
 from penstock.errors import ConfigurationError
-from penstock.model.key import RIGHTS, Key
+from penstock.model.key import ANONYMOUS, RIGHTS, Key
 from penstock.model.keyring import digest, entry, new_secret, read_keys
 
 USUAL = "penstock.keys"
@@ -36,6 +36,8 @@ def run(words: Sequence[str]) -> int:
     chosen = tuple(right for right in RIGHTS if right in rights)
     if strange := sorted(set(rights) - set(RIGHTS)):
         raise ConfigurationError(f"--rights: expected some of {', '.join(RIGHTS)}, got {strange[0]!r}")
+    if namespace.name == ANONYMOUS:
+        raise ConfigurationError(f"{ANONYMOUS} is who sends no key: write '{ANONYMOUS}: {{rights: […]}}' into the file")
     if not MODEL_NAME.fullmatch(namespace.name):
         raise ConfigurationError(f"{namespace.name!r} is no name: use letters, digits, '_', '-' and '.'")
     secret = new_secret()

@@ -25,10 +25,12 @@ class Access:
 
     def __init__(self) -> None:
         self._keys: dict[bytes, Key] | None = None
+        self._anonymous: Key | None = None
 
     def update(self, keys: Sequence[Key] | None) -> None:
         """Other keys count from now on; None where there is no file of them."""
-        self._keys = None if keys is None else {bytes.fromhex(key.sha256): key for key in keys}
+        self._keys = None if keys is None else {bytes.fromhex(key.sha256): key for key in keys if key.sha256}
+        self._anonymous = next((key for key in keys or () if not key.sha256), None)
 
     def demand(self, headers: Mapping[bytes, bytes], right: Right | None) -> Key | None:
         """The key that came with a request, if one was needed. Raises Unauthorized, Forbidden and AdminOff."""
@@ -38,23 +40,33 @@ class Access:
             if right == "admin":
                 raise AdminOff
             return None
-        key = self._known(headers)
+        said = _said(headers)
+        key = self._known(said) if said is not None else self._anonymous
+        if key is None or (key is self._anonymous and right not in key.rights):
+            raise Unauthorized
         if right not in key.rights:
             raise Forbidden(f"This key may not {right}; it may {' and '.join(key.rights)}.")
         return key
 
-    def _known(self, headers: Mapping[bytes, bytes]) -> Key:
-        """The key that was sent.
+    def _known(self, said: bytes) -> Key:
+        """Whose key this is. Raises Unauthorized.
 
         What is looked up is its SHA-256: how long that takes tells nothing of the keys there are, since nobody can
         choose a digest.
         """
-        said = headers.get(b"x-api-key")
-        if said is None:
-            said = headers.get(b"authorization", b"")
-            said = said[len(BEARER) :].strip() if said[: len(BEARER)].lower() == BEARER else b""
         digest = sha256(said).digest()
         key = (self._keys or {}).get(digest)
         if key is None or not hmac.compare_digest(digest, bytes.fromhex(key.sha256)):
             raise Unauthorized
         return key
+
+
+def _said(headers: Mapping[bytes, bytes]) -> bytes | None:
+    """The key that came with a request, whatever it is; None where there is none."""
+    said = headers.get(b"x-api-key")
+    if said is not None:
+        return said
+    said = headers.get(b"authorization")
+    if said is None:
+        return None
+    return said[len(BEARER) :].strip() if said[: len(BEARER)].lower() == BEARER else b""

@@ -8,8 +8,14 @@ Right = Literal["predict", "read", "admin"]
 RIGHTS: tuple[Right, ...] = ("predict", "read", "admin")
 
 
+ANONYMOUS = "anonymous"
+
+
 class Key(Struct, frozen=True, kw_only=True):
-    """One client. `predict` is for predictions, `read` for what there is to be known, `admin` for changes."""
+    """One client. `predict` is for predictions, `read` for what there is to be known, `admin` for changes.
+
+    The one called anonymous has no `sha256`: it is everybody who sends no key.
+    """
 
     name: str
     sha256: str

@@ -4,6 +4,7 @@ They are kept in a file of their own, as the SHA-256 of each, so that who reads 
 
     mobile: {sha256: 9f86…, rights: [predict]}
     ops: {sha256: 60303…, rights: [predict, read, admin]}
+    anonymous: {rights: [predict]}
 """
 
 import secrets
@@ -17,7 +18,7 @@ from msgspec import Meta, Struct
 
 from penstock.configuration import MODEL_NAME
 from penstock.errors import ConfigurationError
-from penstock.model.key import Key, Right
+from penstock.model.key import ANONYMOUS, Key, Right
 from penstock.values import did_you_mean, shown
 
 PREFIX = "pk_"  # so that a key that was published by mistake is known for one
@@ -62,11 +63,15 @@ def _key(name: object, said: object, file: str) -> Key:
         if field not in _Entry.__struct_fields__:
             near = did_you_mean(str(field), _Entry.__struct_fields__)
             raise ConfigurationError(f"{file}: {name}.{field}: unknown setting{near}")
+    if name == ANONYMOUS and "sha256" in said:
+        raise ConfigurationError(f"{file}: {name}: this is who sends no key, and has no sha256")
     for field, expected in EXPECTED.items():
+        if name == ANONYMOUS and field == "sha256":
+            continue
         if not _fits(field, said):
             told = shown(said[field]) if field in said else "nothing"
             raise ConfigurationError(f"{file}: {name}.{field}: expected {expected}, got {told}")
-    return Key(name=name, sha256=said["sha256"], rights=tuple(said["rights"]))
+    return Key(name=name, sha256=said.get("sha256", ""), rights=tuple(said["rights"]))
 
 
 EXPECTED = {
