@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from tests.acceptance.driver import Reply, Service, alive, children_of, penstock, serving, wait_until
+from tests.acceptance.driver import Load, Reply, Service, alive, children_of, penstock, serving, wait_until
 from tests.acceptance.numbered import constant, publish
 
 KEY = "a key that nobody guesses"
@@ -164,8 +164,13 @@ def dead(service: Service, shelf: Path, version: str) -> None:
 
 def test_traffic_is_given_to_none_that_cannot_answer(service: Service, shelf: Path) -> None:
     dead(service, shelf, "2")
-    reply = order(service, "promote", {"version": "2"})
-    assert (reply.status, reply.body["detail"].partition(":")[0]) == (409, "Version 2 is refused")
+    with Load(service, features=[0.0]) as load:
+        for _ in range(5):
+            load.wait_for(len(load.answers) + 20)
+            reply = order(service, "promote", {"version": "2"})
+            assert (reply.status, reply.body["detail"].partition(":")[0]) == (409, "Version 2 is refused")
+        load.stop()
+    assert (load.failures, set(load.answers)) == ([], {200})
     assert answering(service) == {"3": 40}
 
 

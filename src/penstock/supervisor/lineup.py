@@ -166,12 +166,23 @@ class Lineup:
             if version not in self._sources:
                 return f"There is no version {version} any more."
             replicas = self._replicas.get(version)
-            if replicas is not None and (state := replicas.state()).state in ("refused", "restarting"):
-                return f"Version {version} is {state.state}: {state.reason}"
+            if (broken := self._broken(version)) is not None:
+                return broken
             if replicas is None or not replicas.ready():
                 return False
         tried = all(each.has_passed or each.refused for each in self._replicas.values())
         return tried if route.default == LATEST else self.default == route.default
+
+    def broken(self, route: Route) -> str | None:
+        """Why a version that the route names cannot answer, of those that were loaded: it was there, and is not."""
+        was_there = [version for version in named(route) if version in self._passed()]
+        return next(filter(None, map(self._broken, was_there)), None)
+
+    def _broken(self, version: str) -> str | None:
+        replicas = self._replicas.get(version)
+        if replicas is None or (state := replicas.state()).state not in ("refused", "restarting"):
+            return None
+        return f"Version {version} is {state.state}: {state.reason}"
 
     @property
     def refused(self) -> bool:

@@ -150,6 +150,8 @@ class Orders:
             )
             if order.action == "unload" and order.version in lineup.needed(laid):
                 raise Conflict(BY_ITSELF)
+            if laid.route != now.route and (broken := lineup.broken(laid.route)) is not None:
+                raise Conflict(broken)  # before anybody is sent there
             self._keep(self._kept)  # before anything is done: whether it could be
         except Conflict as conflict:
             self._refuse(front, order, str(conflict))
