@@ -6,7 +6,7 @@ import pytest
 
 from penstock.errors import ConfigurationError
 from penstock.model.key import Key
-from penstock.model.keyring import PREFIX, digest, entry, new_secret, read_keys
+from penstock.model.keyring import entry, read_keys
 
 SHA = "0123456789abcdef" * 4
 OTHER = "f" * 64
@@ -31,7 +31,7 @@ def test_an_empty_file_has_no_keys(tmp_path: Path) -> None:
     ("text", "complaint"),
     [
         (f"a: {SHA}", "a: expected {sha256: …, rights: [predict]}, got '0123456789abcdef"),
-        ("a: {rights: [predict]}", "a.sha256: expected 64 hexadecimal digits, the SHA-256 of the key .*, got nothing"),
+        ("a: {rights: [predict]}", "a.sha256: expected 64 hexadecimal digits, the SHA-256 of the key"),
         (f"a: {{sha256: {SHA[:-1]}, rights: [predict]}}", "a.sha256: expected 64 hexadecimal digits"),
         (f"a: {{sha256: {SHA.upper()}, rights: [predict]}}", "a.sha256: expected 64 hexadecimal digits"),
         (f"a: {{sha256: {SHA}}}", "a.rights: expected a list of predict, read and admin, got nothing"),
@@ -50,17 +50,12 @@ def test_an_empty_file_has_no_keys(tmp_path: Path) -> None:
 def test_what_is_wrong_is_said_of_whom(text: str, complaint: str, tmp_path: Path) -> None:
     file = tmp_path / "penstock.keys"
     file.write_text(text)
-    with pytest.raises(ConfigurationError, match=f"penstock.keys: .*{complaint}"):
+    with pytest.raises(ConfigurationError) as refused:
         read_keys(file)
+    assert str(refused.value).startswith("penstock.keys: ")
+    assert complaint in str(refused.value)
 
 
 def test_a_file_that_is_not_there_is_said_to_be_missing(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="no such file"):
         read_keys(tmp_path / "penstock.keys")
-
-
-def test_new_keys_are_long_known_for_keys_and_never_the_same() -> None:
-    made = {new_secret() for _ in range(100)}
-    assert len(made) == 100
-    assert all(key.startswith(PREFIX) and len(key) >= 46 and key.isascii() for key in made)
-    assert digest("test") == "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"

@@ -1,7 +1,9 @@
 """`penstock key new`: a key for a client."""
 
 import os
+import secrets
 from collections.abc import Sequence
+from hashlib import sha256
 from pathlib import Path
 
 from penstock.cli.arguments import Parser
@@ -9,9 +11,11 @@ from penstock.cli.complaint import complain
 from penstock.configuration import MODEL_NAME
 from penstock.errors import ConfigurationError
 from penstock.model.key import ANONYMOUS, RIGHTS, Key
-from penstock.model.keyring import digest, entry, new_secret, read_keys
+from penstock.model.keyring import entry, read_keys
 
 USUAL = "penstock.keys"
+PREFIX = "pk_"  # so that a key that was published by mistake is known for one
+SECRET_BYTES = 32
 EXAMPLES = f"""\
 examples:
   penstock key new mobile                         a key that may predict, in {USUAL}
@@ -45,6 +49,16 @@ def run(words: Sequence[str]) -> int:
     print(secret)
     complain(f"{namespace.name} may {', '.join(chosen)}; this is the only time that its key is shown")
     return 0
+
+
+def new_secret() -> str:
+    """A key that nobody guesses: 256 bits of the system's randomness."""
+    return PREFIX + secrets.token_urlsafe(SECRET_BYTES)
+
+
+def digest(secret: str) -> str:
+    """What is kept of a key. Such keys are random and long, so that a slow hash would protect nothing."""
+    return sha256(secret.encode()).hexdigest()
 
 
 def _add(path: Path, key: Key) -> None:

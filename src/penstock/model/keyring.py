@@ -7,9 +7,7 @@ They are kept in a file of their own, as the SHA-256 of each, so that who reads 
     anonymous: {rights: [predict]}
 """
 
-import secrets
 from collections.abc import Sequence
-from hashlib import sha256
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -21,23 +19,9 @@ from penstock.errors import ConfigurationError
 from penstock.model.key import ANONYMOUS, Key, Right
 from penstock.values import did_you_mean, shown
 
-PREFIX = "pk_"  # so that a key that was published by mistake is known for one
-SECRET_BYTES = 32
-
-
 class _Entry(Struct, kw_only=True, forbid_unknown_fields=True):
     sha256: Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
     rights: Annotated[tuple[Right, ...], Meta(min_length=1)]
-
-
-def new_secret() -> str:
-    """A key that nobody guesses: 256 bits of the system's randomness."""
-    return PREFIX + secrets.token_urlsafe(SECRET_BYTES)
-
-
-def digest(secret: str) -> str:
-    """What is kept of a key. Such keys are random and long, so that a slow hash would protect nothing."""
-    return sha256(secret.encode()).hexdigest()
 
 
 def entry(key: Key) -> str:
