@@ -356,9 +356,9 @@ class Lineup:
     def _tell_route(self) -> None:
         if not self._stopping:
             self._route_log.route(self.route, by_hand=self.overlay is not None)
-            self._route_log.unfit("shadow", self.route.shadow.version, self.unfit)
+            self._route_log.shadow_unfit(self.route.shadow.version, self.unfit)
             if (canary := self.route.canary).guard.disagreement_percent is not None:
-                self._route_log.unfit("canary", canary.version, self._misfit(canary.version))
+                self._route_log.canary_unfit(canary.version, self._misfit(canary.version))
 
     def _advance(self) -> bool:
         """Takes a step; False where there is none to take."""

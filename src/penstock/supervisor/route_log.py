@@ -25,11 +25,19 @@ class RouteLog:
             said = {"by_hand": True} if by_hand else {}
             self._log.info("route", model=self._model, default=route.default, **_said(route), **said)
 
-    def unfit(self, what: str, version: str | None, reason: str | None) -> None:
-        """Why a shadow, or a canary that is to agree, is not asked what the default version is, if it is not."""
-        if reason is not None and (version, reason) != self._unfit.get(what):
-            self._log.warning(f"{what}_unfit", model=self._model, version=version, reason=reason)
-        self._unfit[what] = version, reason
+    def shadow_unfit(self, version: str | None, reason: str | None) -> None:
+        """Why the shadow is not asked what the default version is, if it is not."""
+        if self._is_news("shadow", version, reason):
+            self._log.warning("shadow_unfit", model=self._model, version=version, reason=reason)
+
+    def canary_unfit(self, version: str | None, reason: str | None) -> None:
+        """Likewise of a canary that is to agree with the default version."""
+        if self._is_news("canary", version, reason):
+            self._log.warning("canary_unfit", model=self._model, version=version, reason=reason)
+
+    def _is_news(self, what: str, version: str | None, reason: str | None) -> bool:
+        before, self._unfit[what] = self._unfit.get(what), (version, reason)
+        return reason is not None and before != (version, reason)
 
     def missing(self, route: Route, load: str, there: Container[str]) -> None:
         """Complains of versions that are named and not there: all stays as it was where it can."""
