@@ -19,6 +19,7 @@ from penstock.errors import ConfigurationError
 from penstock.model.key import ANONYMOUS, Key, Right
 from penstock.values import did_you_mean, shown
 
+
 class _Entry(Struct, kw_only=True, forbid_unknown_fields=True):
     sha256: Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
     rights: Annotated[tuple[Right, ...], Meta(min_length=1)]
