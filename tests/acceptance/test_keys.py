@@ -1,9 +1,12 @@
 """Keys: with them on, nothing but the two questions of health is answered to who has no right to it."""
 
+import http.client
 import json
 import re
 import socket
+from base64 import b64encode
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import NamedTuple
 
@@ -102,6 +105,16 @@ def test_with_the_right_key_it_is_as_without_keys(clients: Clients) -> None:
         assert service.request("GET", path, headers={"x-api-key": both}).status == 200
     for path in ("/health", "/ready"):
         assert service.get(path).status == 200
+
+
+def test_a_browser_is_made_to_ask_for_a_key(clients: Clients) -> None:
+    assert raw(clients.service, "GET", "/docs") == 401
+    with closing(http.client.HTTPConnection("127.0.0.1", clients.service.port)) as connection:
+        connection.request("GET", "/docs")
+        asks = connection.getresponse().headers.get_all("www-authenticate")
+    assert asks == ["Bearer", 'Basic realm="penstock"']
+    password = b64encode(f"me:{clients.keys['read']}".encode()).decode()
+    assert raw(clients.service, "GET", "/docs", f"authorization: Basic {password}") == 200
 
 
 def test_a_refusal_says_what_to_do_and_the_log_whose_key_it_was(clients: Clients) -> None:

@@ -1,5 +1,6 @@
 """Who may do what: by the key that was sent, and nothing else."""
 
+from base64 import b64encode
 from hashlib import sha256
 
 import pytest
@@ -59,6 +60,16 @@ def test_a_key_is_sent_in_either_of_two_headers(headers: dict[bytes, bytes]) -> 
 def test_whoever_sends_none_that_is_known_is_refused(headers: dict[bytes, bytes], right: Right) -> None:
     with pytest.raises(Unauthorized):
         access(*KEYS).demand(headers, right)
+
+
+def test_a_browser_sends_it_as_a_password_which_changes_nothing() -> None:
+    headers = {b"authorization": b"Basic " + b64encode(b"whoever:ops")}
+    for right in ("predict", "read"):
+        found = access(*KEYS).demand(headers, right)  # type: ignore[arg-type] # a literal, in a tuple
+        assert found is not None
+    for right, said in (("admin", b64encode(b"x:ops")), ("read", b"%%%"), ("read", b64encode(b"ops")), ("read", b"")):
+        with pytest.raises(Unauthorized):
+            access(*KEYS).demand({b"authorization": b"Basic " + said}, right)  # type: ignore[arg-type] # as above
 
 
 def test_a_key_may_do_what_is_said_of_it_and_is_told_what_that_is() -> None:

@@ -1,13 +1,15 @@
 """Who may do what: the key that came with a request, and the right that its path asks for."""
 
 import hmac
+from base64 import b64decode
 from collections.abc import Mapping, Sequence
 from hashlib import sha256
 
 from penstock.errors import AdminOff, Forbidden, Unauthorized
 from penstock.model.key import Key, Right
 
-BEARER = b"bearer "
+BROWSER = (b"www-authenticate", b'Basic realm="penstock"')
+"""What has a browser ask for a key: a person looks at the pages that are to be read."""
 OPEN = ("/health", "/ready")
 """Who asks these, a load balancer or an orchestrator, has no key."""
 
@@ -40,7 +42,7 @@ class Access:
             if right == "admin":
                 raise AdminOff
             return None
-        said = _said(headers)
+        said = _said(headers, in_a_browser=right != "admin")
         key = self._known(said) if said is not None else self._anonymous
         if key is None or (key is self._anonymous and right not in key.rights):
             raise Unauthorized
@@ -61,12 +63,26 @@ class Access:
         return key
 
 
-def _said(headers: Mapping[bytes, bytes]) -> bytes | None:
-    """The key that came with a request, whatever it is; None where there is none."""
+def _said(headers: Mapping[bytes, bytes], *, in_a_browser: bool) -> bytes | None:
+    """The key that came with a request, whatever it is; None where there is none.
+
+    A browser asks for a name and a password, of which the latter is the key, and sends them again by itself, whichever
+    page it was that had it send something: so that counts for nothing that would change anything.
+    """
     said = headers.get(b"x-api-key")
     if said is not None:
         return said
     said = headers.get(b"authorization")
     if said is None:
         return None
-    return said[len(BEARER) :].strip() if said[: len(BEARER)].lower() == BEARER else b""
+    scheme, _, value = said.partition(b" ")
+    if scheme.lower() == b"bearer":
+        return value.strip()
+    return _password(value) if scheme.lower() == b"basic" and in_a_browser else b""
+
+
+def _password(value: bytes) -> bytes:
+    try:
+        return b64decode(value.strip(), validate=True).partition(b":")[2]
+    except ValueError:
+        return b""

@@ -6,7 +6,7 @@ from typing import Any
 
 from penstock.errors import AdminOff, ClientGone, Forbidden, Unauthorized
 from penstock.inference.ticket import Ticket
-from penstock.interface.access import right_of
+from penstock.interface.access import BROWSER, right_of
 from penstock.interface.call import Call, Message, Receive, Scope, Send
 from penstock.interface.errors import REQUEST_ID, error_response
 from penstock.interface.lane import Lane
@@ -72,13 +72,15 @@ class App:
                 message["headers"] = [*message["headers"], (b"x-request-id", call.request_id.encode("ascii"))]
             await send(message)
 
+        right = right_of(call.scope["path"])
         try:
-            call.key = call.scope[KEY] = self._lane.access.demand(call.headers, right_of(call.scope["path"]))
+            call.key = call.scope[KEY] = self._lane.access.demand(call.headers, right)
             await self._operations(call.scope, receive, identified)
         except (Unauthorized, Forbidden, AdminOff) as error:
             codes.append(error.code)
-            refusal = error_response(error, call.request_id)
-            await identified({"type": "http.response.start", "status": refusal.status, "headers": refusal.headers})
-            await send({"type": "http.response.body", "body": refusal.body})
+            refused, headers, body = error_response(error, call.request_id)
+            asks = [BROWSER] if right == "read" and isinstance(error, Unauthorized) else []
+            await identified({"type": "http.response.start", "status": refused, "headers": [*headers, *asks]})
+            await send({"type": "http.response.body", "body": body})
         finally:
             self._lane.accounts.operation(call, status, codes[-1] if codes else None)
