@@ -23,7 +23,7 @@ GATHER_S = 0.1
 LOT_ROWS = 256  # that go together
 MOST_ROWS = 2_048  # that are held, with the host and waiting
 MOST_BYTES = 16 * 2**20
-FAIR_S = 1.0  # between two batches of which the times are compared
+FAIR_S = 0.2  # between two batches of which the times are compared
 LONGEST_REST_S = 10.0  # that a host is left alone, however long it took
 NEVER_S = 86_400.0  # until a copy is too late: it never is
 

@@ -17,7 +17,8 @@ METRICS = (catalog.TRIAL_REQUESTS, catalog.TRIAL_DURATION, catalog.COMPARED_REQU
 
 
 class Arm(NamedTuple):
-    """The requests of one side: how many were answered, how many failed, and how many took how long."""
+    """The requests of one side: how many were answered, how many failed (whoever gave up waiting among them), and how
+    many took how long."""
 
     ok: Number = 0
     failed: Number = 0
@@ -65,8 +66,8 @@ def evidence(figures: Snapshot, model: str, canary: str, default: str) -> Eviden
 
     def arm(name: str) -> Arm:
         _, *counts = latencies.get((model, canary, name), [0, *Arm().latencies])
-        ok, failed = (requests.get((model, canary, name, result), [0])[0] for result in ("ok", "failed"))
-        return Arm(ok, failed, tuple(counts))
+        ok, *others = (requests.get((model, canary, name, result), [0])[0] for result in catalog.RESULTS)
+        return Arm(ok, sum(others), tuple(counts))
 
     agreed, differed = (compared.get((model, canary, default, result), [0])[0] for result in ("agreed", "differed"))
     return Evidence(arm("canary"), arm("default"), agreed, differed)
