@@ -79,7 +79,7 @@ ROUTE = _object(
 )
 BREACH = {
     "description": "Why there is no canary any more.",
-    "oneOf": [_object({"version": TEXT, "reason": TEXT, "at": TEXT}), {"type": "null"}],
+    "oneOf": [_object({"version": TEXT, "limit": TEXT, "reason": TEXT, "at": TEXT}), {"type": "null"}],
 }
 CAPACITY = {
     "description": "Null until a batch was answered.",

@@ -107,6 +107,8 @@ went with it `lost` it; where there was no room it was `dropped`."""
 RESULTS = ("ok", "failed", "refused", "gone")
 """What becomes of a request while a canary is tried. All but the first may be the version's doing; where they are not,
 they befall both sides alike."""
+LIMITS = ("error", "latency", "disagreement")
+"""What a guard may hold a canary to."""
 APART = (*(float(f"1e{power}") for power in range(-9, 10)),)
 COMPARED_ROWS = _counter(
     "compared_rows_total",
