@@ -73,10 +73,11 @@ def _canary(model: str, version: str, figures: Snapshot) -> Json:
 
 def _arm(model: str, version: str, arm: str, figures: Snapshot) -> Json:
     requests = _of(model, figures, catalog.TRIAL_REQUESTS)
-    ok, failed = (requests.get((version, arm, result), [0])[0] for result in ("ok", "failed"))
+    results = {result: requests.get((version, arm, result), [0])[0] for result in catalog.RESULTS}
     _, *counts = _of(model, figures, catalog.TRIAL_DURATION).get((version, arm), [0.0])
     times = {name: round(percentile(counts, q) * 1000, 3) if sum(counts) else None for name, q in PERCENTILES.items()}
-    return {"requests": ok + failed, "failed": failed, **times}
+    told = {result: n for result, n in results.items() if result != "ok"}
+    return {"requests": sum(results.values()), **told, **times}
 
 
 def _of(model: str, figures: Snapshot, metric: Metric) -> dict[tuple[str, ...], list[Number]]:
