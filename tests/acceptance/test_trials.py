@@ -121,7 +121,7 @@ def test_a_shadow_is_asked_the_same_and_compared(tmp_path: Path) -> None:
         assert (told["mean_difference"], told["largest_difference"]) == (2.0, 2.0)
         assert told["times_as_long"] is None, "of so few batches it would be chance"
         text = penstock("models", "m", "--comparison", "--url", f"127.0.0.1:{service.port}", cwd=tmp_path).stdout
-        assert "rows: 0.00% agreed" in text
+        assert "rows, 0.00% agreed" in text
 
 
 def test_labels_that_flip_are_told_by_pairs(tmp_path: Path) -> None:
