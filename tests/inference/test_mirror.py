@@ -14,7 +14,7 @@ from penstock.errors import HostLost, ModelFailed, NotReady, PredictTimeout, Que
 from penstock.inference.batcher import Batcher
 from penstock.inference.comparison import Comparison, Difference
 from penstock.inference.hosts import Flight, Host
-from penstock.inference.mirror import FAIR_S, GATHER_S, LONGEST_REST_S, LOT_ROWS, MOST_BYTES, MOST_ROWS, Mirror
+from penstock.inference.mirror import FAIR_S, GATHER_S, LOT_BYTES, LOT_ROWS, MOST_BYTES, MOST_ROWS, Mirror
 from penstock.inference.outputs import Outputs
 from penstock.inference.router import Share
 from penstock.inference.rows import Rows
@@ -97,6 +97,7 @@ class World:
         share: Share = EVERYONE,
         timeout_s: float = TIMEOUT_S,
         answer_bytes: int = 0,
+        most_rows: int = LOT_ROWS,
     ) -> None:
         self.timer = ManualTimer()
         self.soon: list[Callable[[], None]] = []
@@ -123,7 +124,17 @@ class World:
         )
         self.comparison = Recorder()
         same = Translation(SIGNATURE, SIGNATURE)
-        self.mirror = Mirror(self.batcher, share, same, self.comparison, self, self.timer, part, answer_bytes)
+        self.mirror = Mirror(
+            self.batcher,
+            share,
+            same,
+            self.comparison,
+            self,
+            self.timer,
+            part,
+            most_rows,
+            lambda result: answer_bytes * len(result.outputs[0]),
+        )
 
     # ---------------------------------------------------------------- what the mirror tells
     def compared(self, difference: Difference, /) -> None:
@@ -377,18 +388,31 @@ def test_only_part_of_the_hosts_time_is_taken_by_copies_that_come_later() -> Non
     assert len(world.lots) == 2
 
 
-def test_a_host_that_took_very_long_is_not_left_alone_for_ever() -> None:
-    world = World(part=0.02)
+def test_lots_beside_real_requests_are_as_small_as_one_row_while_that_takes_long() -> None:
+    world = World(part=0.5)
     host = world.host()
-    world.copy(1)
-    world.pass_(GATHER_S)
+    world.copy(*[1] * 40, of=9999)
+    for seconds in (0.001, 0.002, 0.002, 0.004, 0.006, 0.006, 0.5, 0.5):
+        world.pass_(2)
+        world.answer(host, seconds)
     world.pass_(2)
-    world.answer(host, 2.0)
-    world.copy(1)
-    world.pass_(LONGEST_REST_S - 0.1)
-    assert len(world.lots) == 1
-    world.pass_(0.2)
-    assert len(world.lots) == 2
+    assert [len(lot) for lot in world.lots] == [1, 2, 4, 8, 8, 4, 2, 1, 1]
+
+
+def test_a_lot_is_no_larger_than_the_batches_of_the_model() -> None:
+    world = World(most_rows=8)
+    world.host()
+    world.copy(*[3] * 6, of=9999)
+    world.drain()
+    assert [len(lot) for lot in world.lots] == [6, 6, 6]
+
+
+def test_a_lot_weighs_no_more_than_a_moments_work() -> None:
+    world = World(answer_bytes=LOT_BYTES // 4)
+    world.host()
+    world.copy(*[1] * 6, of=9999)
+    world.drain()
+    assert [len(lot) for lot in world.lots] == [3, 3]
 
 
 def test_answers_count_among_the_bytes_that_are_held() -> None:
@@ -530,7 +554,7 @@ def test_times_are_compared_now_and_then_and_lots_are_large_between(world: World
     world.copy(1)
     world.pass_(GATHER_S)
     world.answer(host)
-    for passed_s in (0.9 * FAIR_S, 0.2 * FAIR_S):
+    for passed_s in (0.9 * FAIR_S, 1.1 * FAIR_S):
         world.copy(*[1] * 3, of=1)
         world.pass_(passed_s)
         world.answer(host)

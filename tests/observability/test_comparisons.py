@@ -104,14 +104,28 @@ def test_so_many_pairs_are_told_apart_and_no_more_remembered() -> None:
 
 
 @pytest.mark.parametrize(
-    ("status", "result"), [(200, "ok"), (400, None), (422, None), (499, None), (500, "failed"), (504, "failed")]
+    ("status", "result"),
+    [(200, "ok"), (400, None), (413, None), (422, "refused"), (499, "gone"), (500, "failed"), (504, "failed")],
 )
-def test_a_trial_counts_what_says_something_of_the_version(status: int, result: str | None) -> None:
+@pytest.mark.parametrize("arm", ["canary", "default"])
+def test_a_trial_counts_what_says_something_of_the_version(status: int, result: str | None, arm: str) -> None:
+    """Who got no answer waited for longer than it took: as long as they did, or of the default version for ever."""
     figures = Figures()
-    TrialMeter(figures, "iris", "2", "canary").answered(status, 0.25)
+    TrialMeter(figures, "iris", "2", arm).answered(status, 0.25)
     taken = figures.snapshot()
     counted = {tuple(labels): n for labels, (n,) in taken["counters"][catalog.TRIAL_REQUESTS.name] if n}
-    assert counted == ({("iris", "2", "canary", result): 1} if result else {})
+    assert counted == ({("iris", "2", arm, result): 1} if result else {})
     ((labels, (total, *buckets)),) = taken["histograms"][catalog.TRIAL_DURATION.name]
-    assert labels == ["iris", "2", "canary"]
-    assert (total, sum(buckets)) == ((0.25, 1) if status == 200 else (0.0, 0))
+    assert labels == ["iris", "2", arm]
+    waited = result in ("ok", "failed", "gone")
+    told = status == 200 or arm == "canary"
+    assert (total, sum(buckets), buckets[-1]) == (0.25 * (waited and told), waited, waited and not told)
+
+
+def test_a_batch_is_slower_if_it_takes_more_than_it_may_and_a_moment_more() -> None:
+    figures = Figures()
+    meter = ComparisonMeter(figures, "iris", "2", "1", ratio=2.0)
+    for seconds, against_s in ((0.020, 0.009), (0.020, 0.010), (0.0005, 0.0001), (0.5, 0.3)):
+        meter.timed(seconds, against_s)
+    batches = figures.snapshot()["counters"][catalog.COMPARED_BATCHES.name]
+    assert {labels[-1]: n for labels, (n,) in batches} == {"slower": 1, "in_time": 3}

@@ -13,7 +13,9 @@ from penstock.observability.comparisons import ComparisonMeter, TrialMeter
 from penstock.observability.guard import FALSE_ALARMS, Arm, Evidence, Finding, evidence, judge
 from penstock.observability.metrics import Figures, merge
 
-GUARD = Guard(error_percent=0.5, latency_ratio=1.5, disagreement_percent=5, min_requests=100)
+RATIO = 1.5
+PAIRS = 5  # batches of the same size that are compared, in each look
+GUARD = Guard(error_percent=0.5, latency_ratio=RATIO, disagreement_percent=5, min_requests=100)
 Scale = Callable[[int, int], int]
 
 
@@ -31,11 +33,15 @@ def trial(canary: Version, default: Version, looks: int, seed: int, per_look: in
     seen = Evidence()
     for _ in range(looks):
         differed = int(random.binomial(per_look, canary.unlike))
+        apart = random.lognormal(np.log(canary.median_s / default.median_s / RATIO), 0.5, PAIRS)
+        slower = int((apart > 1).sum())
         seen = Evidence(
             more(seen.canary, canary, per_look, random),
             more(seen.default, default, 9 * per_look, random),
             seen.agreed + per_look - differed,
             seen.differed + differed,
+            seen.slower + slower,
+            seen.in_time + PAIRS - slower,
         )
         yield seen
 
@@ -107,6 +113,23 @@ def test_nobody_is_judged_before_there_is_enough_of_it() -> None:
     assert judge(Evidence(Arm(0, 100), Arm(10_000, 0)), GUARD) is not None
 
 
+def test_a_model_that_is_slower_is_found_although_its_requests_are_not() -> None:
+    """With a small share they wait less than those of the default version do."""
+    quick = Arm(ok=500, latencies=(500,) + (0,) * len(catalog.DURATIONS))
+    late = Arm(ok=9000, latencies=(0,) * len(catalog.DURATIONS) + (9000,))
+    assert judge(Evidence(quick, late, slower=10, in_time=10), GUARD) is None
+    found = judge(Evidence(quick, late, slower=40, in_time=2), GUARD)
+    assert found == Finding("latency", "40 of 42 batches took more than 1.5 times as long as with the default version")
+
+
+def test_who_waited_in_vain_waited_long() -> None:
+    slow = Arm(failed=200, latencies=(0,) * 150 + (200,) + (0,) * (len(catalog.DURATIONS) - 150))
+    quick = Arm(ok=2000, latencies=(2000,) + (0,) * len(catalog.DURATIONS))
+    found = judge(Evidence(slow, quick), Guard(latency_ratio=3.0))
+    assert found is not None
+    assert found.limit == "latency"
+
+
 def test_a_default_that_nobody_asked_says_nothing_against_the_canary() -> None:
     assert judge(Evidence(Arm(0, 1000)), GUARD) is None
 
@@ -153,10 +176,15 @@ def test_the_evidence_is_what_all_fronts_have_counted_of_this_canary_and_this_de
                 meter.answered(status, 0.02)
             TrialMeter(figures, "m", version, "default").answered(200, 0.01)
         for against in ("1", "0"):
+            compared = ComparisonMeter(figures, "m", "2", against)
             for agrees in (True, True, False):
-                ComparisonMeter(figures, "m", "2", against).compared(Differs(agrees))
+                compared.compared(Differs(agrees))
+            compared.timed(0.01, 0.001)
+            compared.timed(0.01, 0.01)
     seen = evidence(merge(figures.snapshot() for figures in fronts), "m", "2", "1")
-    assert (seen.canary.ok, seen.canary.failed, seen.default.ok, seen.default.failed) == (4, 4, 2, 0)
-    assert (seen.agreed, seen.differed) == (4, 2)
-    assert seen.canary.latencies[bisect_left(catalog.DURATIONS, 0.02)] == 4
+    assert (seen.canary.ok, seen.canary.failed, seen.default.ok, seen.default.failed) == (4, 8, 2, 0)
+    assert (seen.agreed, seen.differed, seen.slower, seen.in_time) == (4, 2, 2, 2)
+    assert seen.canary.latencies[bisect_left(catalog.DURATIONS, 0.02)] == 10
     assert seen.since(seen) == Evidence()
+    assert seen.is_sound
+    assert not Evidence().since(seen).is_sound

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from penstock.config import Logs
 from penstock.model.certificate import Certificate
 from penstock.observability import catalog
+from penstock.observability.comparisons import ComparisonMeter
 from penstock.observability.logs import open_log
 from penstock.observability.metrics import Figures, Snapshot
 from penstock.supervisor.ledger import Ledger
@@ -110,3 +111,17 @@ def test_nothing_more_is_told_of_a_version_that_is_gone_whoever_counted_it() -> 
     figures.forget_version("m", "1")
     assert versions(figures.snapshot()) == set()
     assert figures.snapshot()["gauges"][catalog.IN_FLIGHT.name] == [[[], [1]]]
+
+
+def test_a_comparison_goes_with_either_of_its_versions() -> None:
+    figures = Figures()
+    for version, against in (("2", "1"), ("3", "2"), ("3", "1")):
+        ComparisonMeter(figures, "m", version, against).missed("dropped", 5)
+        ComparisonMeter(figures, "n", version, against).missed("dropped", 5)
+    ledger = Ledger(open_log(Logs(file=os.devnull), "supervisor"))
+    ledger.report(1, figures.snapshot())
+    ledger.forget("m", "2")
+    figures.forget_version("m", "2")
+    for told in (ledger.counted([catalog.COMPARED_ROWS]), figures.snapshot()):
+        pairs = {tuple(labels[:3]) for labels, _ in told["counters"][catalog.COMPARED_ROWS.name]}
+        assert pairs == {("m", "3", "1"), ("n", "2", "1"), ("n", "3", "2"), ("n", "3", "1")}

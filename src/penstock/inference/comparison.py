@@ -47,7 +47,7 @@ class Comparison:
         pairs = list(zip(ours.output.fields, theirs.output.fields, strict=True))
         self._labels = [_Labels(one, other) if one.classes else None for one, other in pairs]
         self._is_text = ["string" in (one.dtype, other.dtype) for one, other in pairs]
-        self._tolerances = [tolerance if {one.dtype, other.dtype} & FLOATS else 0.0 for one, other in pairs]
+        self._tolerances = [tolerance if {one.dtype, other.dtype} & FLOATS else None for one, other in pairs]
 
     def of(self, ours: Sequence[Result], theirs: Result) -> Difference:
         """The answers to some requests, and those to all of their rows together."""
@@ -76,17 +76,19 @@ class Comparison:
         )
 
 
-def _agree(one: list[Any], other: list[Any], tolerance: float, apart: list[Floats]) -> Flags:
-    """Of numbers, row by row; notes how far they are apart."""
+def _agree(one: list[Any], other: list[Any], tolerance: float | None, apart: list[Floats]) -> Flags:
+    """Of numbers, row by row; notes how far they are apart. Without a tolerance they have to be the same."""
     try:
-        a, b = np.array(one, np.float64), np.array(other, np.float64)
+        whole = np.array(one), np.array(other)
+        a, b = (each.astype(np.float64) for each in whole)
     except ValueError:  # shapes that vary from request to request, but not within a row
         return np.concatenate([_agree([x], [y], tolerance, apart) for x, y in zip(one, other, strict=True)])
     if a.shape != b.shape:
         return np.zeros(len(one), bool)
     with np.errstate(over="ignore"):
         differences = np.abs(a - b)
-        near = differences <= tolerance * np.maximum(np.abs(a), np.abs(b)) + NEGLIGIBLE
+        within = (tolerance or 0.0) * np.maximum(np.abs(a), np.abs(b)) + NEGLIGIBLE
+    near = whole[0] == whole[1] if tolerance is None else differences <= within  # not all integers are floats
     apart.append(differences.reshape(-1))
     return np.asarray(near.reshape(len(one), -1).all(axis=1), bool)
 

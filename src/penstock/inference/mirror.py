@@ -5,7 +5,7 @@ up where there is no room: whatever becomes of the other version, real requests 
 """
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import NamedTuple, Protocol
 
@@ -21,10 +21,11 @@ from penstock.inference.translation import Translation
 GATHER_S = 0.1
 """A lot costs a front more than its rows do, and nobody waits for it."""
 LOT_ROWS = 256  # that go together
+LOT_BYTES = 128 * 2**10  # of rows and answers in a lot: a millisecond's work, that answers wait for
+BESIDE_S = 0.005  # that a lot may take of a host with real requests of its own
 MOST_ROWS = 2_048  # that are held, with the host and waiting
 MOST_BYTES = 16 * 2**20
-FAIR_S = 1.0  # between two batches of which the times are compared
-LONGEST_REST_S = 10.0  # that a host is left alone, however long it took
+FAIR_S = 0.2  # between two batches of which the times are compared
 NEVER_S = 86_400.0  # until a copy is too late: it never is
 
 
@@ -49,8 +50,9 @@ class ComparisonMeter(Protocol):
 
 
 class Mirror:
-    """Copies that go to `batcher`, of which they may take `part` of the time where it has real requests too. The answer
-    to a row weighs `answer_bytes`."""
+    """Copies that go to `batcher`, at most `most_rows` at a time. Where it has real requests too they may take `part`
+    of the time, and lots are as small as one row while that takes long. `weigh` tells the bytes of an answer.
+    """
 
     def __init__(
         self,
@@ -61,7 +63,8 @@ class Mirror:
         meter: ComparisonMeter,
         timer: Timer,
         part: float = 1.0,
-        answer_bytes: int = 0,
+        most_rows: int = LOT_ROWS,
+        weigh: Callable[[Result], int] = lambda result: 0,
     ) -> None:
         self._batcher = batcher
         self._share = share
@@ -70,7 +73,9 @@ class Mirror:
         self._meter = meter
         self._timer = timer
         self._part = part
-        self._answer_bytes = answer_bytes
+        self._most_rows = min(most_rows, LOT_ROWS)
+        self._lot_rows = 1 if part < 1 else self._most_rows
+        self._weigh = weigh
         self._waiting: deque[Copy] = deque()
         self._again: deque[Sequence[Copy]] = deque()  # halves of what failed
         self._rows = 0
@@ -85,7 +90,7 @@ class Mirror:
         """A request has been answered."""
         if self._closed or not (self._share.is_everyone or self._share.takes(request_id.encode())):
             return
-        nbytes = rows.nbytes + rows.count * self._answer_bytes
+        nbytes = rows.nbytes + self._weigh(result)
         if self._rows + rows.count > MOST_ROWS or self._bytes + nbytes > MOST_BYTES:
             self._meter.missed("dropped", rows.count)
             return
@@ -129,23 +134,39 @@ class Mirror:
         """The copies that go next, and whether they are as many rows as the batch in which they were answered."""
         if self._again:
             return self._again.popleft(), False
-        fair = now >= self._fair_at
-        first = self._waiting.popleft()
-        most = min(first.result.batch_rows, LOT_ROWS) if fair else LOT_ROWS
-        lot, rows = [first], first.rows.count
+        if now >= self._fair_at and (first := self._fair()) is not None:
+            self._fair_at = now + FAIR_S
+            most = first.result.batch_rows
+            lot = self._gathered(first, most)
+            return lot, sum([copy.rows.count for copy in lot]) == most
+        return self._gathered(self._waiting.popleft(), self._lot_rows), False
+
+    def _fair(self) -> Copy | None:
+        """The first that was answered in a batch which is small enough to be asked for again."""
+        for copy in self._waiting:
+            if copy.result.batch_rows <= self._lot_rows:
+                self._waiting.remove(copy)
+                return copy
+        return None
+
+    def _gathered(self, first: Copy, most: int) -> Sequence[Copy]:
+        """It, and as many of those that wait as have the same shape and room beside it."""
+        lot, rows, nbytes = [first], first.rows.count, first.nbytes
         while self._waiting and (copy := self._waiting[0]).rows.shapes == first.rows.shapes:
-            if rows + copy.rows.count > most:
+            rows, nbytes = rows + copy.rows.count, nbytes + copy.nbytes
+            if rows > most or nbytes > LOT_BYTES:
                 break
             lot.append(self._waiting.popleft())
-            rows += copy.rows.count
-        return lot, fair and rows == first.result.batch_rows
+        return lot
 
     def _settled(self, lot: Sequence[Copy], ticket: Ticket, *, fair: bool) -> None:
         now = self._timer.time()
         self._under_way = False
-        self._rested_at = now + min((now - ticket.sent_at) * (1 / self._part - 1), LONGEST_REST_S)
+        self._rested_at = now + (now - ticket.sent_at) * (1 / self._part - 1)
         if (result := ticket.result) is not None:
             self._meter.compared(self._comparison.of([copy.result for copy in lot], result))
+            if self._part < 1:
+                self._adapt(result.inference_s)
             if fair:
                 self._fair_at = now + FAIR_S
                 self._meter.timed(result.inference_s, lot[0].result.inference_s)
@@ -160,7 +181,14 @@ class Mirror:
             half = len(lot) // 2
             self._again += (lot[:half], lot[half:])
         if self._waiting or self._again:
-            self._send_in(0.0 if self._again or self._rows >= LOT_ROWS else GATHER_S)
+            self._send_in(0.0 if self._again or self._rows >= self._lot_rows else GATHER_S)
+
+    def _adapt(self, seconds: float) -> None:
+        """Lots are to take so little time that a real request hardly notices one in its way."""
+        if seconds > BESIDE_S:
+            self._lot_rows = max(1, self._lot_rows // 2)
+        elif 2 * seconds < BESIDE_S:
+            self._lot_rows = min(2 * self._lot_rows, self._most_rows)
 
     def _done(self, lot: Sequence[Copy], missed: str | None = None) -> None:
         for copy in lot:

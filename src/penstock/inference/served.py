@@ -20,6 +20,7 @@ class ServedVersion:
         self.signature: Signature = loaded.signature
         self.tensors = loaded.signature.tensors()
         self.deadline_s = settings.deadline_ms / 1000
+        self.max_rows = settings.batching.max_rows
         self.heeds_priority = settings.queue.priority == "header"
         self.check = checks(loaded.signature)
         self.batcher = batcher

@@ -1,7 +1,7 @@
 """What follows from a model's route besides where its requests go: the copies that a shadow gets, or a canary that is
 held to agree with the default version, and the figures of both sides while a canary has a share."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from math import prod
 from typing import NamedTuple
 
@@ -11,6 +11,7 @@ from penstock.inference.comparison import Comparison
 from penstock.inference.mirror import Mirror
 from penstock.inference.router import Share
 from penstock.inference.served import ServedVersion
+from penstock.inference.ticket import Result
 from penstock.inference.translation import Translation
 from penstock.model.control import ModelState
 from penstock.model.fitness import misfit_of
@@ -19,7 +20,8 @@ from penstock.observability.comparisons import ComparisonMeter, TrialMeter
 from penstock.observability.metrics import Figures
 
 BESIDE = 0.02
-"""The part of a canary's time that copies may take: so many of its own requests may find one in their way."""
+"""The part of a canary's time that the copies of all fronts may take: so many of its own requests may find one in their
+way."""
 
 
 NUMBER_BYTES = 32  # with its place in a list
@@ -34,13 +36,15 @@ class Pair(NamedTuple):
     percent: float
     part: float
     tolerance: float
+    ratio: float
 
 
 class Trials:
     """Gives the versions of each model what they need for it, and takes it from them again."""
 
-    def __init__(self, figures: Figures, timer: Timer) -> None:
+    def __init__(self, figures: Figures, timer: Timer, fronts: int = 1) -> None:
         self._figures = figures
+        self._fronts = fronts
         self._timer = timer
         self._mirrors: dict[Pair, Mirror] = {}
 
@@ -70,10 +74,11 @@ class Trials:
                 Share(pair.purpose, pair.percent),
                 Translation(ours, theirs),
                 Comparison(ours, theirs, pair.tolerance),
-                ComparisonMeter(self._figures, pair.of.model, pair.to.version, pair.of.version),
+                ComparisonMeter(self._figures, pair.of.model, pair.to.version, pair.of.version, pair.ratio),
                 self._timer,
-                pair.part,
-                answer_bytes(pair.of.signature),
+                pair.part if pair.part == 1 else pair.part / self._fronts,
+                pair.to.max_rows,
+                weigher(ours),
             )
         return mirror
 
@@ -86,17 +91,29 @@ def _tried(route: Canary | Shadow, default: ServedVersion, of: Mapping[str, Serv
 
 def _pairs(model: ModelState, default: ServedVersion, of: Mapping[str, ServedVersion]) -> Iterator[Pair]:
     shadow, canary = _tried(model.shadow, default, of), _tried(model.canary, default, of)
-    tolerance = model.route.tolerance
+    tolerance, guard = model.route.tolerance, model.canary.guard
+    held = guard.disagreement_percent is not None or guard.latency_ratio is not None
+    if held and canary is not None and misfit_of(default.signature, canary.signature) is None:
+        ratio = guard.latency_ratio or 1.0
+        yield Pair(default, canary, f"guard of {model.name}", 100.0, BESIDE, tolerance, ratio)
+        if canary is shadow:
+            return
     if shadow is not None:
         part = BESIDE if canary is shadow else 1.0
-        yield Pair(default, shadow, f"shadow of {model.name}", model.shadow.percent, part, tolerance)
-    held = model.canary.guard.disagreement_percent is not None
-    if held and canary is not None and canary is not shadow and misfit_of(default.signature, canary.signature) is None:
-        yield Pair(default, canary, f"guard of {model.name}", 100.0, BESIDE, tolerance)
+        yield Pair(default, shadow, f"shadow of {model.name}", model.shadow.percent, part, tolerance, 1.0)
 
 
-def answer_bytes(signature: Signature) -> int:
-    """What the answer to a row weighs, as a list of Python's numbers; lengths that vary count as one."""
+def weigher(signature: Signature) -> Callable[[Result], int]:
+    """What an answer of this kind weighs, in bytes, as lists of Python's numbers or text."""
     fields, classes = signature.output.fields, signature.output.fields[0].classes or ()
+    if any(field.dtype == "string" or None in field.shape for field in fields if not field.classes):
+        return lambda result: sum(map(_weight, result.outputs))
     stated = len(classes) if signature.output.probabilities else 0
-    return NUMBER_BYTES * (stated + sum(prod(length or 1 for length in field.shape) for field in fields))
+    of_row = NUMBER_BYTES * (stated + sum(prod(length or 1 for length in field.shape) for field in fields))
+    return lambda result: of_row * len(result.outputs[0])
+
+
+def _weight(value: object) -> int:
+    if isinstance(value, list):
+        return NUMBER_BYTES + sum(map(_weight, value))
+    return NUMBER_BYTES + (len(value) if isinstance(value, str) else 0)

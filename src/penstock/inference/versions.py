@@ -66,7 +66,7 @@ class Versions:
         self._leaving: dict[tuple[str, str], ServedVersion] = {}
         self._usual: dict[str | None, ServedVersion] = {}  # what those get who name no version
         self._splits: dict[str | None, Split] = {}  # or one of two
-        self._trials = Trials(figures, LoopTimer(asyncio.get_running_loop()))
+        self._trials = Trials(figures, LoopTimer(asyncio.get_running_loop()), settings.server.workers)
         self._early: dict[tuple[str, str], list[tuple[HostOf, socket.socket, Stamp]]] = {}
 
     def update(self, models: Sequence[ModelState]) -> None:

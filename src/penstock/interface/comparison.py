@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from penstock.model.control import ModelState
 from penstock.observability import catalog
 from penstock.observability.latency import percentile
 from penstock.observability.metrics import Metric, Number, Snapshot, labelled
@@ -10,31 +11,36 @@ Json = dict[str, Any]
 Pair = tuple[str, str]
 
 MOST_FLIPS = 20  # the most frequent ones
+FEWEST_BATCHES = 30  # before their times are told: until then it is chance
 PERCENTILES = {"p50_ms": 0.5, "p90_ms": 0.9, "p99_ms": 0.99}
 
 
-def comparison(model: str, figures: Snapshot) -> Json:
-    """The body. `shadows` are versions that were asked what another had answered, `canaries` those with a share."""
-    rows = _of(model, figures, catalog.COMPARED_ROWS)
+def comparison(model: ModelState, figures: Snapshot) -> Json:
+    """The body. `compared` are versions that were asked what another had answered, `canaries` those with a share; first
+    those that still are."""
+    name, canary = model.name, model.canary.version
+    asked = {model.shadow.version, canary if model.canary.guard.disagreement_percent is not None else None}
+    rows = _of(name, figures, catalog.COMPARED_ROWS)
     pairs = sorted({(version, against) for version, against, _ in rows})
-    trials = sorted({version for version, _, _ in _of(model, figures, catalog.TRIAL_REQUESTS)})
-    return {
-        "name": model,
-        "compared": [_compared(model, pair, figures) for pair in pairs],
-        "canaries": [_canary(model, version, figures) for version in trials],
-    }
+    trials = sorted({version for version, _, _ in _of(name, figures, catalog.TRIAL_REQUESTS)})
+    compared = [
+        {**_compared(name, pair, figures), "running": pair[0] in asked and pair[1] == model.default} for pair in pairs
+    ]
+    canaries = [{**_canary(name, version, figures), "running": version == canary} for version in trials]
+    return {"name": name, "compared": _running_first(compared), "canaries": _running_first(canaries)}
+
+
+def _running_first(told: list[Json]) -> list[Json]:
+    return sorted(told, key=lambda each: not each["running"])
 
 
 def _compared(model: str, pair: Pair, figures: Snapshot) -> Json:
     rows = {
         result: n for (*of, result), (n,) in _of(model, figures, catalog.COMPARED_ROWS).items() if tuple(of) == pair
     }
-    answered = rows["agreed"] + rows["differed"]
+    answered = rows["agreed"] + rows["differed"] + rows["failed"]
     total, *counts = _of(model, figures, catalog.ANSWER_DIFFERENCE).get(pair, [0.0])
     (largest,) = _of(model, figures, catalog.LARGEST_DIFFERENCE).get(pair, [0.0])
-    seconds = {
-        of: s for (*who, of), (s,) in _of(model, figures, catalog.COMPARED_SECONDS).items() if tuple(who) == pair
-    }
     return {
         "version": pair[0],
         "against": pair[1],
@@ -43,8 +49,16 @@ def _compared(model: str, pair: Pair, figures: Snapshot) -> Json:
         "flips": _flips(model, pair, figures),
         "mean_difference": _part(total, sum(counts)),
         "largest_difference": largest if sum(counts) else None,
-        "times_as_long": _part(seconds["this"], seconds["against"]),
+        "times_as_long": _times_as_long(model, pair, figures),
     }
+
+
+def _times_as_long(model: str, pair: Pair, figures: Snapshot) -> float | None:
+    batches = [n for (*of, _), (n,) in _of(model, figures, catalog.COMPARED_BATCHES).items() if tuple(of) == pair]
+    seconds = {
+        of: s for (*who, of), (s,) in _of(model, figures, catalog.COMPARED_SECONDS).items() if tuple(who) == pair
+    }
+    return _part(seconds["this"], seconds["against"]) if sum(batches) >= FEWEST_BATCHES else None
 
 
 def _flips(model: str, pair: Pair, figures: Snapshot) -> list[Json]:
@@ -59,10 +73,11 @@ def _canary(model: str, version: str, figures: Snapshot) -> Json:
 
 def _arm(model: str, version: str, arm: str, figures: Snapshot) -> Json:
     requests = _of(model, figures, catalog.TRIAL_REQUESTS)
-    ok, failed = (requests.get((version, arm, result), [0])[0] for result in ("ok", "failed"))
+    results = {result: requests.get((version, arm, result), [0])[0] for result in catalog.RESULTS}
     _, *counts = _of(model, figures, catalog.TRIAL_DURATION).get((version, arm), [0.0])
     times = {name: round(percentile(counts, q) * 1000, 3) if sum(counts) else None for name, q in PERCENTILES.items()}
-    return {"requests": ok + failed, "failed": failed, **times}
+    told = {result: n for result, n in results.items() if result != "ok"}
+    return {"requests": sum(results.values()), **told, **times}
 
 
 def _of(model: str, figures: Snapshot, metric: Metric) -> dict[tuple[str, ...], list[Number]]:

@@ -79,7 +79,7 @@ ROUTE = _object(
 )
 BREACH = {
     "description": "Why there is no canary any more.",
-    "oneOf": [_object({"version": TEXT, "reason": TEXT, "at": TEXT}), {"type": "null"}],
+    "oneOf": [_object({"version": TEXT, "limit": TEXT, "reason": TEXT, "at": TEXT}), {"type": "null"}],
 }
 CAPACITY = {
     "description": "Null until a batch was answered.",
@@ -94,15 +94,16 @@ MODEL = _object({
     }, tuple(_OF_LOADED))),
 })  # fmt: skip
 MAYBE_NUMBER = {"type": ["number", "null"]}
-_ARM = _object({"requests": INTEGER, "failed": INTEGER} | dict.fromkeys(("p50_ms", "p90_ms", "p99_ms"), MAYBE_NUMBER))
+_COUNTS = ("requests", "failed", "refused", "gone")
+_ARM = _object(dict.fromkeys(_COUNTS, INTEGER) | dict.fromkeys(("p50_ms", "p90_ms", "p99_ms"), MAYBE_NUMBER))
 COMPARISON = _object({
     "name": TEXT,
     "compared": _list(_object({
         "version": TEXT, "against": TEXT, "rows": _map(INTEGER), "agreement": MAYBE_NUMBER,
         "flips": _list(_object({"from": TEXT, "to": TEXT, "rows": INTEGER})), "mean_difference": MAYBE_NUMBER,
-        "largest_difference": MAYBE_NUMBER, "times_as_long": MAYBE_NUMBER,
+        "largest_difference": MAYBE_NUMBER, "times_as_long": MAYBE_NUMBER, "running": FLAG,
     })),
-    "canaries": _list(_object({"version": TEXT, "canary": _ARM, "default": _ARM})),
+    "canaries": _list(_object({"version": TEXT, "canary": _ARM, "default": _ARM, "running": FLAG})),
 })  # fmt: skip
 METRICS = {
     "description": "Prometheus text, or OpenMetrics where Accept asks for it.",

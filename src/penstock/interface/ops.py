@@ -86,7 +86,7 @@ class Pages:
 
     async def comparison(self, request: Request) -> Response:
         model = self._named(request)
-        return Json(comparison.comparison(model.name, await self._service.figures()))
+        return Json(comparison.comparison(model, await self._service.figures()))
 
     async def model_ready(self, request: Request) -> Response:
         model = self._named(request)

@@ -204,6 +204,7 @@ class Breach(Struct, frozen=True, kw_only=True):
     """A canary was found to be worse than its guard allows: when, and in what way. It has no share any more."""
 
     version: str
+    limit: str
     reason: str
     at: str
 

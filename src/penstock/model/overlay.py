@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from penstock.config import Canary, Route, Shadow
 from penstock.errors import ConfigurationError, Conflict
-from penstock.model.control import Order
+from penstock.model.control import Breach, Order
 from penstock.model.selection import LATEST, named
 from penstock.model.versions import version_key
 
@@ -23,7 +23,7 @@ MOST_CHANGES = 1_000  # of one model that are remembered
 
 class Change(Struct, frozen=True, kw_only=True):
     """One entry of a model's history: when, by which key, what, from which default version and route to which, and
-    why."""
+    why; what a canary had done that was sent away."""
 
     at: str
     by: str
@@ -34,6 +34,7 @@ class Change(Struct, frozen=True, kw_only=True):
     route_before: Route
     route_after: Route
     why: str | None = None
+    breach: Breach | None = None
 
 
 class Overlay(Struct, frozen=True, kw_only=True):

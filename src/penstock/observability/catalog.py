@@ -104,6 +104,11 @@ UNKNOWN = _counter(
 OUTCOMES = ("agreed", "differed", "failed", "lost", "dropped")
 """What becomes of a row that is asked of another version too. One that could not answer it `failed`; one whose process
 went with it `lost` it; where there was no room it was `dropped`."""
+RESULTS = ("ok", "failed", "refused", "gone")
+"""What becomes of a request while a canary is tried. All but the first may be the version's doing; where they are not,
+they befall both sides alike."""
+LIMITS = ("error", "latency", "disagreement")
+"""What a guard may hold a canary to."""
 APART = (*(float(f"1e{power}") for power in range(-9, 10)),)
 COMPARED_ROWS = _counter(
     "compared_rows_total",
@@ -140,16 +145,25 @@ LARGEST_DIFFERENCE = Metric(
     help="The largest of these differences.",
     labels=(*MODEL, "against"),
 )
+COMPARED_BATCHES = _counter(
+    "compared_batches_total",
+    "Batches of as many rows as the other version had been asked at once: of which this one was slower than it may be "
+    "(by the latency_ratio of its guard, or at all, and by a millisecond), or not.",
+    *MODEL,
+    "against",
+    "result",
+)
 COMPARED_SECONDS = _counter(
     "compared_seconds_total",
-    "What the two versions took for batches of the same size, one of them in ten a second: of this, of against.",
+    "What the two versions took for these batches: of this, of against.",
     *MODEL,
     "against",
     "of",
 )
 TRIAL_REQUESTS = _counter(
     "trial_requests_total",
-    "Requests without a version that were shared between this canary and the default version (arm): ok, failed.",
+    "Requests without a version that were shared between this canary and the default version (arm): ok, failed (5xx), "
+    "refused (422), gone (the client did not wait).",
     *MODEL,
     "arm",
     "result",

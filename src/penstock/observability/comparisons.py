@@ -1,11 +1,14 @@
 """What is counted of versions that are tried beside the one that has the traffic."""
 
 from collections.abc import Mapping
+from math import inf
 from typing import Protocol
 
 from penstock.observability import catalog
 from penstock.observability.metrics import OTHER, Counter, Figures
 
+NOTICEABLE_S = 0.001
+"""A host that was idle is slower by less than that, and nobody notices."""
 MOST_FLIPS = 100  # pairs of labels of one meter; the rest are counted together
 
 
@@ -32,14 +35,18 @@ class Difference(Protocol):
 
 
 class ComparisonMeter:
-    """Counts what a version of a model answers to the rows that the one it is compared `against` has answered."""
+    """Counts what a version of a model answers to the rows that the one it is compared `against` has answered. It may
+    take `ratio` times as long."""
 
-    def __init__(self, figures: Figures, model: str, version: str, against: str) -> None:
+    def __init__(self, figures: Figures, model: str, version: str, against: str, ratio: float = 1.0) -> None:
         labels = (model, version, against)
         rows, requests = figures.counter(catalog.COMPARED_ROWS), figures.counter(catalog.COMPARED_REQUESTS)
         seconds = figures.counter(catalog.COMPARED_SECONDS)
         self._rows = {outcome: rows.child(*labels, outcome) for outcome in catalog.OUTCOMES}
         self._agreed, self._differed = (requests.child(*labels, outcome) for outcome in ("agreed", "differed"))
+        batches = figures.counter(catalog.COMPARED_BATCHES)
+        self._slower, self._in_time = (batches.child(*labels, result) for result in ("slower", "in_time"))
+        self._ratio = ratio
         self._of_this, self._of_against = (seconds.child(*labels, of) for of in ("this", "against"))
         self._apart = figures.histogram(catalog.ANSWER_DIFFERENCE).child(*labels)
         self._largest = figures.maximum(catalog.LARGEST_DIFFERENCE).child(*labels)
@@ -61,6 +68,8 @@ class ComparisonMeter:
 
     def timed(self, seconds: float, against_s: float) -> None:
         """What a batch took, and one of as many rows the other version."""
+        is_slower = seconds > self._ratio * against_s + NOTICEABLE_S
+        (self._slower if is_slower else self._in_time).value += 1
         self._of_this.value += seconds
         self._of_against.value += against_s
 
@@ -81,13 +90,23 @@ class TrialMeter:
 
     def __init__(self, figures: Figures, model: str, version: str, arm: str) -> None:
         requests = figures.counter(catalog.TRIAL_REQUESTS)
-        self._ok, self._failed = (requests.child(model, version, arm, result) for result in ("ok", "failed"))
+        self._ok, self._failed, self._refused, self._gone = (
+            requests.child(model, version, arm, result) for result in catalog.RESULTS
+        )
         self._latency = figures.histogram(catalog.TRIAL_DURATION).child(model, version, arm)
+        self._is_tried = arm == "canary"
 
     def answered(self, status: int, latency_s: float) -> None:
-        """A request was answered. Who sent nonsense or went away says nothing of the version."""
+        """A request was answered, or nobody waited for the answer any more.
+
+        Of an answer that never came it is known that it would have taken longer still: what favours the canary is
+        taken for true, so that it is not sent away for what is not known.
+        """
         if status == 200:
             self._ok.value += 1
             self._latency.observe(latency_s)
-        elif status >= 500:
-            self._failed.value += 1
+        elif status == 422:
+            self._refused.value += 1
+        elif status >= 499:
+            (self._gone if status == 499 else self._failed).value += 1
+            self._latency.observe(latency_s if self._is_tried else inf)

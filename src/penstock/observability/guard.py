@@ -9,15 +9,17 @@ from penstock.observability.sequential import quantile, share
 
 FALSE_ALARMS = 0.01
 """The chance that a canary which keeps all the limits of its guard is ever sent away, however long it is tried."""
-EACH = FALSE_ALARMS / 3  # of the three limits
+EACH = FALSE_ALARMS / 3  # of the three limits, and of that a part for each bound that a limit needs
 SLOWEST = 0.9  # the quantile of the latency that is compared
 
-METRICS = (catalog.TRIAL_REQUESTS, catalog.TRIAL_DURATION, catalog.COMPARED_REQUESTS)
+EVEN = 0.5  # of the batches may be slower: that is what a median says
+METRICS = (catalog.TRIAL_REQUESTS, catalog.TRIAL_DURATION, catalog.COMPARED_REQUESTS, catalog.COMPARED_BATCHES)
 """What is to be known for it."""
 
 
 class Arm(NamedTuple):
-    """The requests of one side: how many were answered, how many failed, and how many took how long."""
+    """The requests of one side: how many were answered, how many failed (whoever gave up waiting among them), and how
+    many took how long."""
 
     ok: Number = 0
     failed: Number = 0
@@ -33,21 +35,30 @@ class Arm(NamedTuple):
 
 
 class Evidence(NamedTuple):
-    """What was seen of a canary and of the default version, and how many requests both have answered alike or not."""
+    """What was seen of a canary and of the default version: how many requests both have answered alike or not, and for
+    how many batches of the same size the canary took longer than it may."""
 
     canary: Arm = Arm()
     default: Arm = Arm()
     agreed: Number = 0
     differed: Number = 0
+    slower: Number = 0
+    in_time: Number = 0
 
     def since(self, before: Self) -> "Evidence":
         """What was seen after that."""
         return Evidence(
             self.canary.since(before.canary),
             self.default.since(before.default),
-            self.agreed - before.agreed,
-            self.differed - before.differed,
+            *(now - then for now, then in zip(self[2:], before[2:], strict=True)),
         )
+
+    @property
+    def is_sound(self) -> bool:
+        """Whether nothing is negative: figures are forgotten with a version, and begin anew if it comes again."""
+        arms = (self.canary, self.default)
+        numbers = [n for arm in arms for n in (arm.ok, arm.failed, *arm.latencies)]
+        return min(*numbers, *self[2:]) >= 0
 
 
 class Finding(NamedTuple):
@@ -62,14 +73,16 @@ def evidence(figures: Snapshot, model: str, canary: str, default: str) -> Eviden
     requests = labelled(figures, catalog.TRIAL_REQUESTS)
     latencies = labelled(figures, catalog.TRIAL_DURATION)
     compared = labelled(figures, catalog.COMPARED_REQUESTS)
+    batches = labelled(figures, catalog.COMPARED_BATCHES)
 
     def arm(name: str) -> Arm:
         _, *counts = latencies.get((model, canary, name), [0, *Arm().latencies])
-        ok, failed = (requests.get((model, canary, name, result), [0])[0] for result in ("ok", "failed"))
-        return Arm(ok, failed, tuple(counts))
+        ok, *others = (requests.get((model, canary, name, result), [0])[0] for result in catalog.RESULTS)
+        return Arm(ok, sum(others), tuple(counts))
 
     agreed, differed = (compared.get((model, canary, default, result), [0])[0] for result in ("agreed", "differed"))
-    return Evidence(arm("canary"), arm("default"), agreed, differed)
+    slower, in_time = (batches.get((model, canary, default, result), [0])[0] for result in ("slower", "in_time"))
+    return Evidence(arm("canary"), arm("default"), agreed, differed, slower, in_time)
 
 
 def judge(seen: Evidence, guard: Guard) -> Finding | None:
@@ -81,7 +94,7 @@ def judge(seen: Evidence, guard: Guard) -> Finding | None:
         return None
     reasons = {
         "error": _errs(seen.canary, seen.default, guard.error_percent),
-        "latency": _is_slow(seen.canary, seen.default, guard.latency_ratio),
+        "latency": _is_late(seen.canary, seen.default, guard.latency_ratio) or _is_slow(seen, guard.latency_ratio),
         "disagreement": _disagrees(seen, guard),
     }
     return next((Finding(limit, reason) for limit, reason in reasons.items() if reason is not None), None)
@@ -98,18 +111,30 @@ def _errs(canary: Arm, default: Arm, percent: float | None) -> str | None:
     return f"{_failed(canary)} failed, and with the default version {_failed(default)}; {percent:g} % more may"
 
 
-def _is_slow(canary: Arm, default: Arm, ratio: float | None) -> str | None:
-    """Why, if it takes so many times as long."""
+def _is_late(canary: Arm, default: Arm, ratio: float | None) -> str | None:
+    """Why, if its requests take so many times as long."""
     if ratio is None:
         return None
-    least, _ = quantile(SLOWEST, catalog.DURATIONS, canary.latencies, EACH / 2)
-    _, most = quantile(SLOWEST, catalog.DURATIONS, default.latencies, EACH / 2)
+    least, _ = quantile(SLOWEST, catalog.DURATIONS, canary.latencies, EACH / 4)
+    _, most = quantile(SLOWEST, catalog.DURATIONS, default.latencies, EACH / 4)
     if least <= ratio * most:
         return None
     return (
-        f"a tenth of {canary.ok:,} requests took more than {least * 1000:.3g} ms, and with the default version "
-        f"all but a tenth of {default.ok:,} less than {most * 1000:.3g} ms; {ratio:g} times as long is allowed"
+        f"a tenth of {canary.requests:,} requests took more than {least * 1000:.3g} ms, and with the default version "
+        f"all but a tenth of {default.requests:,} less than {most * 1000:.3g} ms; {ratio:g} times as long is allowed"
     )
+
+
+def _is_slow(seen: Evidence, ratio: float | None) -> str | None:
+    """Why, if the model itself takes so many times as long: with a small share of the traffic its requests wait less
+    than those of the default version, and may be the sooner answered for all that.
+
+    A sign test: batches of the same size are compared one by one, and more than half of them were slower.
+    """
+    batches = seen.slower + seen.in_time
+    if ratio is None or share(seen.slower, batches, EACH / 2)[0] <= EVEN:
+        return None
+    return f"{seen.slower:,} of {batches:,} batches took more than {ratio:g} times as long as with the default version"
 
 
 def _disagrees(seen: Evidence, guard: Guard) -> str | None:

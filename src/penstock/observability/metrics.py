@@ -11,7 +11,7 @@ numbers]`: one number, or for a histogram the sum followed by the count of each 
 import sys
 from array import array
 from bisect import bisect_left
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from math import isfinite
 from operator import add, sub
 from typing import Any, Generic, Literal, TypeVar
@@ -170,12 +170,9 @@ class Family(Generic[Child]):
 
     def forget_version(self, model: str, version: str) -> None:
         """There is nothing more to be told of this version of a model, where the metric is divided by versions."""
-        named = {"model": _label(model), "version": _label(version)}
-        if named.keys() <= set(self.metric.labels):
-            places = {self.metric.labels.index(name): value for name, value in named.items()}
-            for labels in list(self._children):
-                if all(labels[place] == value for place, value in places.items()):
-                    del self._children[labels]
+        for labels in list(self._children):
+            if is_of_version(self.metric, labels, _label(model), _label(version)):
+                del self._children[labels]
 
     def clear(self) -> None:
         """Forgets all children: for families that are measured anew whenever they are told."""
@@ -254,11 +251,17 @@ def without_version(snapshot: Snapshot, metrics: Mapping[str, Metric], model: st
     left: Snapshot = {kind: {} for kind in KINDS}
     for kind, families in snapshot.items():
         for name, series in families.items():
-            labels = metrics[name].labels if name in metrics else ()
-            at = tuple(labels.index(label) for label in ("model", "version") if label in labels)
-            gone = (model, version) if len(at) == 2 else None
-            left[kind][name] = [each for each in series if tuple(each[0][place] for place in at) != gone]
+            metric = metrics.get(name)
+            left[kind][name] = [
+                each for each in series if metric is None or not is_of_version(metric, each[0], model, version)
+            ]
     return left
+
+
+def is_of_version(metric: Metric, values: Sequence[str], model: str, version: str) -> bool:
+    """Whether these label values name a version of a model, be it the one that it is compared against."""
+    named = dict(zip(metric.labels, values, strict=True))
+    return named.get("model") == model and version in (named.get("version"), named.get("against"))
 
 
 def _add(sums: Sums, series: Iterable[tuple[list[str], list[Number]]], together: Together) -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
-from penstock.observability.guard import METRICS, Evidence, evidence, judge
+from penstock.observability.guard import METRICS, Evidence, Finding, evidence, judge
 from penstock.supervisor.equipment import Equipment
 from penstock.supervisor.lineup import Lineup, Trial
 
@@ -18,10 +18,14 @@ class Watched(NamedTuple):
 
 
 class Guards:
-    """`send_away` is told the model, the canary and the reason. The lineups may come and go."""
+    """`send_away` is told of a canary that breaks a limit. The lineups may come and go.
+
+    Whatever is changed about a canary begins a new trial: of two versions that fare alike at any time, one may look the
+    worse by chance where their shares of good and bad times differ.
+    """
 
     def __init__(
-        self, equipment: Equipment, lineups: Mapping[str, Lineup], send_away: Callable[[Lineup, str, str], None]
+        self, equipment: Equipment, lineups: Mapping[str, Lineup], send_away: Callable[[Lineup, str, Finding], None]
     ) -> None:
         self._loop = equipment.loop
         self._log = equipment.log
@@ -33,22 +37,20 @@ class Guards:
     def start(self) -> None:
         """Judges from now on, for good."""
         self._loop.later(JUDGE_S, self.start)
-        trials = {name: lineup.trial for name, lineup in self._lineups.items()}
-        for name in self._watched.keys() - {name for name, trial in trials.items() if trial is not None}:
+        trials = {name: trial for name, lineup in self._lineups.items() if (trial := lineup.trial) is not None}
+        for name in self._watched.keys() - trials.keys():
             del self._watched[name]
+        figures = self._ledger.counted(METRICS) if trials else {}
         for name, trial in trials.items():
-            if trial is not None:
-                self._look_at(name, trial)
+            self._look_at(name, trial, evidence(figures, name, trial.version, trial.default))
 
-    def _look_at(self, model: str, trial: Trial) -> None:
-        seen = evidence(self._ledger.counted(METRICS), model, trial.canary, trial.default)
+    def _look_at(self, model: str, trial: Trial, seen: Evidence) -> None:
         watched = self._watched.get(model)
-        if watched is None or watched.trial != trial:
+        if watched is None or watched.trial != trial or not (since := seen.since(watched.before)).is_sound:
             self._watched[model] = Watched(trial, seen)
-            return
-        finding = judge(seen.since(watched.before), trial.guard)
-        if finding is not None:
-            said = {"model": model, "version": trial.canary, "limit": finding.limit, "reason": finding.reason}
+            self._ledger.guard_begun(model, trial.version)
+        elif (finding := judge(since, trial.canary.guard)) is not None:
+            said = {"model": model, "version": trial.version, **finding._asdict()}
             self._log.warning("guard_breached", **said)
-            self._ledger.guard_breached(model, trial.canary, finding.limit)
-            self._send_away(self._lineups[model], trial.canary, finding.reason)
+            self._ledger.guard_breached(model, trial.version, finding.limit)
+            self._send_away(self._lineups[model], trial.version, finding)

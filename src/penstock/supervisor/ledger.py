@@ -90,6 +90,12 @@ class Ledger:
         self._meter.measure(processes)
         return merge([self._retired, *self._fronts.values(), self._own.snapshot()])
 
+    def guard_begun(self, model: str, version: str) -> None:
+        """A canary is held to its guard: what counts its breaches is there from the first on, or nobody sees that it
+        grows."""
+        for limit in catalog.LIMITS:
+            self._breaches.child(model, version, limit)
+
     def guard_breached(self, model: str, version: str, limit: str) -> None:
         """A canary was found worse than its guard allows."""
         self._breaches.child(model, version, limit).inc()

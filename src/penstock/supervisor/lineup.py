@@ -6,7 +6,7 @@ from typing import NamedTuple, Protocol
 
 from msgspec.structs import replace
 
-from penstock.config import Canary, Guard, Model, Route, Shadow
+from penstock.config import Canary, Model, Route, Shadow
 from penstock.model.control import Breach, ModelState, Order, VersionState
 from penstock.model.fitness import comparison_of, misfit_of
 from penstock.model.overlay import Overlay
@@ -57,8 +57,8 @@ class Trial(NamedTuple):
     """A canary that is held to its guard, beside the default version."""
 
     default: str
-    canary: str
-    guard: Guard
+    version: str
+    canary: Canary
 
 
 class Lineup:
@@ -115,10 +115,10 @@ class Lineup:
         canary = self.route.canary
         if self.default is None or not canary.percent or not canary.guard.limits:
             return None
-        if canary.version in (None, self.default):
+        if canary.version is None or canary.version == self.default:
             return None
         is_on = {canary.version, self.default} <= self._passed()
-        return Trial(self.default, canary.version, canary.guard) if is_on else None
+        return Trial(self.default, canary.version, canary) if is_on else None
 
     @property
     def unfit(self) -> str | None:
@@ -237,9 +237,9 @@ class Lineup:
     def lay(self, overlay: Overlay | None, *, back: bool = False, breach: Breach | None = None) -> None:
         """This counts from now on instead of the configuration. `back`: it leads back to the version before; `breach`:
         why the canary has to go."""
-        if overlay != self.overlay:
+        before, self.overlay = self.route, overlay
+        if breach is not None or self.route != before:
             self.breach = breach
-        self.overlay = overlay
         self._goes_back = back
         self.changed()
 
@@ -249,10 +249,11 @@ class Lineup:
         What is loaded stays as it is. What failed and is another one now gets another chance.
         """
         settings = sources[-1].settings
+        route = self.route
         self._settings = replace(self._settings, load=settings.load, route=settings.route)
-        if overlay != self.overlay:
-            self.breach = None
         self.overlay = overlay
+        if self.route != route:
+            self.breach = None
         for source in sources:
             version, tried = source.version, self._replicas.get(source.version)
             if tried is None:

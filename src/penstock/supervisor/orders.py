@@ -10,6 +10,8 @@ from penstock.errors import Conflict
 from penstock.model import overlay
 from penstock.model.control import Breach, Order, Outcome
 from penstock.model.overlay import Change, Kept, Overlay
+from penstock.model.selection import LATEST
+from penstock.observability.guard import Finding
 from penstock.observability.timestamps import timestamp
 from penstock.supervisor.equipment import Equipment
 from penstock.supervisor.lineup import Lineup
@@ -35,6 +37,7 @@ class Pending:
         self.front = front
         self.laid = laid
         self.overlay = lineup.overlay
+        self.breach = lineup.breach
         self.default = lineup.default
         self.route = lineup.route
         self.overdue = overdue
@@ -88,31 +91,38 @@ class Orders:
         return past
 
     def breach(self, model: str) -> Breach | None:
-        """Why the canary was sent away, where that is the last thing that was changed, and counts still."""
+        """Why the canary was sent away, where nothing was changed since."""
         history = self._kept.history.get(model, ())
-        if not history or history[-1].by != GUARD or model not in self._kept.overlays:
-            return None
-        return Breach(version=history[-1].version or "", reason=history[-1].why or "", at=history[-1].at)
+        return history[-1].breach if history and model in self._kept.overlays else None
 
-    def send_away(self, lineup: Lineup, canary: str, reason: str) -> None:
-        """No request goes to the canary any more, as if an administrator had said so."""
+    def send_away(self, lineup: Lineup, canary: str, finding: Finding) -> None:
+        """No request goes to the canary any more, as if an administrator had said so; what somebody else has under way
+        goes on without it.
+
+        The default version stays the one that it is: the newest may be the canary.
+        """
         pending = self._pending.get(lineup.name)
-        now = lineup.overlay if pending is None else pending.overlay
-        now = now or Overlay(route=lineup.configured, over=lineup.configured)
-        laid = replace(now, route=replace(now.route, canary=Canary()))
+        before = lineup.overlay if pending is None else pending.overlay
+        before = before or Overlay(route=lineup.configured, over=lineup.configured)
+        after = replace(before, route=_without_canary(before.route, lineup.default))
+        breach = Breach(version=canary, limit=finding.limit, reason=finding.reason, at=timestamp())
         change = Change(
-            at=timestamp(),
+            at=breach.at,
             by=GUARD,
             action="rollback",
             version=canary,
             default_before=lineup.default,
             default_after=lineup.default,
-            route_before=lineup.route,
-            route_after=laid.route,
-            why=reason,
+            route_before=before.route,
+            route_after=after.route,
+            why=finding.reason,
+            breach=breach,
         )
-        self._keep_if_possible(self._kept.with_change(lineup.name, laid, change))
-        lineup.lay(laid, breach=Breach(version=canary, reason=reason, at=change.at))
+        self._keep_if_possible(self._kept.with_change(lineup.name, after, change))
+        if pending is not None:
+            pending.overlay, pending.breach = after, breach
+            pending.laid = after = replace(pending.laid, route=replace(pending.laid.route, canary=Canary()))
+        lineup.lay(after, breach=breach)
 
     # ------------------------------------------------------------------ from an order to its outcome
     def take(self, front: Front, order: Order) -> None:
@@ -138,7 +148,7 @@ class Orders:
                 self._give_up(pending, SUPERSEDED)
             elif isinstance(verdict := lineup.verdict(pending.order), str):
                 self._give_up(pending, verdict)
-                lineup.lay(pending.overlay)
+                lineup.lay(pending.overlay, breach=pending.breach)
             elif verdict:
                 self._look_at_fronts(pending, lineup)
 
@@ -201,7 +211,7 @@ class Orders:
         if (pending := self._pending.get(model)) is not None:
             self._give_up(pending, "It took too long. All is as it was before.")
             if (lineup := self._lineups.get(model)) is not None and lineup.overlay == pending.laid:
-                lineup.lay(pending.overlay)
+                lineup.lay(pending.overlay, breach=pending.breach)
 
     def _give_up(self, pending: Pending, reason: str) -> None:
         """It cannot be. Nothing was kept of it."""
@@ -232,3 +242,8 @@ class Orders:
     def _tell(self, event: str, order: Order, **fields: object) -> None:
         said = {name: getattr(order, name) for name in ("model", "action", "version", "by", "why")}
         self._log.info(event, **{name: value for name, value in said.items() if value is not None}, **fields)
+
+
+def _without_canary(route: Route, default: str | None) -> Route:
+    pinned = default if route.default == LATEST and default is not None else route.default
+    return replace(route, default=pinned, canary=Canary())
