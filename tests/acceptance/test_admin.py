@@ -93,6 +93,8 @@ def talking(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
         ("promote", {"version": "9"}, 409, "conflict"),
         ("route", {"canary": {"version": "1", "percent": 101}}, 422, "invalid_request"),
         ("route", {"canary": {"version": "1", "percent": 5}}, 409, "conflict"),
+        ("route", {"canary": {"version": "latest", "percent": 5}}, 409, "conflict"),
+        ("route", {"canary": {"sticky": "X-User-ID"}}, 409, "conflict"),
         ("rollback", {}, 409, "conflict"),
         ("unload", {"version": "1"}, 409, "conflict"),
         ("promote", b"{", 400, "malformed_request"),

@@ -11,10 +11,10 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
-from penstock.config import Canary, Route, Shadow
+from penstock.config import Canary, Route
 from penstock.errors import ConfigurationError, Conflict
 from penstock.model.control import Breach, Order
-from penstock.model.selection import LATEST, named
+from penstock.model.selection import LATEST, faults, named
 from penstock.model.versions import version_key
 
 STATE = "state.json"
@@ -109,12 +109,10 @@ def ordered(
     if order.action == "unload":
         return replace(now, load=_without(_named(order), now, loaded, default))
     route = _route(order, now.route, before)
+    for fault in faults(route, default if route.default == LATEST else route.default):
+        raise Conflict(f"{fault.remedy[0].upper()}{fault.remedy[1:]}.")
     for version in named(route):
         _here(version, there)
-    answers = default if route.default == LATEST else route.default
-    for what, other in (("canary", route.canary.version), ("shadow", route.shadow.version)):
-        if other is not None and other == answers:
-            raise Conflict(f"The {what} has to be another version than the default one.")
     return replace(now, route=route)
 
 
@@ -128,13 +126,9 @@ def _route(order: Order, now: Route, before: str | None) -> Route:
         case "rollback" if before is not None:
             return Route(default=before)
         case "rollback":
-            raise Conflict("None of the other versions has had the traffic before: there is none to go back to.")
+            raise Conflict("There is no version to go back to: promote the one that is to have the traffic.")
     if order.route is None:
         raise Conflict("Say where the requests are to go.")
-    if order.route.canary.version is None and order.route.canary.percent:
-        raise Conflict("Name the version that is to be the canary.")
-    if order.route.shadow.version is None and order.route.shadow != Shadow():
-        raise Conflict("Name the version that is to be the shadow.")
     return order.route
 
 

@@ -17,6 +17,7 @@ class RouteLog:
         self._model = model
         self._route: Route | None = None
         self._unfit: dict[str, tuple[str | None, str | None]] = {}
+        self._missing: set[tuple[str, str]] = set()
 
     def route(self, route: Route, *, by_hand: bool) -> None:
         """Where requests are to go."""
@@ -41,14 +42,16 @@ class RouteLog:
 
     def missing(self, route: Route, load: str, there: Container[str]) -> None:
         """Complains of versions that are named and not there: all stays as it was where it can."""
-        named: Sequence[tuple[str, str | None]] = [
+        said: Sequence[tuple[str, str | None]] = [
             ("route.default", route.default),
             ("route.canary.version", route.canary.version),
             ("route.shadow.version", route.shadow.version),
             *(("load", version) for version in listed(load)),
         ]
+        named = [(setting, version) for setting, version in said if version is not None and version != LATEST]
+        before, self._missing = self._missing, {each for each in named if each[1] not in there}
         for setting, version in named:
-            if version not in (None, LATEST) and version not in there:
+            if (setting, version) in self._missing - before:
                 self._log.error("version_missing", model=self._model, version=version, setting=setting)
 
 
