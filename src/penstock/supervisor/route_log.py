@@ -4,7 +4,7 @@ from collections.abc import Container, Sequence
 
 from msgspec.structs import asdict
 
-from penstock.config import Canary, Route, Shadow
+from penstock.config import Canary, Route, Shadow, Slice
 from penstock.model.selection import LATEST, listed
 from penstock.observability.logs import Log
 
@@ -56,12 +56,13 @@ class RouteLog:
 
 
 def _said(route: Route) -> dict[str, object]:
-    """The canary and the shadow, as far as there are any."""
+    """The canary and the shadow, as far as there are any, and what two answers may differ by where that matters."""
     parts: dict[str, Canary | Shadow] = {"canary": route.canary, "shadow": route.shadow}
-    return {
-        f"{part}_{name}": value
-        for part, slice_ in parts.items()
-        if slice_.version is not None
-        for name, value in asdict(slice_).items()
-        if value is not None and name != "guard"
-    }
+    tried = {part: slice_ for part, slice_ in parts.items() if slice_.version is not None}
+    said = {f"{part}_{name}": value for part, slice_ in tried.items() for name, value in _set(slice_).items()}
+    guard = {"canary_guard": _set(route.canary.guard)} if "canary" in tried and route.canary.guard.limits else {}
+    return said | guard | ({"tolerance": route.tolerance} if tried else {})
+
+
+def _set(slice_: Slice) -> dict[str, object]:
+    return {name: value for name, value in asdict(slice_).items() if value is not None and name != "guard"}
