@@ -21,9 +21,11 @@ def after(action: Action, now: Overlay = UNCHANGED, **said: Any) -> Overlay:
     return ordered(order, now, there={"1", "2", "3"}, loaded={"2", "3"}, default="3", before="2")
 
 
-def test_a_promotion_ends_the_canary() -> None:
-    now = Overlay(route=Route(default="2", canary=Canary(version="3", percent=5)), over=LATEST)
+def test_a_promotion_ends_the_canary_and_the_shadow() -> None:
+    shadow = Shadow(version="1")
+    now = Overlay(route=Route(default="2", canary=Canary(version="3", percent=5), shadow=shadow), over=LATEST)
     assert after("promote", now, version="3").route == Route(default="3")
+    assert after("promote", Overlay(route=Route(tolerance=0.5), over=LATEST), version="3").route.tolerance == 0.5
     assert after("promote", version="latest").route == LATEST
 
 

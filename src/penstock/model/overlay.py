@@ -11,7 +11,7 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
-from penstock.config import Canary, Route
+from penstock.config import Canary, Route, Shadow
 from penstock.errors import ConfigurationError, Conflict
 from penstock.model.control import Breach, Order
 from penstock.model.selection import LATEST, faults, named
@@ -120,16 +120,21 @@ def _route(order: Order, now: Route, before: str | None) -> Route:
     """Where requests are to go. What is rolled back is the canary, or else the last change of the default version."""
     match order.action:
         case "promote":
-            return Route(default=_named(order))
+            return _alone(_named(order), now)
         case "rollback" if now.canary.version is not None:
             return replace(now, canary=Canary())
         case "rollback" if before is not None:
-            return Route(default=before)
+            return _alone(before, now)
         case "rollback":
             raise Conflict("There is no version to go back to: promote the one that is to have the traffic.")
     if order.route is None:
         raise Conflict("Say where the requests are to go.")
     return order.route
+
+
+def _alone(version: str, now: Route) -> Route:
+    """All requests go to one version, and none is tried beside it."""
+    return replace(now, default=version, canary=Canary(), shadow=Shadow())
 
 
 def _named(order: Order) -> str:

@@ -62,8 +62,9 @@ def resolve(arguments: Sequence[str], configuration: Configuration, before: Reso
     """The versions of each model that the command line (`[NAME=]PATH`) and the configuration name.
 
     What is wrong with one version is said in its `refusal`. Raises ConfigurationError for what concerns the service,
-    where a route cannot be meant, and where a version is to answer or to be loaded that is not there. With what was found `before`, this is done again: then each
-    directory has the shape that it had, and where nothing can be made of it any more, all of it stays as it was.
+    where a route cannot be meant, and where a version is to answer or to be loaded that is not there. With what was
+    found `before`, this is done again: then each directory has the shape that it had, and where nothing can be made of
+    it any more, all of it stays as it was.
     """
     shapes = {} if before is None else dict(before.shapes)
     found, notices = find(arguments, configuration, shapes, () if before is None else before.found)
