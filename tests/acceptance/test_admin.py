@@ -332,7 +332,7 @@ def test_the_same_from_the_command_line(told: Callable[..., str]) -> None:
         '      canary: {version: "3", percent: 5.0, sticky: "X-User-ID"}\n'
     )
     guarded = ("--error-percent", "1", "--min-requests", "50", "--shadow", "1", "--shadow-percent", "50")
-    guard = "guard: errors +1 %"
+    guard = "guard: errors +1 %, not before 50 requests"
     assert told("route", "m", *guarded, "--yaml").splitlines()[4:] == [
         (
             '      canary: {version: "3", percent: 5.0, sticky: "X-User-ID", '

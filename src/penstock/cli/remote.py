@@ -8,7 +8,7 @@ from typing import Any
 from urllib.parse import quote, urlsplit
 
 from penstock.cli.arguments import Parser
-from penstock.config import Route
+from penstock.config import Guard, Route
 from penstock.configuration import KEY_VARIABLE, URL_VARIABLE
 from penstock.errors import ConfigurationError, PenstockError
 
@@ -110,7 +110,9 @@ def shown(route: dict[str, Any], default: str | None) -> str:
 def _guard(guard: dict[str, Any]) -> str:
     """What a canary is held to; nothing where there is no limit."""
     limits = [text.format(guard[limit]) for limit, text in LIMITS.items() if guard.get(limit) is not None]
-    return f", guard: {', '.join(limits)}" if limits else ""
+    fewest = guard.get("min_requests", Guard().min_requests)
+    patience = "" if fewest == Guard().min_requests else f", not before {fewest:,} requests"
+    return f", guard: {', '.join(limits)}{patience}" if limits else ""
 
 
 def unfit(route: dict[str, Any]) -> list[str]:
