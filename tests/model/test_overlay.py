@@ -32,6 +32,10 @@ def test_a_promotion_ends_the_canary_and_the_shadow() -> None:
 def test_a_rollback_ends_the_canary_or_goes_to_the_version_before() -> None:
     tried = Overlay(route=Route(canary=Canary(version="2", percent=5)), over=LATEST)
     assert after("rollback", tried).route == LATEST
+    compared = Overlay(route=Route(canary=tried.route.canary, shadow=Shadow(version="3", percent=5)), over=LATEST)
+    assert after("rollback", compared).route == Route(shadow=Shadow(version="3", percent=5)), "whoever answers now"
+    gone = Overlay(route=Route(canary=tried.route.canary, shadow=Shadow(version="9")), over=LATEST)
+    assert after("rollback", gone).route == LATEST
     assert after("rollback").route == Route(default="2")
     with pytest.raises(Conflict, match="no version to go back to: promote"):
         ordered(

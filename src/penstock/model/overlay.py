@@ -108,21 +108,23 @@ def ordered(
         return replace(now, load=(*(each for each in now.load if each != version), version))
     if order.action == "unload":
         return replace(now, load=_without(_named(order), now, loaded, default))
-    route = _route(order, now.route, before)
-    for fault in faults(route, default if route.default == LATEST else route.default):
-        raise Conflict(f"{fault.remedy[0].upper()}{fault.remedy[1:]}.")
+    route = _route(order, now.route, there, before)
+    if order.action == "route":
+        for fault in faults(route, default if route.default == LATEST else route.default):
+            raise Conflict(f"{fault.remedy[0].upper()}{fault.remedy[1:]}.")
     for version in named(route):
         _here(version, there)
     return replace(now, route=route)
 
 
-def _route(order: Order, now: Route, before: str | None) -> Route:
-    """Where requests are to go. What is rolled back is the canary, or else the last change of the default version."""
+def _route(order: Order, now: Route, there: Collection[str], before: str | None) -> Route:
+    """Where requests are to go. What is rolled back is the canary, or else the last change of the default version; a
+    shadow that is not there is in nobody's way."""
     match order.action:
         case "promote":
             return _alone(_named(order), now)
         case "rollback" if now.canary.version is not None:
-            return replace(now, canary=Canary())
+            return replace(now, canary=Canary(), shadow=now.shadow if now.shadow.version in there else Shadow())
         case "rollback" if before is not None:
             return _alone(before, now)
         case "rollback":
