@@ -359,7 +359,7 @@ class Lineup:
         if not self._stopping:
             self._route_log.route(self.route, by_hand=self.overlay is not None)
             self._route_log.shadow_unfit(self.route.shadow.version, self.unfit)
-            if (canary := self.route.canary).guard.disagreement_percent is not None:
+            if (canary := self.route.canary).guard.compares:
                 self._route_log.canary_unfit(canary.version, self._misfit(canary.version))
 
     def _advance(self) -> bool:
