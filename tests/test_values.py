@@ -69,6 +69,8 @@ def test_text_is_read_as_the_declared_type(annotation: Any, text: str, value: ob
         (float, float("inf"), "expected a number, got inf"),
         (Size, "huge", "expected a size such as 16MiB, got 'huge'"),
         (str, None, "expected text, got nothing"),
+        (Word, 1.5, "expected text, in quotes, got 1.5"),
+        (Word | None, 1.5, "expected text, in quotes, got 1.5"),
         (FilePath, 3, "expected a path, got 3"),
         (tuple[FilePath, ...], "a", "expected a list of paths, got 'a'"),
         (tuple[float, float], [1], "expected a list of 2 numbers, got a list"),

@@ -105,6 +105,11 @@ class Guard(Slice, frozen=True, kw_only=True):
     min_requests: Annotated[Count, Meta(description="requests of the canary before it is judged")] = 100
 
     @property
+    def compares(self) -> bool:
+        """Whether the canary has to be asked what the default version is."""
+        return self.latency_ratio is not None or self.disagreement_percent is not None
+
+    @property
     def limits(self) -> bool:
         """Whether there is any."""
         return (self.error_percent, self.latency_ratio, self.disagreement_percent) != (None, None, None)

@@ -33,7 +33,8 @@ def convert(annotation: Any, raw: object, base: str | None = None) -> Any:
     except Unfit:
         raise
     except (msgspec.ValidationError, ValueError, OverflowError):
-        raise Unfit(f"expected {expected(kind)}, got {shown(raw)}") from None
+        quoted = ", in quotes" if type(raw) is float and _role(kind, "kind") == "word" else ""
+        raise Unfit(f"expected {expected(kind)}{quoted}, got {shown(raw)}") from None
     if isinstance(value, float) and not math.isfinite(value):
         raise Unfit(f"expected {expected(kind)}, got {shown(raw)}")
     return value

@@ -103,6 +103,8 @@ def talking(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
         ("promote", {"version": "9"}, 409, "conflict"),
         ("route", {"canary": {"version": "1", "percent": 101}}, 422, "invalid_request"),
         ("route", {"canary": {"version": "1", "percent": 5}}, 409, "conflict"),
+        ("route", {"canary": {"version": "latest", "percent": 5}}, 409, "conflict"),
+        ("route", {"canary": {"sticky": "X-User-ID"}}, 409, "conflict"),
         ("rollback", {}, 409, "conflict"),
         ("unload", {"version": "1"}, 409, "conflict"),
         ("promote", b"{", 400, "malformed_request"),
@@ -195,7 +197,7 @@ def test_what_cannot_be_loaded_changes_nothing(service: Service, shelf: Path) ->
     assert reply.status == 409
     assert reply.body["detail"].startswith("Version 0 is refused: ")
     assert answering(service) == {"3": 40}
-    assert service.get("/models/m").body["route"] == {"default": "3", "wanted": "latest"}
+    assert service.get("/models/m").body["route"] == {"default": "3", "wanted": "latest", "tolerance": 0.01}
     assert service.request("GET", "/admin/models/m/history", None, {"x-api-key": KEY}).body["history"] == []
     assert order(service, "promote", {"version": "2"}).status == 200
 
@@ -340,6 +342,7 @@ def test_the_same_from_the_command_line(told: Callable[..., str]) -> None:
         '      canary: {version: "3", percent: 5.0, sticky: "X-User-ID"}\n'
     )
     guarded = ("--error-percent", "1", "--min-requests", "50", "--shadow", "1", "--shadow-percent", "50")
+    guard = "guard: errors +1 %, not before 50 requests"
     assert told("route", "m", *guarded, "--yaml").splitlines()[4:] == [
         (
             '      canary: {version: "3", percent: 5.0, sticky: "X-User-ID", '
@@ -347,16 +350,23 @@ def test_the_same_from_the_command_line(told: Callable[..., str]) -> None:
         ),
         '      shadow: {version: "1", percent: 50.0}',
     ]
-    said = "m: default 2, canary 3 with 5 % by X-User-ID, guarded, shadow 1 with 50 %\n"
+    said = f"m: default 2, canary 3 with 5 % by X-User-ID, {guard}, shadow 1 with 50 %\n"
     assert told("route", "m", *guarded).startswith(said)
     assert (
         told("route", "m", "--latency-ratio", "2", "--yaml")
         .splitlines()[4]
-        .endswith("guard: {error_percent: 1.0, min_requests: 50, latency_ratio: 2.0}}")
+        .endswith("guard: {error_percent: 1.0, latency_ratio: 2.0, min_requests: 50}}")
     )
     assert "No version is tried" not in told("models", "m", "--comparison")
-    assert told("route", "m", "--no-shadow").startswith("m: default 2, canary 3 with 5 % by X-User-ID, guarded\n")
-    assert told("route", "m", "--percent", "20").startswith("m: default 2, canary 3 with 20 % by X-User-ID, guarded\n")
+    assert told("route", "m", "--no-shadow").startswith(f"m: default 2, canary 3 with 5 % by X-User-ID, {guard}\n")
+    assert told("route", "m", "--percent", "20").startswith(f"m: default 2, canary 3 with 20 % by X-User-ID, {guard}\n")
+    free = told("route", "m", "--no-guard", "--no-sticky", "--tolerance", "0.1")
+    assert free.startswith("m: default 2, canary 3 with 20 %, tolerance 0.1\n")
+    assert told("route", "m", "--yaml").splitlines()[4:] == [
+        '      canary: {version: "3", percent: 20.0}',
+        "      tolerance: 0.1",
+    ]
+    assert told("route", "m", "--tolerance", "0.01").startswith("m: default 2, canary 3 with 20 %\n")
     assert (
         told("route", "m", "--default", "1", "--no-canary", "--yaml")
         == 'models:\n  "m":\n    route:\n      default: "1"\n'
@@ -373,6 +383,19 @@ def test_the_command_line_says_what_is_wrong(told: Callable[..., str], monkeypat
     assert "There is no version 9. Versions: 1, 2, 3." in told("promote", "m", "9", code=1)
     assert "Models: m." in told("promote", "n", "1", code=1)
     assert "--canary: say with --percent" in told("route", "m", "--canary", "3", code=2)
+    assert "There is no version 9. Versions: 1, 2, 3." in told("route", "m", "--default", "9", "--yaml", code=1)
+    same = ("--shadow", "3", "--yaml")
+    assert "The shadow has to be another version than the default one." in told("route", "m", *same, code=1)
+    for words, said in {
+        ("--percent", "200"): "--percent: expected a number from 0 to 100, got 200",
+        ("--shadow-percent", "nan"): "--shadow-percent: expected a number from 0 to 100, got nan",
+        ("--latency-ratio", "0.5"): "--latency-ratio: expected a number of at least 1, got 0.5",
+        ("--tolerance", "inf"): "--tolerance: expected a number of at least 0, got inf",
+        ("--min-requests", "many"): "--min-requests: expected an integer of at least 1, got many",
+        ("--sticky", "a b"): "--sticky: expected the name of a header such as X-User-ID, got 'a b'",
+        ("--no-guard", "--error-percent", "1"): "--no-guard, or what it is to be",
+    }.items():
+        assert said in told("route", "m", *words, code=2)
     assert "cannot be asked" in told("models", "--url", "http://127.0.0.1:1", code=1)
     assert "expected http://HOST:PORT" in told("models", "--url", "ftp://here", code=2)
     monkeypatch.setenv("PENSTOCK_ADMIN_KEY", "sekrit\nkey")

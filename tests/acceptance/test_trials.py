@@ -172,6 +172,12 @@ def test_a_shadow_that_takes_other_requests_is_not_asked_and_says_why(tmp_path: 
         assert service.get("/models/m").body["route"]["shadow"]["unfit"] == unfit["reason"]
         assert service.predict(0.0).body["model_version"] == "1"
         assert service.get("/models/m/comparison").body["compared"] == []
+        url = ("--url", f"127.0.0.1:{service.port}")
+        said = f"shadow 2 is not asked: {unfit['reason']}\n"
+        assert penstock("route", "m", *url, cwd=tmp_path).stdout == f"m: default 1, shadow 2\n  {said}"
+        assert penstock("models", "m", "--comparison", *url, cwd=tmp_path).stdout == said
+        told = penstock("models", *url, cwd=tmp_path).stdout.splitlines()
+        assert told[1].endswith(f"shadow, 100 %  not asked: {unfit['reason']}")
 
 
 # ------------------------------------------------------------------ the guard
@@ -196,7 +202,7 @@ def test_a_canary_is_sent_away_that(canary: str, limit: str, default: str, tmp_p
         after = [service.predict(2 * i) for i in range(40)]
         assert {(reply.status, reply.body["model_version"]) for reply in after} == {(200, "1")}
         told = service.get("/models/m").body
-        assert told["route"] == {"default": "1", "wanted": "1"}
+        assert told["route"] == {"default": "1", "wanted": "1", "tolerance": 0.01}
         assert (told["breach"]["version"], told["breach"]["reason"]) == ("2", breach["reason"])
         text = service.get("/metrics").body.decode()
         assert f'penstock_guard_breaches_total{{limit="{limited}",model="m",version="2"}} 1.0' in text
@@ -214,6 +220,17 @@ def test_a_guard_that_cannot_tell_says_so(tmp_path: Path) -> None:
     with serving(configure(tmp_path, settings), cwd=tmp_path) as service:
         assert service.wait_for("canary_unfit")["reason"] == "it takes 3 features and not 1"
         assert service.predict(0.0).status in (200, 422)
+        told = service.get("/models/m").body["route"]["canary"]
+        assert (told["unfit"], told["guard"]["disagreement_percent"]) == ("it takes 3 features and not 1", 5.0)
+        url = ("--url", f"127.0.0.1:{service.port}")
+        assert penstock("route", "m", *url, cwd=tmp_path).stdout == (
+            "m: default 1, canary 2 with 5 %, guard: 5 % otherwise\n  canary 2: it takes 3 features and not 1\n"
+        )
+        assert "canary, 5 %  it takes 3 features" in penstock("models", *url, cwd=tmp_path).stdout
+        assert "canary 2: it takes 3" in penstock("models", "m", "--comparison", *url, cwd=tmp_path).stdout
+        (*_, logged) = service.lines("route")
+        assert logged["canary_guard"] == {"disagreement_percent": 5.0, "min_requests": 100}
+        assert logged["tolerance"] == 0.01
 
 
 def test_a_canary_as_good_as_the_default_stays(tmp_path: Path) -> None:

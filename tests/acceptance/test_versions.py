@@ -79,6 +79,7 @@ def test_every_loaded_version_answers_who_names_it_or_its_label(configured: Conf
         assert told_of(service)["route"] == {
             "default": "2",
             "wanted": "2",
+            "tolerance": 0.01,
             "canary": {"version": "10", "percent": 0.0},
         }
 
@@ -173,16 +174,23 @@ def test_what_is_loaded_serves_on_whatever_becomes_of_its_files(running: Service
 def test_a_changed_route_is_taken_over_and_one_that_cannot_be_read_is_not(
     configured: Configured, tmp_path: Path
 ) -> None:
-    arguments = configured("load: {latest: 2}")
+    arguments = configured("load: {latest: 2}, route: {shadow: {version: 77}}")
     with serving(*arguments, cwd=tmp_path) as service:
+        assert service.wait_for("version_missing")["setting"] == "route.shadow.version"
         assert answer(service) == (10.0, "10")
         configured("load: {latest: 2}, route: {default: 2}")
         wait_until(lambda: answer(service) == (2.0, "2"), "the changed route")
         configured("load: {latest: two}")
         assert "expected latest: N, all, or a list" in service.wait_for("reload_refused")["reason"]
         assert answer(service) == (2.0, "2")
+        configured("load: {latest: 2}, route: {default: 2, canary: {version: latest, percent: 50}}")
+        wait_until(lambda: len(service.lines("reload_refused")) == 2, "the canary to be refused", service.explain)
+        assert "'latest' is a label, and no version" in service.lines("reload_refused")[-1]["reason"]
         configured("load: {latest: 2}, route: {default: 7}, replicas: 2")
-        assert service.wait_for("version_missing")["setting"] == "route.default"
+        wait_until(
+            lambda: len(service.lines("version_missing")) == 2, "the missing version to be told", service.explain
+        )
+        assert service.lines("version_missing")[-1]["setting"] == "route.default"
         assert service.wait_for("restart_needed")["settings"] == ["models.m.replicas"]
         assert answer(service) == (2.0, "2")
 

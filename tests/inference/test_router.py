@@ -46,7 +46,7 @@ def test_a_version_that_leaves_takes_nobody_any_more() -> None:
 
 
 def test_without_a_canary_there_is_none_to_be_asked_for() -> None:
-    with pytest.raises(UnknownVersion):
+    with pytest.raises(UnknownVersion, match=r"^There is no canary of m now\. Versions: 1, 2\.$"):
         choose_version(model(), "canary")
 
 

@@ -12,7 +12,7 @@ from penstock.config import Limits
 from penstock.inference.rows import Rows, join
 from penstock.inference.translation import Translation
 from penstock.interface.decoder import RowDecoder
-from penstock.model.fitness import misfit_of
+from penstock.model.fitness import strangeness_of
 from penstock.model.signature import DType, Field, Output, OutputField, Signature
 
 FLOAT: list[DType] = ["float16", "float32", "float64"]
@@ -113,7 +113,7 @@ def fields(draw: st.DrawFn, name: str) -> tuple[Field, Field, st.SearchStrategy[
 def test_translated_rows_are_those_that_are_decoded_for_the_other(data: st.DataObject) -> None:
     drawn = [data.draw(fields(name)) for name in "abc"[: data.draw(st.integers(1, 3))]]
     ours, theirs = signature(*(one for one, _, _ in drawn)), signature(*(other for _, other, _ in drawn))
-    assert misfit_of(ours, theirs) is None
+    assert strangeness_of(ours, theirs) is None
     rows = data.draw(st.lists(st.tuples(*(value for _, _, value in drawn)), min_size=1, max_size=4))
     bare = len(drawn) == 1 and bool(drawn[0][0].shape)  # else a list of one field is that field
     sent = [row[0] if bare else row for row in rows]

@@ -5,13 +5,17 @@ from typing import Any
 import pytest
 
 from penstock.model.control import Comparison, Loaded
-from penstock.model.fitness import comparison_of, misfit_of
+from penstock.model.fitness import comparison_of, misfit_of, strangeness_of
 from penstock.model.signature import Field, Output, OutputField, Signature
 
 
 def signature(*fields: Field, **output: Any) -> Signature:
     given: dict[str, Any] = {"fields": (OutputField(name="prediction", classes=("no", "yes")),), "probabilities": True}
     return Signature(inputs=fields or (Field(name="a"), Field(name="b")), output=Output(**(given | output)))
+
+
+NUMBER = signature(fields=(OutputField(name="prediction"),), probabilities=False)
+WORD = signature(fields=(OutputField(name="prediction", dtype="string"),), probabilities=False)
 
 
 @pytest.mark.parametrize(
@@ -52,13 +56,49 @@ def test_it_fits_where_every_request_is_taken_and_answered_in_kind(new: Signatur
             "it refuses 1 categories of a",
         ),
         (signature(), signature(probabilities=False), "it states no probabilities"),
-        (signature(), signature(fields=(OutputField(name="prediction"),)), "its prediction is of another kind"),
-        (signature(), signature(fields=(OutputField(name="p", classes=(0, 1)),)), "its p is of another kind"),
+        (signature(), NUMBER, "its prediction is a number and not one of 2 classes (text)"),
+        (NUMBER, signature(), "its prediction is one of 2 classes (text) and not a number"),
+        (signature(), WORD, "its prediction is text and not one of 2 classes (text)"),
+        (NUMBER, WORD, "its prediction is text and not a number"),
+        (
+            signature(),
+            signature(fields=(OutputField(name="p", classes=(0, 1.5)),)),
+            "its p is one of 2 classes (integers, numbers) and not one of 2 classes (text)",
+        ),
         (signature(), signature(fields=(OutputField(name="p"), OutputField(name="q"))), "it gives 2 outputs and not 1"),
     ],
 )
 def test_it_does_not_fit_where_a_client_would_be_refused(old: Signature, new: Signature, reason: str) -> None:
     assert (misfit_of(old, new) or "").startswith(reason)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "reason"),
+    [
+        (signature(), signature(probabilities=False), None),
+        (signature(Field(name="a", nullable=True)), signature(Field(name="a")), None),
+        (signature(Field(name="a", dtype="int64", nullable=True)), signature(Field(name="a", dtype="float32")), None),
+        (
+            signature(Field(name="a", dtype="string", categories=("x", "y"))),
+            signature(Field(name="a", dtype="string", categories=("x",), unknown="refuse")),
+            None,
+        ),
+        *(
+            (
+                signature(Field(name="a", dtype=dtype, nullable=True)),
+                signature(Field(name="a", dtype=dtype)),
+                "it does not take null for a",
+            )
+            for dtype in ("int64", "bool", "string")
+        ),
+        (signature(), signature(Field(name="a")), "it takes 1 features and not 2"),
+        (signature(), NUMBER, "its prediction is a number and not one of 2 classes (text)"),
+    ],
+)
+def test_a_version_is_compared_unless_it_cannot_be_asked_or_answers_in_another_kind(
+    old: Signature, new: Signature, reason: str | None
+) -> None:
+    assert strangeness_of(old, new) == reason
 
 
 def test_a_length_that_may_vary_takes_every_one() -> None:

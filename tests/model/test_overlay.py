@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from penstock.config import Canary, Route
+from penstock.config import Canary, Guard, Route, Shadow
 from penstock.errors import ConfigurationError, Conflict
 from penstock.model.control import Action, Order
 from penstock.model.overlay import MOST_CHANGES, STATE, Change, Kept, Overlay, ordered, read, write
@@ -21,17 +21,23 @@ def after(action: Action, now: Overlay = UNCHANGED, **said: Any) -> Overlay:
     return ordered(order, now, there={"1", "2", "3"}, loaded={"2", "3"}, default="3", before="2")
 
 
-def test_a_promotion_ends_the_canary() -> None:
-    now = Overlay(route=Route(default="2", canary=Canary(version="3", percent=5)), over=LATEST)
+def test_a_promotion_ends_the_canary_and_the_shadow() -> None:
+    shadow = Shadow(version="1")
+    now = Overlay(route=Route(default="2", canary=Canary(version="3", percent=5), shadow=shadow), over=LATEST)
     assert after("promote", now, version="3").route == Route(default="3")
+    assert after("promote", Overlay(route=Route(tolerance=0.5), over=LATEST), version="3").route.tolerance == 0.5
     assert after("promote", version="latest").route == LATEST
 
 
 def test_a_rollback_ends_the_canary_or_goes_to_the_version_before() -> None:
     tried = Overlay(route=Route(canary=Canary(version="2", percent=5)), over=LATEST)
     assert after("rollback", tried).route == LATEST
+    compared = Overlay(route=Route(canary=tried.route.canary, shadow=Shadow(version="3", percent=5)), over=LATEST)
+    assert after("rollback", compared).route == Route(shadow=Shadow(version="3", percent=5)), "whoever answers now"
+    gone = Overlay(route=Route(canary=tried.route.canary, shadow=Shadow(version="9")), over=LATEST)
+    assert after("rollback", gone).route == LATEST
     assert after("rollback").route == Route(default="2")
-    with pytest.raises(Conflict, match="none to go back to"):
+    with pytest.raises(Conflict, match="no version to go back to: promote"):
         ordered(
             Order(model="m", action="rollback"),
             Overlay(route=LATEST, over=LATEST),
@@ -67,6 +73,13 @@ def test_versions_are_loaded_besides_and_let_go_of() -> None:
         ("route", {"route": Route(default="9")}, "no version 9"),
         ("route", {"route": Route(canary=Canary(version="9"))}, "no version 9"),
         ("route", {"route": Route(canary=Canary(percent=5))}, "Name the version that is to be the canary"),
+        ("route", {"route": Route(canary=Canary(sticky="X-User-ID"))}, "Name the version that is to be the canary"),
+        ("route", {"route": Route(canary=Canary(guard=Guard(error_percent=1)))}, "Name the version that is to be the"),
+        ("route", {"route": Route(shadow=Shadow(percent=5))}, "Name the version that is to be the shadow"),
+        ("route", {"route": Route(canary=Canary(version="latest", percent=5))}, "canary: 'latest' is a label"),
+        ("route", {"route": Route(canary=Canary(version="stable", percent=5))}, "canary: 'stable' is a label"),
+        ("route", {"route": Route(shadow=Shadow(version="latest"))}, "shadow: 'latest' is a label, and no version"),
+        ("route", {"route": Route(shadow=Shadow(version="3"))}, "shadow has to be another version than the default"),
         (
             "route",
             {"route": Route(default="2", canary=Canary(version="2", percent=5))},

@@ -118,12 +118,23 @@ def test_versions_are_loaded_that_are_asked_for_or_that_the_route_names(settings
     ] == loaded
 
 
+MEANINGLESS = [
+    ("route: {canary: {percent: 5}}", "iris: route.canary.version: name the version that is to be the canary"),
+    ("route: {canary: {sticky: X-ID}}", "iris: route.canary.version: name the version that is to be the canary"),
+    ("route: {canary: {guard: {error_percent: 1}}}", "iris: route.canary.version: name the version that is to be the"),
+    ("route: {shadow: {percent: 5}}", "iris: route.shadow.version: name the version that is to be the shadow"),
+    ("route: {canary: {version: latest}}", "iris: route.canary.version: name the version that is to be the canary: 'l"),
+    ("route: {shadow: {version: canary}}", "iris: route.shadow.version: name the version that is to be the shadow: 'c"),
+    ("route: {default: 1, canary: {version: 1}}", "iris: route.canary.version: the canary has to be another version"),
+    ("route: {default: 2, shadow: {version: 2}}", "iris: route.shadow.version: the shadow has to be another version"),
+]
+
+
 @pytest.mark.parametrize(
     ("settings", "complaint"),
     [
         ("load: [2, 3]", "iris: load: there is no version '3', only 1, 2"),
         ("route: {default: 10}", "iris: route.default: there is no version '10', only 1, 2"),
-        ("route: {canary: {version: v2}}", "iris: route.canary.version: there is no version 'v2', only 1, 2"),
         ("load: newest", "iris: load: there is no version 'newest', only 1, 2"),
         ("load: {latest: 0}", "penstock.yaml: models.iris.load: expected latest: N, all, or a list of versions"),
         ("load: {newest: 1}", "penstock.yaml: models.iris.load: expected latest: N, all, or a list of versions"),
@@ -136,6 +147,7 @@ def test_versions_are_loaded_that_are_asked_for_or_that_the_route_names(settings
             "route: {canary: {sticky: 'X User'}}",
             "penstock.yaml: models.iris.route.canary.sticky: expected the name of a",
         ),
+        *MEANINGLESS,
     ],
 )
 def test_a_version_that_is_not_there_is_none_to_load_or_route_to(settings: str, complaint: str) -> None:
@@ -143,6 +155,26 @@ def test_a_version_that_is_not_there_is_none_to_load_or_route_to(settings: str, 
     with pytest.raises(ConfigurationError) as caught:
         resolved(yaml=f"models: {{iris: {{path: iris, {settings}}}}}")
     assert str(caught.value).startswith(complaint)
+
+
+@pytest.mark.parametrize(("settings", "complaint"), MEANINGLESS)
+def test_a_route_that_cannot_be_meant_is_refused_in_a_live_edit_too(settings: str, complaint: str) -> None:
+    write("iris/1/m.onnx", "iris/2/m.onnx")
+    before = resolved(yaml="models: {iris: {path: iris}}")
+    write("penstock.yaml", text=f"models: {{iris: {{path: iris, {settings}}}}}")
+    with pytest.raises(ConfigurationError) as caught:
+        resolve((), load(Path("penstock.yaml")), before)
+    assert str(caught.value).startswith(complaint)
+
+
+@pytest.mark.parametrize("part", ["canary", "shadow"])
+def test_a_canary_or_a_shadow_that_is_not_there_keeps_nobody_from_starting(part: str) -> None:
+    write("iris/1/m.onnx", "iris/2/m.onnx")
+    found = resolved(yaml=f"models: {{iris: {{path: iris, load: all, route: {{{part}: {{version: v2}}}}}}}}")
+    assert [source.version for source in found.sources] == ["1", "2"]
+    assert found.notices == (
+        f"iris: route.{part}.version: there is no version 'v2', only 1, 2: there is no {part} until it is there",
+    )
 
 
 def test_what_cannot_be_a_name_is_passed_over() -> None:

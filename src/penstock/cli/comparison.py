@@ -1,5 +1,6 @@
 """How the versions that are tried compare with the one that answers, for people."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from penstock.cli.table import table
@@ -7,9 +8,11 @@ from penstock.cli.table import table
 COLUMNS = ("requests", "failed", "refused", "gone")
 
 
-def shown(said: dict[str, Any]) -> str:
-    """What /models/{name}/comparison says: a paragraph for each pair of versions, and a table for each canary."""
-    parts = [_pair(pair) for pair in said["compared"]] + [_canary(canary) for canary in said["canaries"]]
+def shown(said: dict[str, Any], unfit: Sequence[str]) -> str:
+    """What /models/{name}/comparison says: a paragraph for each pair of versions, and a table for each canary; before
+    that, who is `unfit` for it."""
+    parts = ["\n".join(unfit)] if unfit else []
+    parts += [_pair(pair) for pair in said["compared"]] + [_canary(canary) for canary in said["canaries"]]
     return "\n\n".join(parts) or "No version is tried beside another."
 
 

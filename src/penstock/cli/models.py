@@ -6,7 +6,7 @@ from urllib.parse import quote
 
 from penstock.cli import comparison
 from penstock.cli.arguments import Parser
-from penstock.cli.remote import HELP, Remote, add_order, shown
+from penstock.cli.remote import HELP, Remote, add_order, shown, unfit
 from penstock.cli.table import table
 
 EXAMPLES = f"""\
@@ -46,7 +46,8 @@ def run(words: Sequence[str]) -> int:
         print(_history(remote.get(f"/admin/models/{quote(namespace.model, safe='')}/history")["history"]))
         return 0
     if namespace.comparison:
-        print(comparison.shown(remote.get(f"/models/{quote(namespace.model, safe='')}/comparison")))
+        path = f"/models/{quote(namespace.model, safe='')}"
+        print(comparison.shown(remote.get(f"{path}/comparison"), unfit(remote.get(path)["route"])))
         return 0
     print(table([row for name in names for row in _rows(remote.get(f"/models/{quote(name, safe='')}"))]))
     return 0
@@ -63,10 +64,16 @@ def _rows(model: dict[str, Any]) -> Iterator[tuple[str, ...]]:
             parts.append(f"canary, {canary['percent']:g} %")
         if version["version"] == shadow.get("version"):
             parts.append(f"shadow, {shadow['percent']:g} %")
-        breach = model["breach"] or {}
-        worse = breach["reason"] if breach.get("version") == version["version"] else ""
-        reason = version["reason"] or version["held"] or worse
-        yield model["name"], version["version"], version["state"], "; ".join(parts), reason
+        yield model["name"], version["version"], version["state"], "; ".join(parts), _reason(version, model)
+
+
+def _reason(version: dict[str, Any], model: dict[str, Any]) -> str:
+    """What is to be known of a version, the worst first."""
+    route = model["route"]
+    parts = (model["breach"] or {}, route.get("shadow", {}), route.get("canary", {}))
+    breach, shadow, canary = (part if part.get("version") == version["version"] else {} for part in parts)
+    idle = f"not asked: {shadow['unfit']}" if "unfit" in shadow else None
+    return version["reason"] or breach.get("reason") or idle or canary.get("unfit") or version["held"] or ""
 
 
 def _history(changes: Sequence[dict[str, Any]]) -> str:

@@ -7,7 +7,7 @@ from penstock.cli.remote import HELP, Remote, add_order, changed
 
 EXAMPLES = f"""\
 examples:
-  penstock promote iris 2           version 2 answers, and there is no canary any more
+  penstock promote iris 2           version 2 answers, and there is no canary and no shadow any more
   penstock promote iris latest      the newest, also of those to come
 
 It is answered when it is so on every front; what is needed is loaded first.

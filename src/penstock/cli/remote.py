@@ -8,13 +8,18 @@ from typing import Any
 from urllib.parse import quote, urlsplit
 
 from penstock.cli.arguments import Parser
+from penstock.config import Guard, Route
 from penstock.configuration import KEY_VARIABLE, URL_VARIABLE
 from penstock.errors import ConfigurationError, PenstockError
 
 USUAL = "http://127.0.0.1:8000"
 PATIENCE_S = 600.0  # an order is answered when it is so, which may take as long as a model takes to load
 
-LIMITS = ("error_percent", "latency_ratio", "disagreement_percent")
+LIMITS = {
+    "error_percent": "errors +{:g} %",
+    "latency_ratio": "{:g} × the latency",
+    "disagreement_percent": "{:g} % otherwise",
+}
 """What a canary's guard may hold it to."""
 
 HELP = f"""\
@@ -93,13 +98,28 @@ def shown(route: dict[str, Any], default: str | None) -> str:
     canary = route.get("canary") or {}
     if canary.get("version"):
         sticky = f" by {canary['sticky']}" if canary.get("sticky") else ""
-        guarded = ", guarded" if any(canary.get("guard", {}).get(limit) is not None for limit in LIMITS) else ""
-        text += f", canary {canary['version']} with {canary['percent']:g} %{sticky}{guarded}"
+        text += f", canary {canary['version']} with {canary['percent']:g} %{sticky}{_guard(canary.get('guard') or {})}"
     shadow = route.get("shadow") or {}
     if shadow.get("version"):
         part = "" if shadow["percent"] == 100 else f" with {shadow['percent']:g} %"
         text += f", shadow {shadow['version']}{part}"
-    return text
+    tolerance = route.get("tolerance", Route().tolerance)
+    return text if tolerance == Route().tolerance else f"{text}, tolerance {tolerance:g}"
+
+
+def _guard(guard: dict[str, Any]) -> str:
+    """What a canary is held to; nothing where there is no limit."""
+    limits = [text.format(guard[limit]) for limit, text in LIMITS.items() if guard.get(limit) is not None]
+    fewest = guard.get("min_requests", Guard().min_requests)
+    patience = "" if fewest == Guard().min_requests else f", not before {fewest:,} requests"
+    return f", guard: {', '.join(limits)}{patience}" if limits else ""
+
+
+def unfit(route: dict[str, Any]) -> list[str]:
+    """Sentences on a shadow and a canary that cannot be compared, from the route that a model tells of itself."""
+    shadow, canary = (route.get(part) or {} for part in ("shadow", "canary"))
+    told = [f"shadow {shadow['version']} is not asked: {shadow['unfit']}"] if "unfit" in shadow else []
+    return told + ([f"canary {canary['version']}: {canary['unfit']}"] if "unfit" in canary else [])
 
 
 def changed(said: dict[str, Any]) -> str:

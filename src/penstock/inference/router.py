@@ -35,7 +35,9 @@ def choose_version(model: ModelState, version: str | None) -> str:
     labels = {"stable": model.default, "canary": model.canary.version}
     if (meant := labels.get(version)) is not None:
         return meant
-    raise UnknownVersion(f"That version of {model.name} is not loaded. Versions: {', '.join(loaded[:20]) or 'none'}.")
+    name = model.name
+    what = f"There is no canary of {name} now" if version == "canary" else f"That version of {name} is not loaded"
+    raise UnknownVersion(f"{what}. Versions: {', '.join(loaded[:20]) or 'none'}.")
 
 
 def loaded_versions(model: ModelState) -> list[str]:

@@ -14,7 +14,7 @@ from penstock.inference.served import ServedVersion
 from penstock.inference.ticket import Result
 from penstock.inference.translation import Translation
 from penstock.model.control import ModelState
-from penstock.model.fitness import misfit_of
+from penstock.model.fitness import strangeness_of
 from penstock.model.signature import Signature
 from penstock.observability.comparisons import ComparisonMeter, TrialMeter
 from penstock.observability.metrics import Figures
@@ -92,8 +92,7 @@ def _tried(route: Canary | Shadow, default: ServedVersion, of: Mapping[str, Serv
 def _pairs(model: ModelState, default: ServedVersion, of: Mapping[str, ServedVersion]) -> Iterator[Pair]:
     shadow, canary = _tried(model.shadow, default, of), _tried(model.canary, default, of)
     tolerance, guard = model.route.tolerance, model.canary.guard
-    held = guard.disagreement_percent is not None or guard.latency_ratio is not None
-    if held and canary is not None and misfit_of(default.signature, canary.signature) is None:
+    if guard.compares and canary is not None and strangeness_of(default.signature, canary.signature) is None:
         ratio = guard.latency_ratio or 1.0
         yield Pair(default, canary, f"guard of {model.name}", 100.0, BESIDE, tolerance, ratio)
         if canary is shadow:

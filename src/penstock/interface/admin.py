@@ -2,13 +2,14 @@
 
     POST load, unload, promote   {"version": "2"}
     POST route                   {"default": "2", "canary": {"version": "3", "percent": 5, "sticky": "X-User-ID",
-                                  "guard": {"error_percent": 1}}, "shadow": {"version": "4", "percent": 100}}
+                                  "guard": {"error_percent": 1}}, "shadow": {"version": "4", "percent": 100},
+                                  "tolerance": 0.01}
     POST rollback                {}
     GET  history
 
 Each answers when it is so on every front. A body may say `why`, for the history. What a route does not mention stays as
-it is; `"canary": null` ends it, and so it is with the guard and the shadow. Names are those that the configuration
-knows: no paths, no URLs, no uploads.
+it is; `"canary": null` ends it, and so it is with the guard, the sticky header and the shadow. Names are those that the
+configuration knows: no paths, no URLs, no uploads.
 """
 
 from collections.abc import Awaitable, Callable
@@ -68,6 +69,7 @@ class Wish(Struct, forbid_unknown_fields=True):
     default: Version | None = None
     canary: CanaryWish | UnsetType | None = UNSET
     shadow: ShadowWish | UnsetType | None = UNSET
+    tolerance: Annotated[float, Meta(ge=0)] | None = None
     why: Annotated[str, Meta(max_length=LONGEST_WHY, pattern=r"^[^\x00-\x1f\x7f-\x9f]*$")] | None = None
 
 
@@ -150,6 +152,7 @@ def _order(action: Action, by: str, model: ModelState, wish: Wish) -> Order:
             default=wish.default or now.default,
             canary=_canary(now.canary, wish.canary),
             shadow=_merged(now.shadow, wish.shadow, Shadow()),
+            tolerance=now.tolerance if wish.tolerance is None else wish.tolerance,
         )
     return Order(by=by, model=model.name, action=action, version=wish.version, route=route, why=wish.why)
 

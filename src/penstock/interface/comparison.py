@@ -19,7 +19,7 @@ def comparison(model: ModelState, figures: Snapshot) -> Json:
     """The body. `compared` are versions that were asked what another had answered, `canaries` those with a share; first
     those that still are."""
     name, canary = model.name, model.canary.version
-    asked = {model.shadow.version, canary if model.canary.guard.disagreement_percent is not None else None}
+    asked = {model.shadow.version, canary if model.canary.guard.compares else None}
     rows = _of(name, figures, catalog.COMPARED_ROWS)
     pairs = sorted({(version, against) for version, against, _ in rows})
     trials = sorted({version for version, _, _ in _of(name, figures, catalog.TRIAL_REQUESTS)})

@@ -5,7 +5,7 @@ from typing import Any
 
 from msgspec.structs import asdict
 
-from penstock.config import Settings, Slice
+from penstock.config import Guard, Settings, Slice
 from penstock.inference.forecast import Capacity
 from penstock.interface.paths import without_directories
 from penstock.model.certificate import Certificate
@@ -78,11 +78,11 @@ def description(
 
 def _route(model: ModelState) -> Json:
     """Where requests go that name no version."""
-    told: Json = {"default": model.default, "wanted": model.route.default}
+    told: Json = {"default": model.default, "wanted": model.route.default, "tolerance": model.route.tolerance}
     if model.canary.version is not None:
-        canary = _said(model.canary)
-        guard = _said(model.canary.guard)
-        told["canary"] = canary | ({"guard": guard} if model.canary.guard.limits else {})
+        guard = model.canary.guard
+        told["canary"] = _said(model.canary) | ({"guard": _said(guard)} if guard != Guard() else {})
+        told["canary"] |= {"unfit": model.canary_unfit} if model.canary_unfit is not None else {}
     if model.shadow.version is not None:
         told["shadow"] = _said(model.shadow)
     elif model.unfit is not None:

@@ -72,7 +72,11 @@ ROUTE = _object(
     {
         "default": TEXT,
         "wanted": TEXT,
-        "canary": _object({"version": TEXT, "percent": NUMBER, "sticky": TEXT, "guard": GUARD}, ("sticky", "guard")),
+        "tolerance": NUMBER,
+        "canary": _object(
+            {"version": TEXT, "percent": NUMBER, "sticky": TEXT, "guard": GUARD, "unfit": TEXT},
+            ("sticky", "guard", "unfit"),
+        ),
         "shadow": _object({"version": TEXT, "percent": NUMBER, "unfit": TEXT}, ("unfit",)),
     },
     ("canary", "shadow"),

@@ -214,8 +214,8 @@ class ModelState(Struct, frozen=True, kw_only=True):
 
     `default` takes the requests that name no version, but for the share of the `canary`, if that has a version; an
     empty one is no version at all. The `shadow`, if it has one, is asked again what the default version has answered.
-    The `route` is what is wanted, which may have to be loaded first. A `breach` is why there is no canary any more, and
-    `unfit` why the shadow is not asked.
+    The `route` is what is wanted, which may have to be loaded first. A `breach` is why there is no canary any more,
+    `unfit` why the shadow is not asked, and `canary_unfit` why the canary could not be, though it has its share.
     """
 
     name: str
@@ -225,6 +225,7 @@ class ModelState(Struct, frozen=True, kw_only=True):
     route: Route = Route()
     breach: Breach | None = None
     unfit: str | None = None
+    canary_unfit: str | None = None
     settings: Model = Model(path="")
     versions: tuple[VersionState, ...]
 

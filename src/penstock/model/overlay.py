@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from penstock.config import Canary, Route, Shadow
 from penstock.errors import ConfigurationError, Conflict
 from penstock.model.control import Breach, Order
-from penstock.model.selection import LATEST, named
+from penstock.model.selection import LATEST, faults, named
 from penstock.model.versions import version_key
 
 STATE = "state.json"
@@ -108,34 +108,35 @@ def ordered(
         return replace(now, load=(*(each for each in now.load if each != version), version))
     if order.action == "unload":
         return replace(now, load=_without(_named(order), now, loaded, default))
-    route = _route(order, now.route, before)
+    route = _route(order, now.route, there, before)
+    if order.action == "route":
+        for fault in faults(route, default if route.default == LATEST else route.default):
+            raise Conflict(f"{fault.remedy[0].upper()}{fault.remedy[1:]}.")
     for version in named(route):
         _here(version, there)
-    answers = default if route.default == LATEST else route.default
-    for what, other in (("canary", route.canary.version), ("shadow", route.shadow.version)):
-        if other is not None and other == answers:
-            raise Conflict(f"The {what} has to be another version than the default one.")
     return replace(now, route=route)
 
 
-def _route(order: Order, now: Route, before: str | None) -> Route:
-    """Where requests are to go. What is rolled back is the canary, or else the last change of the default version."""
+def _route(order: Order, now: Route, there: Collection[str], before: str | None) -> Route:
+    """Where requests are to go. What is rolled back is the canary, or else the last change of the default version; a
+    shadow that is not there is in nobody's way."""
     match order.action:
         case "promote":
-            return Route(default=_named(order))
+            return _alone(_named(order), now)
         case "rollback" if now.canary.version is not None:
-            return replace(now, canary=Canary())
+            return replace(now, canary=Canary(), shadow=now.shadow if now.shadow.version in there else Shadow())
         case "rollback" if before is not None:
-            return Route(default=before)
+            return _alone(before, now)
         case "rollback":
-            raise Conflict("None of the other versions has had the traffic before: there is none to go back to.")
+            raise Conflict("There is no version to go back to: promote the one that is to have the traffic.")
     if order.route is None:
         raise Conflict("Say where the requests are to go.")
-    if order.route.canary.version is None and order.route.canary.percent:
-        raise Conflict("Name the version that is to be the canary.")
-    if order.route.shadow.version is None and order.route.shadow != Shadow():
-        raise Conflict("Name the version that is to be the shadow.")
     return order.route
+
+
+def _alone(version: str, now: Route) -> Route:
+    """All requests go to one version, and none is tried beside it."""
+    return replace(now, default=version, canary=Canary(), shadow=Shadow())
 
 
 def _named(order: Order) -> str:

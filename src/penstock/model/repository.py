@@ -16,7 +16,7 @@ from penstock.model.key import Key
 from penstock.model.keyring import read_keys
 from penstock.model.layout import ONLY_VERSION, Place, Shape, places, shape_of
 from penstock.model.manifest import MANIFEST
-from penstock.model.selection import LABELS, LATEST, choose, listed
+from penstock.model.selection import LABELS, LATEST, choose, faults, listed
 from penstock.model.source import ModelSource, Warrant, refused, source_of
 from penstock.model.trust import LOCK_NAME, Lock, read_lock
 from penstock.model.versions import VERSION_NAME, version_key
@@ -65,8 +65,9 @@ def resolve(arguments: Sequence[str], configuration: Configuration, before: Reso
     """The versions of each model that the command line (`[NAME=]PATH`) and the configuration name.
 
     What is wrong with one version is said in its `refusal`. Raises ConfigurationError for what concerns the service,
-    and where a version is named that is not there. With what was found `before`, this is done again: then each
-    directory has the shape that it had, and where nothing can be made of it any more, all of it stays as it was.
+    where a route cannot be meant, and where a version is to answer or to be loaded that is not there. With what was
+    found `before`, this is done again: then each directory has the shape that it had, and where nothing can be made of
+    it any more, all of it stays as it was.
     """
     shapes = {} if before is None else dict(before.shapes)
     found, notices = find(arguments, configuration, shapes, () if before is None else before.found)
@@ -75,8 +76,10 @@ def resolve(arguments: Sequence[str], configuration: Configuration, before: Reso
     for name, group in groupby(found, key=lambda each: each.source.name):
         versions = sorted((each.source for each in group), key=lambda source: version_key(source.version))
         models[name] = tuple(versions)
+        _demand_route(versions[-1])
         if before is None:
-            _demand_route(versions)
+            _demand_versions(versions)
+            notices += _missing(versions)
         notices += _left_out(name, versions)
     settings = configuration.settings
     _demand_default(settings.default_model, list(models))
@@ -258,21 +261,39 @@ def _demand_distinct(found: Sequence[Found]) -> None:
             )
 
 
-def _demand_route(versions: Sequence[ModelSource]) -> None:
-    """Raises ConfigurationError where the settings name a version that is not there."""
-    settings, names = versions[-1].settings, [source.version for source in versions]
-    route = settings.route
-    said = {
-        "route.canary.version": [route.canary.version] if route.canary.version is not None else [],
-        "route.shadow.version": [route.shadow.version] if route.shadow.version is not None else [],
-        "load": listed(settings.load),
-        "route.default": [route.default] if route.default != LATEST else [],
-    }
+def _demand_route(source: ModelSource) -> None:
+    """Raises ConfigurationError where the route of a model cannot be meant, whichever versions there are."""
+    route = source.settings.route
+    for part, remedy in faults(route, None if route.default == LATEST else route.default):
+        raise ConfigurationError(f"{source.name}: route.{part}.version: {remedy}")
+
+
+def _demand_versions(versions: Sequence[ModelSource]) -> None:
+    """Raises ConfigurationError where the settings have a version answer or be loaded that is not there."""
+    settings = versions[-1].settings
+    default = settings.route.default
+    said = {"load": listed(settings.load), "route.default": [default] if default != LATEST else []}
     for setting, wanted in said.items():
         for version in wanted:
-            if version not in names:
-                there = did_you_mean(version, names) or f", only {', '.join(names)}"
-                raise ConfigurationError(f"{versions[0].name}: {setting}: there is no version '{version}'{there}")
+            if (absence := _absence(version, setting, versions)) is not None:
+                raise ConfigurationError(absence)
+
+
+def _missing(versions: Sequence[ModelSource]) -> Iterator[str]:
+    """A word on a canary and a shadow that are not there: nobody waits for their answers."""
+    route = versions[-1].settings.route
+    for part, version in (("canary", route.canary.version), ("shadow", route.shadow.version)):
+        if version is not None and (absence := _absence(version, f"route.{part}.version", versions)) is not None:
+            yield f"{absence}: there is no {part} until it is there"
+
+
+def _absence(version: str, setting: str, versions: Sequence[ModelSource]) -> str | None:
+    """What to say of a version that `setting` names and that is not there."""
+    names = [source.version for source in versions]
+    if version in names:
+        return None
+    there = did_you_mean(version, names) or f", only {', '.join(names)}"
+    return f"{versions[0].name}: {setting}: there is no version '{version}'{there}"
 
 
 def _demand_default(name: str | None, names: Sequence[str]) -> None:

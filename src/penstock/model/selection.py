@@ -1,9 +1,9 @@
 """Which versions of a model are to be loaded, and which of them takes the traffic: rules, without any processes."""
 
-from collections.abc import Collection, Container, Iterable
+from collections.abc import Collection, Container, Iterable, Iterator
 from typing import NamedTuple
 
-from penstock.config import Route
+from penstock.config import Canary, Route, Shadow
 from penstock.model.versions import version_key
 
 LATEST = "latest"
@@ -39,6 +39,25 @@ def named(route: Route) -> list[str]:
     """The versions that a route names."""
     said = (route.default, route.canary.version, route.shadow.version)
     return [version for version in said if version is not None and version != LATEST]
+
+
+class Fault(NamedTuple):
+    """What cannot be meant by a part of a route, "canary" or "shadow"; `remedy` is a clause that says what to do."""
+
+    part: str
+    remedy: str
+
+
+def faults(route: Route, default: str | None) -> Iterator[Fault]:
+    """What cannot be meant by `route`, where `default` is the version that its default stands for, if that is known."""
+    for part, said, none in (("canary", route.canary, Canary()), ("shadow", route.shadow, Shadow())):
+        if said.version is None:
+            if said != none:  # it would be kept, and count for whichever is named next
+                yield Fault(part, f"name the version that is to be the {part}")
+        elif said.version in LABELS:
+            yield Fault(part, f"name the version that is to be the {part}: '{said.version}' is a label, and no version")
+        elif said.version == default:
+            yield Fault(part, f"the {part} has to be another version than the default one")
 
 
 class Choice(NamedTuple):

@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from penstock.config import Canary, Model, Route, Shadow
 from penstock.model.control import Breach, ModelState, Order, VersionState
-from penstock.model.fitness import comparison_of, misfit_of
+from penstock.model.fitness import comparison_of, misfit_of, strangeness_of
 from penstock.model.overlay import Overlay
 from penstock.model.selection import LATEST, Choice, choose, named
 from penstock.model.source import ModelSource
@@ -126,10 +126,10 @@ class Lineup:
         return self._misfit(self.route.shadow.version)
 
     def _misfit(self, version: str | None) -> str | None:
-        """Why a version could not take the requests of the default one, once both are loaded."""
+        """Why a version could not be asked what the default one is, and compared, once both are loaded."""
         default, other = self._replicas.get(self.default or ""), self._replicas.get(version or "")
         ours, theirs = default and default.loaded, other and other.loaded
-        return misfit_of(ours.signature, theirs.signature) if ours and theirs else None
+        return strangeness_of(ours.signature, theirs.signature) if ours and theirs else None
 
     @property
     def before(self) -> str | None:
@@ -224,6 +224,7 @@ class Lineup:
             route=self.route,
             breach=self.breach,
             unfit=self.unfit,
+            canary_unfit=self._misfit(canary.version),
             settings=self._settings,
             versions=tuple(self._state(version) for version in self._known()),
         )
@@ -339,7 +340,7 @@ class Lineup:
         told = comparison_of(old, new)
         self._tell("version_compared", version, with_version=self.default, **told)
         if misfit is not None:
-            self._held[version] = f"{misfit}; version {self.default} serves on until this one is promoted"
+            self._held[version] = f"{misfit}: it takes the traffic when it is promoted"
             self._equipment.log.warning("version_held", model=self.name, version=version, reason=self._held[version])
 
     def changed(self) -> None:
@@ -358,7 +359,7 @@ class Lineup:
         if not self._stopping:
             self._route_log.route(self.route, by_hand=self.overlay is not None)
             self._route_log.shadow_unfit(self.route.shadow.version, self.unfit)
-            if (canary := self.route.canary).guard.disagreement_percent is not None:
+            if (canary := self.route.canary).guard.compares:
                 self._route_log.canary_unfit(canary.version, self._misfit(canary.version))
 
     def _advance(self) -> bool:

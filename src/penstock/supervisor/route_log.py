@@ -4,7 +4,7 @@ from collections.abc import Container, Sequence
 
 from msgspec.structs import asdict
 
-from penstock.config import Canary, Route, Shadow
+from penstock.config import Canary, Route, Shadow, Slice
 from penstock.model.selection import LATEST, listed
 from penstock.observability.logs import Log
 
@@ -17,6 +17,7 @@ class RouteLog:
         self._model = model
         self._route: Route | None = None
         self._unfit: dict[str, tuple[str | None, str | None]] = {}
+        self._missing: set[tuple[str, str]] = set()
 
     def route(self, route: Route, *, by_hand: bool) -> None:
         """Where requests are to go."""
@@ -41,24 +42,27 @@ class RouteLog:
 
     def missing(self, route: Route, load: str, there: Container[str]) -> None:
         """Complains of versions that are named and not there: all stays as it was where it can."""
-        named: Sequence[tuple[str, str | None]] = [
+        said: Sequence[tuple[str, str | None]] = [
             ("route.default", route.default),
             ("route.canary.version", route.canary.version),
             ("route.shadow.version", route.shadow.version),
             *(("load", version) for version in listed(load)),
         ]
+        named = [(setting, version) for setting, version in said if version is not None and version != LATEST]
+        before, self._missing = self._missing, {each for each in named if each[1] not in there}
         for setting, version in named:
-            if version not in (None, LATEST) and version not in there:
+            if (setting, version) in self._missing - before:
                 self._log.error("version_missing", model=self._model, version=version, setting=setting)
 
 
 def _said(route: Route) -> dict[str, object]:
-    """The canary and the shadow, as far as there are any."""
+    """The canary and the shadow, as far as there are any, and what two answers may differ by where that matters."""
     parts: dict[str, Canary | Shadow] = {"canary": route.canary, "shadow": route.shadow}
-    return {
-        f"{part}_{name}": value
-        for part, slice_ in parts.items()
-        if slice_.version is not None
-        for name, value in asdict(slice_).items()
-        if value is not None and name != "guard"
-    }
+    tried = {part: slice_ for part, slice_ in parts.items() if slice_.version is not None}
+    said = {f"{part}_{name}": value for part, slice_ in tried.items() for name, value in _set(slice_).items()}
+    guard = {"canary_guard": _set(route.canary.guard)} if "canary" in tried and route.canary.guard.limits else {}
+    return said | guard | ({"tolerance": route.tolerance} if tried else {})
+
+
+def _set(slice_: Slice) -> dict[str, object]:
+    return {name: value for name, value in asdict(slice_).items() if value is not None and name != "guard"}
