@@ -85,7 +85,7 @@ class Shadowed(Server):
     def _told(self, method: str, path: str, wish: object = None) -> bytes:
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE_S)
         try:
-            headers = {"Content-Type": "application/json", "X-API-Key": KEY}
+            headers = {"Content-Type": "application/json"} | ({} if method == "GET" else {"X-API-Key": KEY})
             connection.request(method, path, None if wish is None else json.dumps(wish), headers)
             response = connection.getresponse()
             answer = response.read()
@@ -101,13 +101,14 @@ def publish(subject: Subject, folder: Path) -> None:
     for version in (DEFAULT, SHADOW):
         (folder / subject.name / version).mkdir(parents=True)
         shutil.copy(subject.pickle, folder / subject.name / version / "model.pkl")
+    keys = f"bench: {{sha256: {sha256(KEY.encode()).hexdigest()}, rights: [admin]}}\n"
+    (folder / "penstock.keys").write_text(f"{keys}anonymous: {{rights: [predict, read]}}\n")
     subprocess.run([PENSTOCK, "lock", subject.name], cwd=folder, capture_output=True, check=True)
 
 
 def command(subject: Subject, port: int, log: Path) -> list[str]:
-    digest = sha256(KEY.encode()).hexdigest()
     route = ["--route-default", DEFAULT, "--route-shadow-version", SHADOW, "--route-shadow-percent", "0"]
-    return [*serve(port, log), subject.name, "--workers", "1", "--load", "all", *route, "--admin-sha256", digest]
+    return [*serve(port, log), subject.name, "--workers", "1", "--load", "all", *route, "--keys", "penstock.keys"]
 
 
 def keep(pid: int, core: int) -> None:

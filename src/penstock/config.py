@@ -200,13 +200,6 @@ class Model(Slice, frozen=True, kw_only=True):
     trusted_types: Annotated[tuple[str, ...], Meta(description="types that a skops file may contain")] = ()
 
 
-class Admin(Slice, frozen=True, kw_only=True):
-    sha256: Annotated[
-        Annotated[str, Meta(pattern="^[0-9a-f]{64}$", extra={"expected": "64 hexadecimal digits"})] | None,
-        Meta(description="SHA-256 of the key that may administer the service; without one nobody may"),
-    ] = None
-
-
 class Settings(Slice, frozen=True, kw_only=True):
     """All of it: what `penstock.yaml` may say."""
 
@@ -214,7 +207,13 @@ class Settings(Slice, frozen=True, kw_only=True):
     limits: Limits = Limits()
     drain: Drain = Drain()
     logs: Logs = Logs()
-    admin: Admin = Admin()
+    keys: Annotated[
+        FilePath | None,
+        Meta(
+            description="file with the keys that clients need; without one everybody may predict and read, and nobody "
+            "administer"
+        ),
+    ] = None
     state_dir: Annotated[
         FilePath,
         Meta(

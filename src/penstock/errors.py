@@ -23,6 +23,7 @@
         ├── UnknownModel              no model of that name, or no default one
         ├── UnknownVersion            no such version of the model
         ├── Unauthorized              no key, or none that is known
+        ├── Forbidden                 the key may not do that
         ├── AdminOff                  there is no key that could administer
         ├── Conflict                  the change cannot be made as things are
         ├── BodyTooLarge              more bytes than the limit
@@ -161,8 +162,12 @@ class Unauthorized(RequestError):
     """Send a valid key: Authorization: Bearer …, or X-API-Key."""
 
 
+class Forbidden(RequestError):
+    """This key may not do that."""
+
+
 class AdminOff(RequestError):
-    """Nothing is administered here: no key is configured (admin.sha256)."""
+    """Nothing is administered here: the service was started without keys (--keys)."""
 
 
 class Conflict(RequestError):

@@ -22,6 +22,7 @@ from penstock.inference.engine import Engine
 from penstock.inference.forecast import Capacity
 from penstock.inference.served import ServedVersion
 from penstock.inference.versions import Versions
+from penstock.interface.access import Access
 from penstock.interface.accounts import Accounts
 from penstock.interface.app import App
 from penstock.interface.client import Clients
@@ -68,7 +69,8 @@ class Front:
         self._log = open_log(self.settings.logs, process)
         capture_stdlib(self._log)
         self._versions = Versions(self.settings, self._figures, self._hung, self._released)
-        self._native = Native(Engine(self._versions), self.settings.limits)
+        self._access = Access()
+        self._native = Native(Engine(self._versions), self.settings.limits, self._access)
         clients = Clients(self.settings.server.trusted_proxies)
         self._accounts = Accounts(self._log, self._figures, process, self._loop.call_later, clients)
         lane = Lane(self._native, self._accounts)
@@ -144,6 +146,7 @@ class Front:
                     self._attach(message, *descriptors)
                 case control.Models():
                     self.started = message.started
+                    self._access.update(message.keys)
                     self._versions.update(message.models)
                     self._native.update(self._versions.models)
                     self._send(control.Follows(message.revision))

@@ -21,7 +21,15 @@ from tests.acceptance.numbered import constant, publish
 KEY = "a key that nobody guesses"
 UNDER_WAY = "Another change of this model is under way:"
 DIGEST = sha256(KEY.encode()).hexdigest()
-OPTIONS = ("--workers", "2", "--drain-linger-s", "0", "--admin-sha256", DIGEST)
+OPTIONS = ("--workers", "2", "--drain-linger-s", "0", "--keys", "penstock.keys")
+
+
+def lay_keys(folder: Path) -> None:
+    """One that may do everything; whoever has none may still predict and read."""
+    rights = "[predict, read, admin]"
+    (folder / "penstock.keys").write_text(
+        f"admin: {{sha256: {DIGEST}, rights: {rights}}}\nanonymous: {{rights: [predict, read]}}\n"
+    )
 
 
 @pytest.fixture
@@ -29,6 +37,7 @@ def shelf(tmp_path: Path) -> Path:
     """A model with three versions, each of which answers with its number."""
     for version in ("1", "2", "3"):
         publish(tmp_path / "m", version)
+    lay_keys(tmp_path)
     return tmp_path / "m"
 
 
@@ -78,6 +87,7 @@ def talking(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     """A service that no test changes."""
     folder = tmp_path_factory.mktemp("talking")
     publish(folder / "m", "1")
+    lay_keys(folder)
     with serving(folder / "m", *OPTIONS, cwd=folder) as running:
         yield running
 

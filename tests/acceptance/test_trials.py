@@ -11,7 +11,7 @@ import pytest
 
 from tests.acceptance.driver import Reply, Service, penstock, serving, wait_until
 from tests.acceptance.numbered import publish
-from tests.acceptance.test_admin import KEY, OPTIONS, order
+from tests.acceptance.test_admin import KEY, OPTIONS, lay_keys, order
 from tests.acceptance.test_versions import everywhere
 
 PREDICTOR = """\
@@ -278,6 +278,7 @@ def test_what_is_asked_of_a_canary_for_its_guard_leaves_its_requests_alone(tmp_p
 
 def test_a_breach_stays_told_and_concerns_no_other_order(tmp_path: Path) -> None:
     lay_out(tmp_path, {"1": "pass", "2": ERRS.replace("50", "5"), "3": "pass"})
+    lay_keys(tmp_path)
     with serving(configure(tmp_path, "load: {latest: 3}"), *OPTIONS, cwd=tmp_path) as service:
         assert order(service, "route", {"default": "1"}).status == 200
         guarded = {"version": "2", "percent": 50, "guard": {"error_percent": 1}}
@@ -298,6 +299,7 @@ def test_the_newest_that_was_sent_away_takes_the_traffic_neither_by_itself_nor_a
 ) -> None:
     lay_out(tmp_path, {"1": "pass"})
     two_outputs = "return {'a': ids * 2, 'b': ids}"
+    lay_keys(tmp_path)
     with serving(tmp_path / "m", *OPTIONS, cwd=tmp_path) as service:
         lay_out(tmp_path, {"2": f"{ERRS.replace('50', '5')}\n        {two_outputs}"})
         service.wait_for("version_held")
@@ -316,6 +318,7 @@ def test_the_newest_that_was_sent_away_takes_the_traffic_neither_by_itself_nor_a
 def test_who_was_sent_away_may_be_tried_again(tmp_path: Path) -> None:
     lay_out(tmp_path, {"1": "pass", "2": DISAGREES})
     settings = "route: {default: 1, canary: {version: 2, percent: 50, guard: {disagreement_percent: 5}}}"
+    lay_keys(tmp_path)
     with serving(configure(tmp_path, settings), *OPTIONS, cwd=tmp_path) as service:
         with asked(service):
             service.wait_for("guard_breached")

@@ -9,6 +9,7 @@ import pytest
 
 from penstock.config import Limits, Logs
 from penstock.inference.engine import Engine
+from penstock.interface.access import Access
 from penstock.interface.accounts import Accounts
 from penstock.interface.app import App
 from penstock.interface.client import Clients
@@ -34,7 +35,7 @@ async def figures_after(tmp_path: Path, method: str, path: str) -> Figures:
     figures = Figures()
     log = open_log(Logs(file=str(tmp_path / "log")), "front-0")
     accounts = Accounts(log, figures, "front-0", lambda seconds, callback: None, Clients())
-    app = App(Lane(Native(cast(Engine, None), Limits()), accounts), build_ops(StillService(broken("b"))))
+    app = App(Lane(Native(cast(Engine, None), Limits(), Access()), accounts), build_ops(StillService(broken("b"))))
     transport = httpx2.ASGITransport(app=cast(Any, app))
     async with httpx2.AsyncClient(transport=transport, base_url="http://test") as client:
         await client.request(method, path)

@@ -21,6 +21,7 @@ from penstock.inference.rows import Rows
 from penstock.inference.served import ServedVersion
 from penstock.inference.ticket import Result, Ticket
 from penstock.inference.versions import Versions
+from penstock.interface.access import Access
 from penstock.interface.accounts import Accounts
 from penstock.interface.app import App
 from penstock.interface.call import Call
@@ -119,7 +120,7 @@ async def world(
     log = open_log(Logs(format="json", file=str(tmp_path / "log")), "front-0")
     versions = Versions(SETTINGS, figures, lambda host: None, lambda *released: None)
     versions.update([ModelState(name="m", default="1", versions=(state,))])
-    native = Native(Engine(versions), SETTINGS.limits)
+    native = Native(Engine(versions), SETTINGS.limits, Access())
     native.update(versions.models)
     later = asyncio.get_running_loop().call_later
     lane = Lane(native, Accounts(log, figures, "front-0", later, Clients(trusted_proxies)))

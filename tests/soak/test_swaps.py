@@ -3,7 +3,6 @@
 import json
 import urllib.request
 from collections.abc import Callable
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +10,9 @@ import pytest
 
 from tests.acceptance.driver import Load, Service, serving
 from tests.acceptance.numbered import publish
+from tests.acceptance.test_admin import KEY, OPTIONS, lay_keys
 from tests.soak.census import Census, census, growth, table
 
-KEY = "key"
-OPTIONS = ("--workers", "2", "--drain-linger-s", "0", "--admin-sha256", sha256(KEY.encode()).hexdigest())
 Scale = Callable[[int, int], int]
 
 
@@ -51,6 +49,7 @@ def test_after_many_swaps_the_processes_hold_what_they_held(tmp_path: Path, scal
     first, more = scale(2, 60), scale(3, 100)
     for version in ("1", "2"):
         publish(tmp_path / "m", version)
+    lay_keys(tmp_path)
     with serving(tmp_path / "m", *OPTIONS, cwd=tmp_path) as service:
         young = swaps(service, first)
         old = swaps(service, more)

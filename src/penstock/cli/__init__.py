@@ -22,6 +22,7 @@ COMMANDS = {
     "route": "penstock.cli.route",
     "promote": "penstock.cli.promote",
     "rollback": "penstock.cli.rollback",
+    "key": "penstock.cli.key",
     "config": "penstock.cli.config",
     "profile": "penstock.cli.profile",
     "demo": "penstock.cli.demo",
@@ -40,6 +41,7 @@ usage: penstock COMMAND …
   route    say which version answers, and which is tried on a share of the requests
   promote  give one version all the traffic
   rollback go back to the version before
+  key      make a key for a client of the service
   config   show every setting in force, and where its value came from
   profile  measure where the time of a request goes, and say what would help
   demo     train two models on real data and serve them

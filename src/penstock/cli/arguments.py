@@ -18,7 +18,6 @@ GROUPS = {
     "limits": "limits of a request",
     "drain": "shutdown",
     "logs": "logs",
-    "admin": "administration",
     "": "service",
     "models": "every model",
 }

@@ -23,7 +23,7 @@ LIMITS = {
 """What a canary's guard may hold it to."""
 
 HELP = f"""\
-An order needs the key whose SHA-256 the service has as admin.sha256: it is read from {KEY_VARIABLE}.
+A service with keys (--keys) wants one: it is read from {KEY_VARIABLE}. An order needs one with the right admin.
 """
 
 

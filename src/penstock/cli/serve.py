@@ -19,6 +19,8 @@ examples:
 Every flag is a variable too: --max-rows is PENSTOCK_MAX_ROWS. `penstock config` shows what is in force.
 """
 
+UNKEPT = "whoever reaches {host} may predict and read: --keys FILE asks for keys, and penstock key new makes them"
+
 
 def run(words: Sequence[str]) -> int:
     """Serves; returns the exit code. Raises PenstockError."""
@@ -29,6 +31,8 @@ def run(words: Sequence[str]) -> int:
     for notice in (*configuration.notices, *resolved.notices):
         complain(notice)
     _demand_hope(resolved)
+    if resolved.keys is None and not is_loopback(configuration.settings.server.host):
+        complain(UNKEPT.format(host=configuration.settings.server.host))
     from penstock.supervisor.service import serve
 
     sources = [source for versions in resolved.models.values() for source in versions]
@@ -52,6 +56,16 @@ def _parse(words: Sequence[str]) -> Namespace:
     parser.add_argument("--name", help="what to call the only model that is named")
     add_settings(parser)
     return parser.read(words)
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach an address to listen on. A name other than localhost may be anything."""
+    from ipaddress import ip_address
+
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def _named(namespace: Namespace) -> list[str]:

@@ -5,6 +5,8 @@ from collections.abc import Callable
 from itertools import islice
 from typing import NamedTuple
 
+from msgspec import UNSET
+
 from penstock.errors import RequestError
 from penstock.inference.served import ServedVersion
 from penstock.interface.call import Call, Scope, request_id
@@ -118,6 +120,7 @@ class Accounts:
                 "request_refused",
                 request_id=call.request_id,
                 client=self._clients.of(call.scope),
+                **({"key": call.key.name} if call.key is not None else {}),
                 method=call.scope["method"],
                 path=clip(call.scope["path"], LONGEST_PATH),
                 status=status,
@@ -190,6 +193,7 @@ def _line(account: Account, client: str | None) -> PredictionLine:
         timestamp=stamp,
         request_id=call.request_id,
         client=client,
+        key=call.key.name if call.key is not None else UNSET,
         model=served.model if served else call.model,
         model_version=served.version if served else "",
         status=status,

@@ -1,4 +1,4 @@
-"""What administrators may do over HTTP: `/admin/models/{name}/…`, with a key.
+"""What administrators may do over HTTP: `/admin/models/{name}/…`, with a key that has the right `admin`.
 
     POST load, unload, promote   {"version": "2"}
     POST route                   {"default": "2", "canary": {"version": "3", "percent": 5, "sticky": "X-User-ID",
@@ -12,9 +12,7 @@ it is; `"canary": null` ends it, and so it is with the guard, the sticky header 
 configuration knows: no paths, no URLs, no uploads.
 """
 
-import hmac
 from collections.abc import Awaitable, Callable
-from hashlib import sha256
 from typing import Annotated, Any, Protocol, TypeVar, get_args
 
 import msgspec
@@ -24,14 +22,15 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from penstock.config import Canary, Guard, HeaderName, Percent, Settings, Shadow
-from penstock.errors import AdminOff, BodyTooLarge, Conflict, InvalidRequest, MalformedRequest, Problem, Unauthorized
+from penstock.errors import BodyTooLarge, Conflict, InvalidRequest, MalformedRequest, Problem
 from penstock.inference.router import choose_model
+from penstock.interface.scope import KEY
 from penstock.model.control import Action, ModelState, Order, Outcome
+from penstock.model.key import Key
 from penstock.model.versions import VERSION_NAME
 
 LARGEST = 16 * 2**10
 LONGEST_WHY = 200
-BEARER = "bearer "
 VERSIONED = ("load", "unload", "promote")
 
 Part = TypeVar("Part", Guard, Shadow)
@@ -91,7 +90,6 @@ class Admin:
 
     def __init__(self, service: Administered) -> None:
         self._service = service
-        self._digest = service.settings.admin.sha256
 
     def install(self, app: FastAPI) -> None:
         """Adds the paths, which the OpenAPI document does not list."""
@@ -102,27 +100,16 @@ class Admin:
 
     def _handler(self, action: Action) -> Callable[[Request], Awaitable[Response]]:
         async def handle(request: Request) -> Response:
-            by = self._key(request)
+            key: Key = request.scope[KEY]  # who has none does not come here
             wish = Wish() if action == "history" else _read(await _body(request))
             known = {model.name: model for model in self._service.models}
             model = choose_model(known, None, request.path_params["name"])
-            outcome = await self._service.order(_order(action, by, model, wish))
+            outcome = await self._service.order(_order(action, key.name, model, wish))
             if outcome.refused is not None:
                 raise Conflict(outcome.refused)
             return Response(msgspec.json.encode(_told(model.name, action, outcome)), media_type="application/json")
 
         return handle
-
-    def _key(self, request: Request) -> str:
-        """The name of the key that came with it. Raises AdminOff and Unauthorized."""
-        if self._digest is None:
-            raise AdminOff
-        said = request.headers.get("authorization", "")
-        key = said[len(BEARER) :] if said.lower().startswith(BEARER) else request.headers.get("x-api-key", "")
-        digest = sha256(key.encode("latin-1")).hexdigest()
-        if not hmac.compare_digest(digest.encode(), self._digest.encode()):
-            raise Unauthorized
-        return "admin"
 
 
 async def _body(request: Request) -> bytes:

@@ -4,13 +4,14 @@ import asyncio
 from functools import partial
 from typing import Any
 
-from penstock.errors import ClientGone
+from penstock.errors import AdminOff, ClientGone, Forbidden, Unauthorized
 from penstock.inference.ticket import Ticket
+from penstock.interface.access import BROWSER, right_of
 from penstock.interface.call import Call, Message, Receive, Scope, Send
-from penstock.interface.errors import REQUEST_ID
+from penstock.interface.errors import REQUEST_ID, error_response
 from penstock.interface.lane import Lane
 from penstock.interface.native import Endpoint, Reply
-from penstock.interface.scope import CODES, GONE
+from penstock.interface.scope import CODES, GONE, KEY
 
 
 class App:
@@ -71,7 +72,15 @@ class App:
                 message["headers"] = [*message["headers"], (b"x-request-id", call.request_id.encode("ascii"))]
             await send(message)
 
+        right = right_of(call.scope["path"])
         try:
+            call.key = call.scope[KEY] = self._lane.access.demand(call.headers, right)
             await self._operations(call.scope, receive, identified)
+        except (Unauthorized, Forbidden, AdminOff) as error:
+            codes.append(error.code)
+            refused, headers, body = error_response(error, call.request_id)
+            asks = [BROWSER] if right == "read" and isinstance(error, Unauthorized) else []
+            await identified({"type": "http.response.start", "status": refused, "headers": [*headers, *asks]})
+            await send({"type": "http.response.body", "body": body})
         finally:
             self._lane.accounts.operation(call, status, codes[-1] if codes else None)

@@ -21,6 +21,7 @@ from penstock.inference.served import ServedVersion
 from penstock.inference.ticket import Result
 from penstock.interface.query import NO_QUERY, Query, read
 from penstock.interface.scope import ARRIVED, FIELDS, REFUSED, clock
+from penstock.model.key import Key
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -58,13 +59,13 @@ class Call:
     """A request and what became of it.
 
     First its scope, its headers by lower-case name, its id and when it arrived (time.perf_counter); then, as they
-    come to be known, the version that serves it, its rows and what they weigh, and the error or the result. The log
-    and the figures read all of this when the answer is out.
+    come to be known, whose key it has, the version that serves it, its rows and what they weigh, and the error or the
+    result. The log and the figures read all of this when the answer is out.
     """
 
     __slots__ = (
-        "arrived", "decode_s", "encode_s", "error", "findings", "headers", "model", "nbytes", "prediction", "query",
-        "queue_s", "request_id", "result", "rows", "scope", "served",
+        "arrived", "decode_s", "encode_s", "error", "findings", "headers", "key", "model", "nbytes", "prediction",
+        "query", "queue_s", "request_id", "result", "rows", "scope", "served",
     )  # fmt: skip
 
     def __init__(self, scope: Scope) -> None:
@@ -73,6 +74,7 @@ class Call:
         self.request_id = request_id(self.headers.get(b"x-request-id"))
         arrived = scope.get(ARRIVED)
         self.arrived: float = clock() if arrived is None else arrived
+        self.key: Key | None = None
         self.query = NO_QUERY
         self.model = ""
         self.served: ServedVersion | None = None

@@ -21,6 +21,7 @@ class Lane:
 
     def __init__(self, native: Native, accounts: Accounts) -> None:
         self.limits = native.limits
+        self.access = native.access
         self._native = native
         self.accounts = accounts
         self.endpoint = native.endpoint

@@ -11,6 +11,7 @@ from penstock.errors import NotReady
 from penstock.inference.engine import Engine
 from penstock.inference.served import ServedVersion
 from penstock.inference.ticket import Result, Ticket
+from penstock.interface.access import Access
 from penstock.interface.answers import Labels, Prediction, Predictions, encode
 from penstock.interface.call import Call
 from penstock.interface.decoder import RowDecoder
@@ -56,9 +57,10 @@ class Endpoint:
 
     def admit(self, call: Call) -> None:
         """Looks at all but the body. Raises what can be refused already."""
+        native = self._native
+        call.key = native.access.demand(call.headers, "predict")
         if call.scope["method"] != "POST":
             raise HTTPException(405, headers={"Allow": "POST"})
-        native = self._native
         call.query = call.read_query()
         call.model = native.known(self._model)
         call.served = native.engine.enter(self._model, call.query.version, call.headers, call.request_id)
@@ -122,7 +124,8 @@ class Endpoint:
 class Native:
     """From a path to its endpoint, for the default model and for every one by name."""
 
-    def __init__(self, engine: Engine, limits: Limits) -> None:
+    def __init__(self, engine: Engine, limits: Limits, access: Access) -> None:
+        self.access = access
         self.engine = engine
         self.limits = limits
         self._codecs: dict[ServedVersion, Codec] = {}

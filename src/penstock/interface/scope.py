@@ -10,6 +10,8 @@ FIELDS = "penstock.fields"
 """The headers by name, the last of each, where the protocol has put them together already."""
 GONE = "penstock.gone"
 """What to call when the client goes away before its answer."""
+KEY = "penstock.key"
+"""The key that came with the request, where one was needed."""
 REFUSED = "penstock.refused"
 """The error with which to answer a request whose body will not arrive whole."""
 

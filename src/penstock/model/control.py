@@ -15,6 +15,7 @@ from msgspec import Struct
 from penstock.config import Canary, Model, Route, Settings, Shadow
 from penstock.model.certificate import Certificate, Compile
 from penstock.model.frames import LARGEST_FRAME, MAGIC, PREFIX, BrokenFrame
+from penstock.model.key import Key
 from penstock.model.shaping import Shaping
 from penstock.model.signature import AllZero, Field, Signature
 
@@ -243,12 +244,14 @@ class Listen(Struct, frozen=True, tag=True):
 
 
 class Models(Struct, frozen=True, tag=True):
-    """Supervisor to front: everything there is to know about the models, whenever any of it changes. `started`:
-    each of those that were there at the start has been ready. `Follows` answers."""
+    """Supervisor to front: everything there is to know about the models, and the keys that count (None where nobody
+    needs one), whenever any of it changes. `started`: each of those that were there at the start has been ready.
+    `Follows` answers."""
 
     models: tuple[ModelState, ...]
     revision: int = 0
     started: bool = False
+    keys: tuple[Key, ...] | None = None
 
 
 class Yield(Struct, frozen=True, tag=True):

@@ -12,6 +12,8 @@ import msgspec
 from penstock.config import Model, Settings
 from penstock.configuration import MODEL_NAME, Configuration
 from penstock.errors import ArtifactError, ConfigurationError
+from penstock.model.key import Key
+from penstock.model.keyring import read_keys
 from penstock.model.layout import ONLY_VERSION, Place, Shape, places, shape_of
 from penstock.model.manifest import MANIFEST
 from penstock.model.selection import LABELS, LATEST, choose, faults, listed
@@ -51,6 +53,7 @@ class Resolved(NamedTuple):
     watched: tuple[Path, ...]
     found: tuple[Found, ...]
     shapes: dict[Path, Shape]
+    keys: tuple[Key, ...] | None = None
 
     @property
     def sources(self) -> list[ModelSource]:
@@ -84,7 +87,8 @@ def resolve(arguments: Sequence[str], configuration: Configuration, before: Reso
     watched = _watched(found, configuration)
     home = configuration.file.absolute().parent if configuration.file else Path.cwd()
     settings = msgspec.structs.replace(settings, models=slices, state_dir=str(home / settings.state_dir))
-    return Resolved(settings, models, tuple(notices), watched, tuple(found), shapes)
+    keys = read_keys(Path(settings.keys)) if settings.keys is not None else None
+    return Resolved(settings, models, tuple(notices), watched, tuple(found), shapes, keys)
 
 
 def _watched(found: Sequence[Found], configuration: Configuration) -> tuple[Path, ...]:
@@ -92,7 +96,9 @@ def _watched(found: Sequence[Found], configuration: Configuration) -> tuple[Path
     named = {each.named.path: each.named for each in found}
     trees = {path: each for path, each in named.items() if each.configured or path.is_dir()}
     locks = {each.warrant.lock.path for each in trees.values()}
-    return (*trees, *locks, *([configuration.file.absolute()] if configuration.file else []))
+    keys = configuration.settings.keys
+    files = [*([configuration.file.absolute()] if configuration.file else []), *([Path(keys)] if keys else [])]
+    return (*trees, *locks, *files)
 
 
 def _chosen(versions: Sequence[ModelSource]) -> list[ModelSource]:

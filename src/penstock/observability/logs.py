@@ -39,14 +39,15 @@ class Line(Struct, kw_only=True):
 class PredictionLine(Line, kw_only=True):
     """One answered prediction request. Times are in milliseconds, cut to the microsecond.
 
-    `client` is an address. `prediction` and `confidence` are there for single rows only; the confidence of a regressor
-    is null. `code` and `detail` are there for failures. The level follows from the status, `latency_per_row_ms` from
-    the rows.
+    `client` is an address, `key` the name of the client's key. `prediction` and `confidence` are there for single rows
+    only; the confidence of a regressor is null. `code` and `detail` are there for failures. The level follows from the
+    status, `latency_per_row_ms` from the rows.
     """
 
     event: str = "prediction"
     request_id: str
     client: str | None = None
+    key: str | UnsetType = UNSET
     model: str
     model_version: str
     status: int

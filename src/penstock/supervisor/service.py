@@ -12,6 +12,7 @@ from typing import Literal
 from penstock.config import Settings
 from penstock.errors import FailedStart
 from penstock.model.control import Attach, Follows, HostOf, Hung, Models, Order, Released
+from penstock.model.key import Key
 from penstock.model.repository import Resolved
 from penstock.model.source import ModelSource
 from penstock.observability.health import has_started
@@ -52,7 +53,7 @@ def serve(resolved: Resolved, reread: Callable[[Resolved], Resolved], *, strict:
     with Loop() as loop:
         sources = [source for versions in resolved.models.values() for source in versions]
         equipment = Equipment(loop, log, Ledger(log))
-        service = Service(equipment, settings, sources, listeners, strict=strict)
+        service = Service(equipment, settings, sources, listeners, resolved.keys, strict=strict)
         Reload(equipment, reread, service.update, service.knows).start(resolved)
         try:
             return service.run()
@@ -70,6 +71,7 @@ class Service:
         settings: Settings,
         sources: Sequence[ModelSource],
         listeners: Sequence[socket.socket],
+        keys: tuple[Key, ...] | None = None,
         *,
         strict: bool,
     ) -> None:
@@ -90,6 +92,7 @@ class Service:
         self._was_ready = False
         self._started = False
         self._settings = settings
+        self._keys = keys
         self._equipment = equipment
         self._news: News | None = None  # the last ones
         for name, group in groupby(sources, _name):
@@ -131,10 +134,18 @@ class Service:
         told = restart_needed(self._settings, news.resolved.settings)
         if told:
             self._log.warning("restart_needed", settings=told, detail="these are read at the start")
+        self._take_keys(news.resolved.keys)
         for name in self._lineups.keys() - news.named:
             self._lineups[name].remove()
         for name in news.resolved.models:
             self._take(name, news)
+
+    def _take_keys(self, keys: tuple[Key, ...] | None) -> None:
+        """Whoever has none of them is refused from now on."""
+        if keys != self._keys:
+            self._keys = keys
+            self._log.info("keys_taken", keys=[key.name for key in keys or ()])
+            self.changed()
 
     def knows(self, source: ModelSource) -> bool:
         """Whether this version is among those that are there already."""
@@ -165,7 +176,7 @@ class Service:
     def models(self) -> Models:
         states = tuple(lineup.state() for lineup in self._lineups.values() if not lineup.removed)
         self._was_ready = self._was_ready or has_started(states)
-        return Models(states, self._revision, self._was_ready)
+        return Models(states, self._revision, self._was_ready, self._keys)
 
     def fronts(self) -> set[int]:
         return {front.number for front in self._fronts.alive()}
@@ -312,10 +323,9 @@ class Service:
 
 
 def restart_needed(before: Settings, after: Settings) -> list[str]:
-    """The settings that differ and are not taken over: all but the models, and where their requests go."""
-    told = [
-        name for name in before.__struct_fields__ if name != "models" and getattr(before, name) != getattr(after, name)
-    ]
+    """The settings that differ and are not taken over: all but the keys, the models, and where their requests go."""
+    names = [name for name in before.__struct_fields__ if name not in ("keys", "models")]
+    told = [name for name in names if getattr(before, name) != getattr(after, name)]
     for model in sorted(before.models.keys() & after.models.keys()):
         old, new = before.models[model], after.models[model]
         names = [name for name in old.__struct_fields__ if name not in TAKEN_OVER]

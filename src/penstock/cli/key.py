@@ -1,0 +1,73 @@
+"""`penstock key new`: a key for a client."""
+
+import os
+import secrets
+from collections.abc import Sequence
+from hashlib import sha256
+from pathlib import Path
+
+from penstock.cli.arguments import Parser
+from penstock.cli.complaint import complain
+from penstock.configuration import MODEL_NAME
+from penstock.errors import ConfigurationError
+from penstock.model.key import ANONYMOUS, RIGHTS, Key
+from penstock.model.keyring import entry, read_keys
+
+USUAL = "penstock.keys"
+PREFIX = "pk_"  # so that a key that was published by mistake is known for one
+SECRET_BYTES = 32
+EXAMPLES = f"""\
+examples:
+  penstock key new mobile                         a key that may predict, in {USUAL}
+  penstock key new ops --rights predict,read,admin
+  penstock key new shop --file /etc/penstock/keys
+  penstock serve model.pkl --keys {USUAL}    and what is served with them
+
+The key is printed, once; the file has its SHA-256. A running service takes the file over when it changes: a line that
+is taken out is a key that counts no more.
+"""
+
+
+def run(words: Sequence[str]) -> int:
+    """Prints a new key; returns the exit code. Raises ConfigurationError."""
+    parser = Parser("key", "new NAME [options]", "Make a key for a client of the service.", EXAMPLES)
+    parser.add_argument("action", metavar="new", choices=["new"])
+    parser.add_argument("name", metavar="NAME", help="what to call it in the file and in the logs")
+    parser.add_argument("--rights", default="predict", metavar="RIGHTS", help="of predict, read, admin [predict]")
+    parser.add_argument("--file", default=USUAL, help=f"the file that it is added to [{USUAL}]")
+    namespace = parser.read(words)
+    rights = [word.strip() for word in namespace.rights.split(",")]
+    chosen = tuple(right for right in RIGHTS if right in rights)
+    if strange := sorted(set(rights) - set(RIGHTS)):
+        raise ConfigurationError(f"--rights: expected some of {', '.join(RIGHTS)}, got {strange[0]!r}")
+    if namespace.name == ANONYMOUS:
+        raise ConfigurationError(f"{ANONYMOUS} is who sends no key: write '{ANONYMOUS}: {{rights: […]}}' into the file")
+    if not MODEL_NAME.fullmatch(namespace.name):
+        raise ConfigurationError(f"{namespace.name!r} is no name: use letters, digits, '_', '-' and '.'")
+    secret = new_secret()
+    _add(Path(namespace.file), Key(name=namespace.name, sha256=digest(secret), rights=chosen))
+    print(secret)
+    complain(f"{namespace.name} may {', '.join(chosen)}; this is the only time that its key is shown")
+    return 0
+
+
+def new_secret() -> str:
+    """A key that nobody guesses: 256 bits of the system's randomness."""
+    return PREFIX + secrets.token_urlsafe(SECRET_BYTES)
+
+
+def digest(secret: str) -> str:
+    """What is kept of a key. Such keys are random and long, so that a slow hash would protect nothing."""
+    return sha256(secret.encode()).hexdigest()
+
+
+def _add(path: Path, key: Key) -> None:
+    """Adds a line to the file, which only its owner may read where it is new."""
+    before = path.read_text() if path.exists() else ""
+    if before and key.name in {known.name for known in read_keys(path)}:
+        raise ConfigurationError(f"{path}: there is a key called {key.name}: take it out, or choose another name")
+    staging = path.with_name(f".{path.name}")
+    mode = path.stat().st_mode & 0o777 if before else 0o600
+    with os.fdopen(os.open(staging, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode), "w") as file:
+        file.write(before + ("\n" if before and not before.endswith("\n") else "") + entry(key))
+    staging.replace(path)

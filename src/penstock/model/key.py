@@ -1,0 +1,22 @@
+"""A client's key, as far as the service knows it."""
+
+from typing import Literal
+
+from msgspec import Struct
+
+Right = Literal["predict", "read", "admin"]
+RIGHTS: tuple[Right, ...] = ("predict", "read", "admin")
+
+
+ANONYMOUS = "anonymous"
+
+
+class Key(Struct, frozen=True, kw_only=True):
+    """One client. `predict` is for predictions, `read` for what there is to be known, `admin` for changes.
+
+    The one called anonymous has no `sha256`: it is everybody who sends no key.
+    """
+
+    name: str
+    sha256: str
+    rights: tuple[Right, ...]

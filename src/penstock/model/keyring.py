@@ -1,0 +1,81 @@
+"""The keys that clients have: who they are, by name, and what they may.
+
+They are kept in a file of their own, as the SHA-256 of each, so that who reads the file has no key by that:
+
+    mobile: {sha256: 9f86…, rights: [predict]}
+    ops: {sha256: 60303…, rights: [predict, read, admin]}
+    anonymous: {rights: [predict]}
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import Meta, Struct
+
+from penstock.configuration import MODEL_NAME
+from penstock.errors import ConfigurationError
+from penstock.model.key import ANONYMOUS, Key, Right
+from penstock.values import did_you_mean, shown
+
+
+class _Entry(Struct, kw_only=True, forbid_unknown_fields=True):
+    sha256: Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
+    rights: Annotated[tuple[Right, ...], Meta(min_length=1)]
+
+
+def entry(key: Key) -> str:
+    """A key as a line of the file."""
+    return f"{key.name}: {{sha256: {key.sha256}, rights: [{', '.join(key.rights)}]}}\n"
+
+
+def read_keys(path: Path) -> tuple[Key, ...]:
+    """The keys in the file. Raises ConfigurationError, which names the key and says what was expected."""
+    from penstock.document import read  # it imports yaml
+
+    keys = tuple(_key(name, said, path.name) for name, said in read(path).items())
+    _demand_distinct(keys, path.name)
+    return keys
+
+
+def _key(name: object, said: object, file: str) -> Key:
+    if not (isinstance(name, str) and MODEL_NAME.fullmatch(name)):
+        raise ConfigurationError(f"{file}: {shown(name)} is no name: use letters, digits, '_', '-' and '.'")
+    if not isinstance(said, dict):
+        raise ConfigurationError(f"{file}: {name}: expected {{sha256: …, rights: [predict]}}, got {shown(said)}")
+    for field in said:
+        if field not in _Entry.__struct_fields__:
+            near = did_you_mean(str(field), _Entry.__struct_fields__)
+            raise ConfigurationError(f"{file}: {name}.{field}: unknown setting{near}")
+    if name == ANONYMOUS and "sha256" in said:
+        raise ConfigurationError(f"{file}: {name}: this is who sends no key, and has no sha256")
+    for field, expected in EXPECTED.items():
+        if name == ANONYMOUS and field == "sha256":
+            continue
+        if not _fits(field, said):
+            told = shown(said[field]) if field in said else "nothing"
+            raise ConfigurationError(f"{file}: {name}.{field}: expected {expected}, got {told}")
+    return Key(name=name, sha256=said.get("sha256", ""), rights=tuple(said["rights"]))
+
+
+EXPECTED = {
+    "sha256": "64 hexadecimal digits, the SHA-256 of the key (penstock key new makes both)",
+    "rights": "a list of predict, read and admin",
+}
+
+
+def _fits(field: str, said: dict[object, Any]) -> bool:
+    whole = {"sha256": "0" * 64, "rights": ["read"]} | {field: said.get(field)}
+    try:
+        msgspec.convert(whole, _Entry)
+    except msgspec.ValidationError:
+        return False
+    return True
+
+
+def _demand_distinct(keys: Sequence[Key], file: str) -> None:
+    first: dict[str, str] = {}
+    for key in keys:
+        if (other := first.setdefault(key.sha256, key.name)) != key.name:
+            raise ConfigurationError(f"{file}: {other} and {key.name} are the same key: give each its own")

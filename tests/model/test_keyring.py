@@ -1,0 +1,61 @@
+"""The file of keys: what is in it is what counts, and what is wrong with it is said."""
+
+from pathlib import Path
+
+import pytest
+
+from penstock.errors import ConfigurationError
+from penstock.model.key import Key
+from penstock.model.keyring import entry, read_keys
+
+SHA = "0123456789abcdef" * 4
+OTHER = "f" * 64
+
+
+def test_keys_are_read_as_they_were_written(tmp_path: Path) -> None:
+    keys = (
+        Key(name="mobile", sha256=SHA, rights=("predict",)),
+        Key(name="ops", sha256=OTHER, rights=("predict", "read", "admin")),
+    )
+    file = tmp_path / "penstock.keys"
+    file.write_text("".join(map(entry, keys)) + "anonymous: {rights: [read]}\n")
+    assert read_keys(file) == (*keys, Key(name="anonymous", sha256="", rights=("read",)))
+
+
+def test_an_empty_file_has_no_keys(tmp_path: Path) -> None:
+    (tmp_path / "penstock.keys").write_text("# none yet\n")
+    assert read_keys(tmp_path / "penstock.keys") == ()
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        (f"a: {SHA}", "a: expected {sha256: …, rights: [predict]}, got '0123456789abcdef"),
+        ("a: {rights: [predict]}", "a.sha256: expected 64 hexadecimal digits, the SHA-256 of the key"),
+        (f"a: {{sha256: {SHA[:-1]}, rights: [predict]}}", "a.sha256: expected 64 hexadecimal digits"),
+        (f"a: {{sha256: {SHA.upper()}, rights: [predict]}}", "a.sha256: expected 64 hexadecimal digits"),
+        (f"a: {{sha256: {SHA}}}", "a.rights: expected a list of predict, read and admin, got nothing"),
+        (f"a: {{sha256: {SHA}, rights: []}}", "a.rights: expected a list of predict, read and admin, got a list"),
+        (f"a: {{sha256: {SHA}, rights: predict}}", "a.rights: expected a list"),
+        (f"a: {{sha256: {SHA}, rights: [write]}}", "a.rights: expected a list"),
+        (f"a: {{sha256: {SHA}, right: [read]}}", "a.right: unknown setting; did you mean 'rights'"),
+        (f"a/b: {{sha256: {SHA}, rights: [read]}}", "'a/b' is no name"),
+        (f"7: {{sha256: {SHA}, rights: [read]}}", "7 is no name"),
+        (f"anonymous: {{sha256: {SHA}, rights: [read]}}", "anonymous: this is who sends no key"),
+        (f"a: {{sha256: {SHA}, rights: [read]}}\nb: {{sha256: {SHA}, rights: [admin]}}", "a and b are the same key"),
+        (f"a: {{sha256: {SHA}, rights: [read]}}\na: {{sha256: {OTHER}, rights: [read]}}", "'a' is there twice"),
+        ("- a", "expected a mapping"),
+    ],
+)
+def test_what_is_wrong_is_said_of_whom(text: str, complaint: str, tmp_path: Path) -> None:
+    file = tmp_path / "penstock.keys"
+    file.write_text(text)
+    with pytest.raises(ConfigurationError) as refused:
+        read_keys(file)
+    assert str(refused.value).startswith("penstock.keys: ")
+    assert complaint in str(refused.value)
+
+
+def test_a_file_that_is_not_there_is_said_to_be_missing(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="no such file"):
+        read_keys(tmp_path / "penstock.keys")
