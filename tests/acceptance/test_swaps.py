@@ -200,7 +200,7 @@ def test_damaged_versions_never_disturb_the_one_that_serves(tmp_path: Path, scal
     publish(shelf, "1", 1.0, {"examples.json": EXAMPLE})
     with serving(shelf, "--workers", "2", cwd=tmp_path) as service:
         with Load(service, features=[0.0], judge=lambda body: None if body["prediction"] == 1.0 else f"{body}") as load:
-            for version, damaged in enumerate(mutations(good, scale(6, 200)), 2):
+            for version, damaged in enumerate(mutations(good, scale(3, 200)), 2):
                 publish(shelf, f"{version}", artifact=damaged, beside={"examples.json": EXAMPLE})
                 if version % 3 == 1:  # some at a time
                     settled = {f"{i}": ("refused", "ready", "available", "unloading") for i in range(1, version + 1)}

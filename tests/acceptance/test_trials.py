@@ -182,7 +182,7 @@ def test_a_shadow_that_takes_other_requests_is_not_asked_and_says_why(tmp_path: 
 
 # ------------------------------------------------------------------ the guard
 WORSE = {
-    "errs on 2 %": (ERRS, "error_percent: 0.5", "pass"),
+    "errs on 2 %": (ERRS, "error_percent: 0.1", "pass"),
     "three times as slow": (IS_SLOW.format(seconds=0.03), "latency_ratio: 1.5", IS_SLOW.format(seconds=0.01)),
     "disagrees": (DISAGREES, "disagreement_percent: 5", "pass"),
 }
@@ -239,10 +239,10 @@ def test_a_canary_as_good_as_the_default_stays(tmp_path: Path) -> None:
     settings = f"route: {{default: 1, canary: {{version: 2, percent: 50, guard: {guard}}}}}"
     with serving(configure(tmp_path, settings), cwd=tmp_path) as service:
         with asked(service) as replies:
-            wait_until(lambda: len(replies) > 2000, "2000 answers", service.explain)
+            wait_until(lambda: len(replies) > 1000, "1000 answers", service.explain)
         assert service.lines("guard_breached") == []
         (canary,) = service.get("/models/m/comparison").body["canaries"]
-        assert canary["canary"]["requests"] > 500
+        assert canary["canary"]["requests"] > 300
         assert canary["canary"]["failed"] > 0
         assert canary["canary"]["p50_ms"] > 0
 

@@ -74,7 +74,7 @@ def test_canaries_that_keep_the_limits_are_nearly_never_sent_away(
     canary: Version, default: Version, scale: Scale
 ) -> None:
     """Of a thousand at most one in a hundred, and three deviations."""
-    canaries, looks = scale(30, 1000), scale(30, 100)
+    canaries, looks = scale(15, 1000), scale(20, 100)
     alarms = sum(first(GUARD, trial(canary, default, looks, seed)) is not None for seed in range(canaries))
     assert alarms <= canaries * FALSE_ALARMS + 3 * (canaries * FALSE_ALARMS) ** 0.5
 
