@@ -46,7 +46,7 @@ def swaps(service: Service, rounds: int) -> Census:
 
 @pytest.mark.soak
 def test_after_many_swaps_the_processes_hold_what_they_held(tmp_path: Path, scale: Scale) -> None:
-    first, more = scale(2, 60), scale(3, 100)
+    first, more = scale(2, 80), scale(3, 100)  # the history is full after 67
     for version in ("1", "2"):
         publish(tmp_path / "m", version)
     lay_keys(tmp_path)

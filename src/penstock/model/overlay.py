@@ -18,7 +18,7 @@ from penstock.model.selection import LATEST, faults, named
 from penstock.model.versions import version_key
 
 STATE = "state.json"
-MOST_CHANGES = 1_000  # of one model that are remembered
+MOST_CHANGES = 200  # of one model that are remembered
 
 
 class Change(Struct, frozen=True, kw_only=True):
