@@ -5,6 +5,7 @@ import os
 import signal
 import socket
 from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -156,13 +157,18 @@ def test_a_version_whose_process_is_killed_while_it_loads_takes_nothing_over(ser
     assert serves(service, "1")
 
 
-def test_the_end_may_come_during_a_swap(service: Service, tmp_path: Path) -> None:
-    everyone = [service.process.pid, *children_of(service.process.pid)]
+@contextmanager
+def swapping(service: Service, folder: Path) -> Iterator[tuple[Load, list[int]]]:
+    """Load, while another version is just being loaded; and all processes that there are then."""
     with Load(service, features=[0.0], judge=is_honest) as load:
         load.wait_for(50)
-        publish(tmp_path / "m", "2")
+        publish(folder / "m", "2")
         service.wait_for("model_loading", lambda line: line["version"] == "2")
-        everyone += children_of(service.process.pid)
+        yield load, [service.process.pid, *children_of(service.process.pid)]
+
+
+def test_the_end_may_come_during_a_swap(service: Service, tmp_path: Path) -> None:
+    with swapping(service, tmp_path) as (load, everyone):
         assert service.end() == 0
         load.stop()
     assert load.failures == []
@@ -173,12 +179,7 @@ def test_the_end_may_come_during_a_swap(service: Service, tmp_path: Path) -> Non
 def test_a_supervisor_that_is_killed_during_a_swap_takes_all_with_it_and_comes_back(
     service: Service, tmp_path: Path
 ) -> None:
-    everyone = [service.process.pid, *children_of(service.process.pid)]
-    with Load(service, features=[0.0], judge=is_honest) as load:
-        load.wait_for(50)
-        publish(tmp_path / "m", "2")
-        service.wait_for("model_loading", lambda line: line["version"] == "2")
-        everyone += children_of(service.process.pid)
+    with swapping(service, tmp_path) as (load, everyone):
         service.process.kill()
         service.process.wait(30)
         wait_until(lambda: not any(map(alive, everyone)), "all of its children to end")

@@ -359,33 +359,31 @@ def test_copies_that_wait_take_no_room_in_the_queue() -> None:
         world.submit()
 
 
-def test_only_part_of_the_hosts_time_is_taken() -> None:
+@pytest.mark.parametrize("late", [False, True], ids=["waiting already", "later"])
+def test_only_part_of_the_hosts_time_is_taken(late: bool) -> None:
     world = World(part=0.1)
     host = world.host()
     world.copy(1)
     world.pass_(GATHER_S)
-    world.pass_(0.199)
-    world.copy(1)
-    world.pass_(0.001)
-    world.answer(host, 0.2)
-    world.pass_(1.79)
-    assert len(world.lots) == 1
-    world.pass_(0.02)
-    assert len(world.lots) == 2
-
-
-def test_only_part_of_the_hosts_time_is_taken_by_copies_that_come_later() -> None:
-    world = World(part=0.1)
-    host = world.host()
-    world.copy(1)
-    world.pass_(GATHER_S)
+    if not late:
+        world.copy(1)
     world.pass_(0.2)
     world.answer(host, 0.2)
-    world.copy(1)
+    if late:
+        world.copy(1)
     world.pass_(1.79)
     assert len(world.lots) == 1
     world.pass_(0.02)
     assert len(world.lots) == 2
+
+
+def test_a_mirror_that_was_closed_asks_nobody_for_an_idle_host(world: World) -> None:
+    world.host()
+    world.submit()
+    world.copy(1)
+    world.mirror.close()
+    with patch.object(world.timer, "call_later", side_effect=AssertionError("nothing is to be sent")):
+        world.pass_(GATHER_S)
 
 
 def test_lots_beside_real_requests_are_as_small_as_one_row_while_that_takes_long() -> None:

@@ -67,9 +67,15 @@ def test_a_browser_sends_it_as_a_password_which_changes_nothing() -> None:
     for right in ("predict", "read"):
         found = access(*KEYS).demand(headers, right)
         assert found is not None
-    for right, said in (("admin", b64encode(b"x:ops")), ("read", b"%%%"), ("read", b64encode(b"ops")), ("read", b"")):
+    refused: list[tuple[Right, bytes]] = [
+        ("admin", b64encode(b"x:ops")),
+        ("read", b"%%%"),
+        ("read", b64encode(b"ops")),
+        ("read", b""),
+    ]
+    for right, said in refused:
         with pytest.raises(Unauthorized):
-            access(*KEYS).demand({b"authorization": b"Basic " + said}, right)  # type: ignore[arg-type] # as above
+            access(*KEYS).demand({b"authorization": b"Basic " + said}, right)
 
 
 def test_a_key_may_do_what_is_said_of_it_and_is_told_what_that_is() -> None:
@@ -93,9 +99,14 @@ def test_with_an_empty_file_nobody_may_anything() -> None:
 def test_who_sends_no_key_may_what_the_anonymous_may_and_who_sends_a_wrong_one_nothing() -> None:
     half_open = access(*KEYS, ANONYMOUS)
     assert half_open.demand({}, "predict") is ANONYMOUS
-    for headers, right in (({}, "read"), ({b"x-api-key": b"nonsense"}, "predict"), ({b"x-api-key": b""}, "predict")):
+    refused: list[tuple[dict[bytes, bytes], Right]] = [
+        ({}, "read"),
+        ({b"x-api-key": b"nonsense"}, "predict"),
+        ({b"x-api-key": b""}, "predict"),
+    ]
+    for headers, right in refused:
         with pytest.raises(Unauthorized):
-            half_open.demand(headers, right)  # type: ignore[arg-type] # a literal, in a tuple
+            half_open.demand(headers, right)
 
 
 def test_what_is_taken_out_counts_no_more() -> None:

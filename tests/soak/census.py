@@ -66,7 +66,7 @@ def _processes(service: Service) -> list[int]:
 
 
 def _name(pid: int) -> str:
-    found = re.search(r"penstock\.(\w+)", command_of(pid))
+    found = re.search(r"-m penstock\.(\w+)", command_of(pid))
     return found[1] if found else "supervisor"
 
 

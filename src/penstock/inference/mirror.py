@@ -111,11 +111,13 @@ class Mirror:
 
     def _send(self) -> None:
         self._is_due = False
+        if not (self._waiting or self._again):
+            return
         if not self._batcher.hosts:
             self._give_up("lost")
         elif not self._batcher.is_idle:
             self._send_in(GATHER_S)
-        elif self._waiting or self._again:
+        else:
             now = self._timer.time()
             lot, fair = self._next(now)
             rows = self._translation.of(concatenated([copy.rows for copy in lot]))
