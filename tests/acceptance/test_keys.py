@@ -159,6 +159,7 @@ def test_who_listens_to_the_world_without_keys_is_warned(host: str, warned: bool
 
 
 def test_a_key_is_made_once_and_shown_once(tmp_path: Path) -> None:
+    (tmp_path / ".penstock.keys").write_text("left behind, for everybody to read")
     made = penstock("key", "new", "shop", "--rights", "predict,read", cwd=tmp_path)
     file = tmp_path / "penstock.keys"
     assert re.fullmatch(r"pk_[A-Za-z0-9_-]{43}\n", made.stdout)

@@ -68,6 +68,7 @@ def _add(path: Path, key: Key) -> None:
         raise ConfigurationError(f"{path}: there is a key called {key.name}: take it out, or choose another name")
     staging = path.with_name(f".{path.name}")
     mode = path.stat().st_mode & 0o777 if before else 0o600
-    with os.fdopen(os.open(staging, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode), "w") as file:
+    staging.unlink(missing_ok=True)  # whoever may read what lies there would read on
+    with os.fdopen(os.open(staging, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "w") as file:
         file.write(before + ("\n" if before and not before.endswith("\n") else "") + entry(key))
     staging.replace(path)
