@@ -17,6 +17,10 @@ HeaderName = Annotated[
     str,
     Meta(pattern=r"^[A-Za-z0-9!#$%&'*+.^_`|~-]+$", extra={"expected": "the name of a header such as X-User-ID"}),
 ]
+Rate = Annotated[
+    str, Meta(pattern=r"^[1-9][0-9]{0,8}/(s|min)$", extra={"expected": "a rate such as 100/s or 6000/min"})
+]
+Url = Annotated[str, Meta(extra={"kind": "url"})]  # whose password is shown to nobody
 LOAD = r"^(all|latest:[1-9][0-9]{0,3}|[A-Za-z0-9_][A-Za-z0-9_.+-]*(,[A-Za-z0-9_][A-Za-z0-9_.+-]*)*)$"
 
 
@@ -64,6 +68,58 @@ class Logs(Slice, frozen=True, kw_only=True):
         Literal["auto", "json", "text"], Meta(description="auto is text on a terminal and JSON elsewhere")
     ] = "auto"
     file: Annotated[FilePath | None, Meta(description="file to append to instead of standard output")] = None
+
+
+class Redis(Slice, frozen=True, kw_only=True):
+    """Where several machines agree. What it is used for says so itself: `quota.store`, a model's `cache.store`."""
+
+    url: Annotated[
+        Annotated[
+            Url,
+            Meta(
+                pattern=r"^(rediss?|unix)://.+$",
+                extra={"expected": "a URL such as redis://127.0.0.1:6379/0, rediss://… or unix://…"},
+            ),
+        ]
+        | None,
+        Meta(description="the Redis that several machines share: redis://user:password@host:6379/0, rediss, unix"),
+    ] = None
+    timeout_ms: Annotated[
+        float, Meta(gt=0, description="milliseconds for an answer of Redis, after which the service goes on without")
+    ] = 20.0
+    prefix: Annotated[Word, Meta(description="what the names of all keys in Redis begin with")] = "penstock"
+
+
+class Quota(Slice, frozen=True, kw_only=True):
+    """What one client may ask for; clients are told apart by their keys, and without keys by their addresses."""
+
+    requests: Annotated[
+        Rate | None, Meta(description="predictions that one client may ask for, such as 100/s or 6000/min")
+    ] = None
+    requests_burst: Annotated[
+        Count | None, Meta(description="how many of them at once; as many as the rate says, where this does not say")
+    ] = None
+    rows: Annotated[Rate | None, Meta(description="rows that one client may have predicted")] = None
+    rows_burst: Annotated[
+        Count | None, Meta(description="how many of them at once; as many as the rate says, where this does not say")
+    ] = None
+    store: Annotated[
+        Literal["local", "redis"], Meta(description="local counts on this machine, redis on all that share one")
+    ] = "local"
+
+
+class Cache(Slice, frozen=True, kw_only=True):
+    """Answers that are kept, so that the model need not be asked for the same row again."""
+
+    mode: Annotated[
+        Literal["off", "on", "auto"], Meta(description="auto keeps answers where looking them up is seen to pay")
+    ] = "off"
+    store: Annotated[
+        Literal["memory", "redis"], Meta(description="memory is each front's own; redis is shared by all")
+    ] = "memory"
+    ttl_s: Annotated[float, Meta(gt=0, description="seconds for which an answer is kept")] = 60.0
+    rows: Annotated[Count, Meta(description="answers, of a row each, that one front keeps")] = 10_000
+    memory: Annotated[Size, Meta(description="bytes that they may take in one front, such as 64MiB")] = 64 * 2**20
 
 
 class Batching(Slice, frozen=True, kw_only=True):
@@ -162,6 +218,7 @@ class Model(Slice, frozen=True, kw_only=True):
     route: Route = Route()
     batching: Batching = Batching()
     queue: Queue = Queue()
+    cache: Cache = Cache()
     replicas: Annotated[Count, Meta(description="processes that hold a copy of the model")] = 1
     device: Annotated[
         str,
@@ -214,6 +271,8 @@ class Settings(Slice, frozen=True, kw_only=True):
             "administer"
         ),
     ] = None
+    quota: Quota = Quota()
+    redis: Redis = Redis()
     state_dir: Annotated[
         FilePath,
         Meta(

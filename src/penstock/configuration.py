@@ -13,7 +13,7 @@ import msgspec
 from penstock.config import Model, Settings
 from penstock.errors import ConfigurationError
 from penstock.option import EVERY_MODEL, Option, options, paths
-from penstock.values import Unfit, convert, did_you_mean, from_text, shown, to_text
+from penstock.values import Unfit, convert, did_you_mean, from_text, is_url, shown, to_text
 
 MODEL_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}")
 CONFIG_VARIABLE = "PENSTOCK_CONFIG"
@@ -75,7 +75,8 @@ class Configuration(NamedTuple):
                     path = declared.removeprefix(EVERY_MODEL)
                     default = options()[declared].default if declared in options() else None
                     said = layer.get(path, Setting(default, "default"))
-                    yield Effective(where + path, said.value, to_text(annotation, said.value), said.origin)
+                    text = to_text(annotation, said.value)
+                    yield Effective(where + path, text if is_url(annotation) else said.value, text, said.origin)
 
 
 def load(

@@ -10,6 +10,7 @@ import msgspec
 from msgspec import inspect
 
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([KMGT]?)(i?)B", re.IGNORECASE | re.ASCII)
+_PASSWORD = re.compile(r"(://[^/@]*:)[^/]*@")
 _INTEGER = re.compile(r"[+-]?\d{1,18}", re.ASCII)
 _BOOLS = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
 _POWERS = {"": 0, "K": 1, "M": 2, "G": 3, "T": 4}
@@ -46,14 +47,22 @@ def from_text(annotation: Any, text: str, base: str | None = None) -> Any:
 
 
 def to_text(annotation: Any, value: Any) -> str:
-    """How a value is written in a flag or an environment variable: the inverse of `from_text`."""
+    """How a value is written in a flag or an environment variable: the inverse of `from_text`, but for passwords."""
     if value is None or value == ():
         return ""
     if isinstance(value, tuple):
         return ",".join(map(str, value))
-    if _role(inspect.type_info(annotation), "kind") == "size":
-        return format_size(value)
+    match _role(inspect.type_info(annotation), "kind"):
+        case "size":
+            return format_size(value)
+        case "url":
+            return _PASSWORD.sub(r"\1…@", value)
     return f"{value}".removesuffix(".0")
+
+
+def is_url(annotation: Any) -> bool:
+    """Whether there may be a password in such a value."""
+    return _role(inspect.type_info(annotation), "kind") == "url"
 
 
 def parse_size(text: str) -> int:

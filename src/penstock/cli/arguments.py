@@ -18,6 +18,8 @@ GROUPS = {
     "limits": "limits of a request",
     "drain": "shutdown",
     "logs": "logs",
+    "quota": "quotas",
+    "redis": "Redis",
     "": "service",
     "models": "every model",
 }
