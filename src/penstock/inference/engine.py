@@ -32,30 +32,30 @@ class Engine:
         deadline = time.monotonic() + (served.deadline_s if deadline_s is None else deadline_s)
         return deadline, high, served.batcher.admit(deadline, high=high)
 
-    def submit(
-        self,
-        served: ServedVersion,
-        rows: Rows,
-        settled: Callable[[Ticket], object],
-        place: Place,
-        *,
-        probabilities: bool = False,
+    def ticket(
+        self, rows: Rows, settled: Callable[[Ticket], object], place: Place, *, probabilities: bool = False
     ) -> Ticket:
-        """Queues rows at a place that they were just admitted to. `settled` is called once, later, with the ticket and
-        its result or error.
-
-        Raises as `admit` does where there are more rows than one, for which there may be neither time nor room.
-        """
+        """A ticket for rows that were admitted to a place. `settled` is called once, later, with the ticket and its
+        result or error."""
         deadline, high, expected_s = place
         ticket = Ticket(
             rows, settled, probabilities=probabilities, high=high, deadline=deadline, queued_at=time.monotonic()
         )
-        if rows.count > 1 or ticket.nbytes > SMALL:
+        ticket.expected_s = expected_s
+        return ticket
+
+    def submit(self, served: ServedVersion, ticket: Ticket, *, waited: bool = False) -> None:
+        """Queues a ticket; `waited` says that something else was waited for since it was made.
+
+        Raises as `admit` does for what has waited, and where there are more rows than one, for which there may be
+        neither time nor room.
+        """
+        if waited:
+            ticket.queued_at = time.monotonic()
+        if waited or ticket.rows.count > 1 or ticket.nbytes > SMALL:
             served.batcher.submit(ticket)
         else:
-            ticket.expected_s = expected_s
             served.batcher.push(ticket)
-        return ticket
 
     def answered(self, served: ServedVersion, rows: Rows, result: Result, request_id: str) -> None:
         """The answer to a request that named no version is out: who is tried beside the version may see it now."""

@@ -81,7 +81,8 @@ class Endpoint:
         rows = call.rows = codec.batch(body) if self._batch else codec.single(body)
         call.findings = served.check(rows)
         call.decode_s = clock() - began
-        ticket = native.engine.submit(served, rows, settled, place, probabilities=call.query.probabilities)
+        ticket = native.engine.ticket(rows, settled, place, probabilities=call.query.probabilities)
+        native.engine.submit(served, ticket)
         call.nbytes = ticket.nbytes
         return ticket
 
