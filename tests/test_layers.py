@@ -40,7 +40,7 @@ MAY_IMPORT = {
     "compile": ("host", "model", "errors"),
     "testing": ("inference", *OBSERVABILITY),  # the doubles; nothing imports them but tests
 }
-FILES_OF_CONFIG = ("configuration", "document", "option", "values")
+FILES_OF_CONFIG = ("configuration", "document", "option", "redis_url", "values")
 HEAVY = ("onnxruntime", "onnx", "sklearn", "joblib", "scipy", "torch", "pandas")
 RUN_APART = re.compile(
     r"\.runtimes|^penstock\.__main__$|^penstock\.compile\."

@@ -89,6 +89,7 @@ def load(
     every = {path.removeprefix(EVERY_MODEL): each for path, each in spoken.items() if path.startswith(EVERY_MODEL)}
     service |= {path: each for path, each in spoken.items() if not path.startswith(EVERY_MODEL)}
     models = {name: layer | every for name, layer in models.items()}
+    _demand_redis(service, {"": every, **models})
     settings = msgspec.convert(
         _nested(service) | {"models": {name: _nested(layer) for name, layer in models.items()}}, Settings
     )
@@ -105,6 +106,21 @@ def _from_file(file: Path) -> tuple[Layer, dict[str, Layer]]:
         raise ConfigurationError(f"{file.name}: models: expected a mapping such as 'iris: {{path: …}}'")
     service = dict(_flattened(document, "", "", file))
     return service, {_name(name, file): _model(name, layer, file) for name, layer in models.items()}
+
+
+def _demand_redis(service: Layer, models: Mapping[str, Layer]) -> None:
+    """Raises where something is to be kept in Redis, and nobody says which."""
+    url = service.get("redis.url")
+    if url is not None and url.value is not None:
+        from penstock.redis_url import address_of  # 5 ms that only those with a Redis pay
+
+        address_of(url.value)
+        return
+    stores = [("quota.store", service.get("quota.store"))]
+    stores += [(f"{name}.cache.store".lstrip("."), layer.get("cache.store")) for name, layer in models.items()]
+    for path, said in stores:
+        if said is not None and said.value == "redis":
+            raise ConfigurationError(f"{said.origin}: {path}: redis needs to know which: say redis.url too")
 
 
 def _name(name: object, file: Path) -> str:

@@ -20,6 +20,7 @@ from penstock.config import Settings
 from penstock.errors import FiguresLate
 from penstock.inference.engine import Engine
 from penstock.inference.forecast import Capacity
+from penstock.inference.redis import Redis
 from penstock.inference.served import ServedVersion
 from penstock.inference.versions import Versions
 from penstock.interface.access import Access
@@ -68,6 +69,7 @@ class Front:
         process = f"front-{configure.slot}"
         self._log = open_log(self.settings.logs, process)
         capture_stdlib(self._log)
+        self._redis = Redis(self.settings.redis, self._log, self._figures) if self.settings.redis.url else None
         self._versions = Versions(self.settings, self._figures, self._hung, self._released)
         self._access = Access()
         self._native = Native(Engine(self._versions), self.settings.limits, self._access)
@@ -128,6 +130,8 @@ class Front:
         gc.set_threshold(*GC_THRESHOLDS)
         await self._ended
         self._versions.close()
+        if self._redis is not None:
+            self._redis.close()
         self._accounts.settle()
         self._log.close()
 
@@ -191,6 +195,8 @@ class Front:
             self._versions.attach(host, sock, shared)
 
     async def _listen(self, slot: int, listener: socket.socket) -> None:
+        if self._redis is not None:
+            await self._redis.tried.wait()
         try:
             await self._server.listen(slot, listener)
         except OSError as problem:

@@ -34,6 +34,8 @@ def convert(annotation: Any, raw: object, base: str | None = None) -> Any:
     except Unfit:
         raise
     except (msgspec.ValidationError, ValueError, OverflowError):
+        if is_url(annotation):
+            raise Unfit(f"expected {expected(kind)}") from None  # and not a password on the screen
         quoted = ", in quotes" if type(raw) is float and _role(kind, "kind") == "word" else ""
         raise Unfit(f"expected {expected(kind)}{quoted}, got {shown(raw)}") from None
     if isinstance(value, float) and not math.isfinite(value):

@@ -184,6 +184,10 @@ GUARD_BREACHES = _counter(
 )
 
 # ------------------------------------------------------------------ models and processes
+REDIS_UP = _gauge("redis_up", "Fronts that have a connection to Redis.")
+REDIS_FAILURES = _counter(
+    "redis_failures_total", "Connections to Redis that could not be made or were lost, by how.", "reason"
+)
 HOSTS_LIVE = _gauge("hosts_live", "Processes of the model that answer.", *MODEL)
 HOST_RESTARTS = _counter("host_restarts_total", "Times that a process of the model was replaced.", *MODEL, "reason")
 FRONT_RESTARTS = _counter("front_restarts_total", "Times that a front was replaced.")

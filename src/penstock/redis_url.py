@@ -1,0 +1,53 @@
+"""Where Redis is: what a URL says of it."""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+from urllib.parse import parse_qs, unquote, urlsplit
+
+from penstock.errors import ConfigurationError
+
+PORT = 6379
+
+
+class Address(NamedTuple):
+    """A host and port, or a socket's path; and how to be let in."""
+
+    host: str
+    port: int
+    path: str | None
+    tls: bool
+    user: str
+    password: str
+    database: int
+
+    def greeting(self) -> Iterator[tuple[str | int, ...]]:
+        """The commands that a connection begins with."""
+        if self.password:
+            yield ("AUTH", self.user, self.password) if self.user else ("AUTH", self.password)
+        if self.database:
+            yield "SELECT", self.database
+
+
+def address_of(url: str) -> Address:
+    """What is meant by redis://user:password@host:6379/0, rediss:// for TLS, or unix:///path?db=0.
+
+    Raises ConfigurationError, whose message has nothing of the URL: there may be a password in it.
+    """
+    try:
+        parts = urlsplit(url)
+        is_path = parts.scheme == "unix"
+        said = parse_qs(parts.query).get("db", ["0"])[0] if is_path else parts.path.strip("/") or "0"
+        return Address(
+            parts.hostname or "localhost",
+            parts.port or PORT,
+            unquote(parts.path) if is_path else None,
+            parts.scheme == "rediss",
+            unquote(parts.username or ""),
+            unquote(parts.password or ""),
+            int(said),
+        )
+    except ValueError:
+        raise ConfigurationError(
+            "redis.url: expected a URL such as redis://user:password@127.0.0.1:6379/0; "
+            "write the signs / : @ # ? of a password as %2F %3A %40 %23 %3F"
+        ) from None
