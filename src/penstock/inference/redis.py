@@ -50,7 +50,7 @@ class Redis:
         self._timeout_s = settings.timeout_ms / 1000
         self._log = log
         self._failures = figures.counter(catalog.REDIS_FAILURES)
-        self._up = figures.gauge(catalog.REDIS_UP).child()
+        self._up = figures.gauge(catalog.REDIS_LIVE).child()
         self._loop = asyncio.get_running_loop()
         self._line: _Line | None = None
         self._told: str | None = None  # why it is away, as the log has it

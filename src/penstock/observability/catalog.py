@@ -184,7 +184,7 @@ GUARD_BREACHES = _counter(
 )
 
 # ------------------------------------------------------------------ models and processes
-REDIS_UP = _gauge("redis_up", "Fronts that have a connection to Redis.")
+REDIS_LIVE = _gauge("redis_live", "Fronts that have a connection to Redis.")
 REDIS_FAILURES = _counter(
     "redis_failures_total", "Connections to Redis that could not be made or were lost, by how.", "reason"
 )
