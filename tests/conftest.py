@@ -19,6 +19,7 @@ DEBIAN_PACKAGES = {  # of each program
     "faketime": "faketime",
     "jq": "jq",
     "nginx": "nginx-light",
+    "openssl": "openssl",
     "systemd-analyze": "systemd",
     "tini": "tini",
     "wrk": "wrk",

@@ -39,6 +39,11 @@ class Server(Slice, frozen=True, kw_only=True):
             description="proxies whose X-Forwarded-For says who the client is",
         ),
     ] = ()
+    tls_cert: Annotated[
+        FilePath | None,
+        Meta(description="certificate to speak HTTPS with, in PEM, and after it those that vouch for it"),
+    ] = None
+    tls_key: Annotated[FilePath | None, Meta(description="its key, in PEM, without a password")] = None
 
 
 class Limits(Slice, frozen=True, kw_only=True):

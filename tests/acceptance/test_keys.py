@@ -130,6 +130,18 @@ def test_a_refusal_says_what_to_do_and_the_log_whose_key_it_was(clients: Clients
     assert all(key not in service.log.read_text() for key in keys.values())
 
 
+def test_no_page_from_elsewhere_is_let_in(clients: Clients) -> None:
+    """To whatever a browser asks of another origin, nothing says that it may read the answer."""
+    service, key = clients.service, clients.keys["predict,read"]
+    asks = {"origin": "https://evil.example", "access-control-request-method": "POST"}
+    for path in ("/predict", "/models", "/admin/models/m/route", "/health", "/docs", "/nothing"):
+        for method in ("OPTIONS", "GET", "POST"):
+            for more in ({}, {"x-api-key": key}):
+                answer = service.request(method, path, headers=asks | more)
+                assert not [name for name in answer.headers if name.startswith("access-control")], (method, path)
+                assert method != "OPTIONS" or answer.status in (401, 403, 404, 405), (path, answer.status)
+
+
 def test_keys_come_and_go_while_the_service_runs(clients: Clients) -> None:
     service, before = clients.service, clients.file.read_text()
     new = penstock("key", "new", "later", cwd=clients.file.parent).stdout.strip()
