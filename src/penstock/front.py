@@ -152,18 +152,21 @@ class Front:
                     self._versions.update(message.models)
                     self._native.update(self._versions.models)
                     self._send(control.Follows(message.revision))
-                case control.Merged():
-                    if (waiting := self._scrapes.get(message.scrape)) and not waiting.done():
-                        waiting.set_result(message.figures)
-                case control.Outcome():
-                    if (ordered := self._orders.get(message.number)) and not ordered.done():
-                        ordered.set_result(message)
+                case control.Merged() | control.Outcome():
+                    self._hear_back(message)
                 case control.Renew() if self._certificate is not None:
                     self._certificate.take(message.pair)
                 case control.Yield():
                     self._server.leave(message.slot)
                 case _:
                     self._come_to_an_end(message)
+
+    def _hear_back(self, message: control.Merged | control.Outcome) -> None:
+        if isinstance(message, control.Merged):
+            if (waiting := self._scrapes.get(message.scrape)) and not waiting.done():
+                waiting.set_result(message.figures)
+        elif (ordered := self._orders.get(message.number)) and not ordered.done():
+            ordered.set_result(message)
 
     def _come_to_an_end(self, message: control.Drain | control.Retire | control.Stop) -> None:
         match message:
