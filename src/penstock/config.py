@@ -141,8 +141,11 @@ class Queue(Slice, frozen=True, kw_only=True):
         Meta(description="milliseconds one may wait for the model; who is expected to wait longer gets 503"),
     ] = None
     priority: Annotated[
-        Literal["off", "header"],
-        Meta(description="header puts requests with X-Priority: high first, and refuses others before them"),
+        Literal["off", "header", "key"],
+        Meta(
+            description="header puts requests with X-Priority: high first, key those whose key has high priority; "
+            "others are refused before them"
+        ),
     ] = "off"
 
 
