@@ -24,6 +24,7 @@ DEBIAN_PACKAGES = {  # of each program
     "tini": "tini",
     "wrk": "wrk",
 }
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # tests import it too; hosts are given it by the supervisor
 IN_CI = os.environ.get("CI") == "true"
 
 settings.register_profile("here", deadline=None, max_examples=50)

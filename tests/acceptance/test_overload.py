@@ -63,6 +63,8 @@ def test_a_key_of_high_priority_passes_those_of_low_ones(behaving: Callable[[], 
         name: penstock("key", "new", name, *said, cwd=tmp_path).stdout.strip()
         for name, said in {"shop": ("--priority", "high"), "batch": ("--priority", "low"), "any": ()}.items()
     }
+    with (tmp_path / "penstock.keys").open("a") as file:
+        file.write("anonymous: {rights: [read]}\n")  # who looks at the figures
     limits = ("--queue-rows", "2", "--max-rows", "1", "--queue-priority", "key", "--keys", "penstock.keys")
     with serving(*arguments, *limits, cwd=tmp_path) as service:
         holding = Asking(service, HOLD, 101, x_api_key=keys["any"])
