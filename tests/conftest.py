@@ -20,10 +20,12 @@ DEBIAN_PACKAGES = {  # of each program
     "jq": "jq",
     "nginx": "nginx-light",
     "redis-server": "redis-server",
+    "openssl": "openssl",
     "systemd-analyze": "systemd",
     "tini": "tini",
     "wrk": "wrk",
 }
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # tests import it too; hosts are given it by the supervisor
 IN_CI = os.environ.get("CI") == "true"
 
 settings.register_profile("here", deadline=None, max_examples=50)

@@ -39,7 +39,7 @@ LINK = re.compile(r"\]\((?!https?:)([^)#\s]+)")
 CHANGING = {"latency_ms", "timestamp", "request_id"}
 PAGE_S = 180
 AWAIT = """
-until curl -sf -o /dev/null 127.0.0.1:{port}/ready
+until curl -sf -o /dev/null 127.0.0.1:{port}/ready || curl -skf -o /dev/null https://127.0.0.1:{port}/ready
 do kill -0 $! 2>/dev/null || {{ cat server.log; exit 1; }}; sleep 0.05
 done"""
 

@@ -39,6 +39,11 @@ class Server(Slice, frozen=True, kw_only=True):
             description="proxies whose X-Forwarded-For says who the client is",
         ),
     ] = ()
+    tls_cert: Annotated[
+        FilePath | None,
+        Meta(description="certificate to speak HTTPS with, in PEM, and after it those that vouch for it"),
+    ] = None
+    tls_key: Annotated[FilePath | None, Meta(description="its key, in PEM, without a password")] = None
 
 
 class Limits(Slice, frozen=True, kw_only=True):
@@ -136,8 +141,11 @@ class Queue(Slice, frozen=True, kw_only=True):
         Meta(description="milliseconds one may wait for the model; who is expected to wait longer gets 503"),
     ] = None
     priority: Annotated[
-        Literal["off", "header"],
-        Meta(description="header puts requests with X-Priority: high first, and refuses others before them"),
+        Literal["off", "header", "key"],
+        Meta(
+            description="header puts requests with X-Priority: high first, key those whose key has high priority; "
+            "others are refused before them"
+        ),
     ] = "off"
 
 

@@ -4,7 +4,9 @@ A `model.yaml` comes with the model, from whoever made it, so that it may be hos
 stand for gigabytes, are refused there.
 """
 
+import os
 import re
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -51,7 +53,10 @@ def read(path: Path, *, aliases: bool = False) -> dict[object, object]:
 
 def _text(path: Path) -> str:
     try:
-        with path.open("rb") as file:
+        # Whoever opens a pipe waits for somebody to write into it, for ever: look at what was opened.
+        with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
+            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                raise ConfigurationError(f"{path}: not a regular file")
             data = file.read(LARGEST + 1)
     except OSError as error:
         raise ConfigurationError(f"{path}: {(error.strerror or 'cannot be read').lower()}") from None

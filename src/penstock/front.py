@@ -31,6 +31,7 @@ from penstock.interface.lane import Lane
 from penstock.interface.native import Native
 from penstock.interface.ops import build_ops
 from penstock.interface.server import HttpServer
+from penstock.interface.tls import Certificate
 from penstock.model import control
 from penstock.model.control import CHANNEL_FD, Channel, ModelState
 from penstock.model.leash import be_a_child
@@ -76,7 +77,8 @@ class Front:
         clients = Clients(self.settings.server.trusted_proxies)
         self._accounts = Accounts(self._log, self._figures, process, self._loop.call_later, clients)
         lane = Lane(self._native, self._accounts)
-        self._server = HttpServer(App(lane, build_ops(self)), lane)
+        self._certificate = Certificate(configure.pair) if configure.pair else None
+        self._server = HttpServer(App(lane, build_ops(self)), lane, self._certificate)
 
     # ---------------------------------------------------------------- what the operations pages ask
     @property
@@ -154,16 +156,21 @@ class Front:
                     self._versions.update(message.models)
                     self._native.update(self._versions.models)
                     self._send(control.Follows(message.revision))
-                case control.Merged():
-                    if (waiting := self._scrapes.get(message.scrape)) and not waiting.done():
-                        waiting.set_result(message.figures)
-                case control.Outcome():
-                    if (ordered := self._orders.get(message.number)) and not ordered.done():
-                        ordered.set_result(message)
+                case control.Merged() | control.Outcome():
+                    self._hear_back(message)
+                case control.Renew() if self._certificate is not None:
+                    self._certificate.take(message.pair)
                 case control.Yield():
                     self._server.leave(message.slot)
                 case _:
                     self._come_to_an_end(message)
+
+    def _hear_back(self, message: control.Merged | control.Outcome) -> None:
+        if isinstance(message, control.Merged):
+            if (waiting := self._scrapes.get(message.scrape)) and not waiting.done():
+                waiting.set_result(message.figures)
+        elif (ordered := self._orders.get(message.number)) and not ordered.done():
+            ordered.set_result(message)
 
     def _come_to_an_end(self, message: control.Drain | control.Retire | control.Stop) -> None:
         match message:

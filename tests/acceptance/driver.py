@@ -5,6 +5,7 @@ import http.client
 import json
 import os
 import signal
+import ssl
 import subprocess
 import sys
 import threading
@@ -14,7 +15,8 @@ from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 PATIENCE_S = 60.0
-SERVE = (sys.executable, "-m", "penstock", "serve")
+PENSTOCK = (sys.executable, "-m", "penstock")
+SERVE = (*PENSTOCK, "serve")
 
 
 class Reply(NamedTuple):
@@ -24,7 +26,10 @@ class Reply(NamedTuple):
 
 
 class Service:
-    """A running service on a free port of its own; its log lines go to `log`. `program` is what starts it."""
+    """A running service on a free port of its own; its log lines go to `log`. `program` is what starts it.
+
+    With `trust` it is spoken to over TLS.
+    """
 
     def __init__(
         self,
@@ -33,7 +38,9 @@ class Service:
         ready: bool = True,
         env: dict[str, str] | None = None,
         program: Sequence[str] = SERVE,
+        trust: ssl.SSLContext | None = None,
     ) -> None:
+        self.trust = trust
         self.log = cwd / "service.log"
         self.log.unlink(missing_ok=True)
         self.errors = cwd / "service.err"
@@ -59,7 +66,7 @@ class Service:
     def request(
         self, method: str, path: str, body: Any = None, headers: dict[str, str] | None = None, timeout: float = 30
     ) -> Reply:
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout)
+        connection = connection_to(self.port, self.trust, timeout)
         try:
             data = body if body is None or isinstance(body, bytes) else json.dumps(body).encode()
             given = {"content-type": "application/json"} if data is not None else {}
@@ -145,6 +152,13 @@ def wait_until(done: Callable[[], bool], what: str, explain: Callable[[], str] =
     raise AssertionError(f"{what} did not come within {PATIENCE_S:g} s\n{explain()}")
 
 
+def connection_to(port: int, trust: ssl.SSLContext | None, timeout: float = 30) -> http.client.HTTPConnection:
+    """A connection to this machine, which is made when it is first used; over TLS with `trust`."""
+    if trust is None:
+        return http.client.HTTPConnection("127.0.0.1", port, timeout=timeout)
+    return http.client.HTTPSConnection("127.0.0.1", port, timeout=timeout, context=trust)
+
+
 def children_of(pid: int) -> list[int]:
     """All processes below `pid`."""
     parents: dict[int, int] = {}
@@ -197,8 +211,10 @@ class Load:
         *,
         fresh: bool = False,
         judge: Callable[[Any], str | None] | None = None,
+        trust: ssl.SSLContext | None = None,
     ) -> None:
         self._judge = judge
+        self._trust = trust
         self.answers: list[int] = []
         self.failures: list[str] = []
         self.refused = 0
@@ -226,7 +242,7 @@ class Load:
 
     def _run(self) -> None:
         while not self._stop.is_set():
-            connection = http.client.HTTPConnection("127.0.0.1", self._service.port, timeout=30)
+            connection = connection_to(self._service.port, self._trust)
             with contextlib.closing(connection):
                 try:
                     connection.connect()

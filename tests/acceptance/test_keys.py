@@ -17,6 +17,7 @@ from penstock.cli.key import PREFIX, digest, new_secret
 from penstock.interface.ops import build_ops
 from tests.acceptance.driver import Service, penstock, serving, wait_until
 from tests.acceptance.numbered import publish
+from tests.certificates import certificate
 from tests.interface.gallery import StillService
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE")
@@ -60,13 +61,15 @@ def routes() -> list[tuple[str, str]]:
 
 
 def raw(service: Service, method: str, path: str, *headers: str) -> int:
-    """The status of a request whose path goes out as it is written."""
+    """The status of a request whose path and headers go out as they are written."""
     body = b'{"features": [0.0]}'
     lines = [f"{method} {path} HTTP/1.1", "host: test", "connection: close", "content-type: application/json"]
     head = "\r\n".join([*lines, f"content-length: {len(body)}", *headers])
-    with socket.create_connection(("127.0.0.1", service.port), timeout=30) as connection:
-        connection.sendall(head.encode() + b"\r\n\r\n" + body)
+    with socket.create_connection(("127.0.0.1", service.port), timeout=30) as plain:
+        connection = plain if service.trust is None else service.trust.wrap_socket(plain, server_hostname="localhost")
+        connection.sendall(head.encode("latin-1") + b"\r\n\r\n" + body)
         answer = b"".join(iter(lambda: connection.recv(65536), b""))
+        connection.close()
     return int(answer.split()[1])
 
 
@@ -94,6 +97,75 @@ def test_no_way_of_writing_a_path_leads_past_the_keys(path: str, clients: Client
         assert mine in (400, 403, 404, 405) or path == "/%70redict", (method, path)
         for host in ("host: localhost", "host: admin", "x-forwarded-for: 127.0.0.1", "x-original-url: /health"):
             assert raw(clients.service, method, path, host) in (400, 401), (method, path, host)
+
+
+MORE_METHODS = ("PROPFIND", "PURGE", "LINK", "CONNECT", "BREW", "get", "GET\t", "\xff")
+ABSOLUTE = ("http://test", "HTTP://test:80", "http://localhost", "https://elsewhere.example", "http://a@test")
+
+
+def test_no_other_method_or_form_of_target_leads_past_the_keys(clients: Clients) -> None:
+    service, predict = clients.service, f"x-api-key: {clients.keys['predict']}"
+    for path in ("/admin/models/m/history", "/models", "/predict", "/metrics"):
+        for method in MORE_METHODS:
+            assert raw(service, method, path) in (400, 401), (method, path)
+            assert raw(service, method, path, predict) in (400, 403, 405), (method, path)
+        for place in ABSOLUTE:
+            for method in ("GET", "POST"):
+                assert raw(service, method, place + path) in (400, 401), (place, method, path)
+                mine = raw(service, method, place + path, predict)
+                assert mine in ((200, 400, 405) if path == "/predict" else (400, 403)), (place, method, path)
+
+
+def tricks(key: str) -> dict[str, tuple[str, ...]]:
+    """Ways to send a key that are none."""
+    return {
+        "nothing": ("x-api-key:",),
+        "two keys": (f"x-api-key: {key}", "x-api-key: pk_nonsense"),
+        "two keys, the good one last": ("x-api-key: pk_nonsense", f"x-api-key: {key}"),
+        "two authorizations": ("authorization: Bearer pk_nonsense", f"authorization: Bearer {key}"),
+        "a wrong key beside the good one": ("x-api-key: pk_nonsense", f"authorization: Bearer {key}"),
+        "a list": (f"x-api-key: {key},{key}",),
+        "a quoted one": (f'x-api-key: "{key}"',),
+        "its digest": (f"x-api-key: {digest(key)}",),
+        "other letters": (f"x-api-key: {key.swapcase()}",),
+        "a part": (f"x-api-key: {key[:-1]}",),
+        "a long one": (f"x-api-key: {key}{'a' * 60_000}",),
+        "no text": ("x-api-key: \xff\xfe\x80",),
+        "another blank": (f"authorization: Bearer\xa0{key}",),
+        "a tab": (f"authorization: Bearer\t{key}",),
+        "no scheme": (f"authorization: {key}",),
+        "another scheme": (f"authorization: Token {key}",),
+        "broken base64": ("authorization: Basic \xff%%",),
+        "a name with a blank": (f"x-api-key : {key}",),
+        "a folded line": ("x-other: a", f" x-api-key: {key}"),
+        "an underscore": (f"x_api_key: {key}",),
+        "a cookie": (f"cookie: x-api-key={key}; authorization=Bearer {key}",),
+        "a proxy's": (f"proxy-authorization: Bearer {key}",),
+    }
+
+
+def test_what_is_not_plainly_one_key_opens_nothing(clients: Clients) -> None:
+    service, key = clients.service, clients.keys["predict,read"]
+    for name, headers in tricks(key).items():
+        for method, path in (("POST", "/predict"), ("GET", "/models"), ("GET", "/docs")):
+            assert raw(service, method, path, *headers) in (400, 401), (name, path)
+    for query in (f"x-api-key={key}", f"api_key={key}", f"access_token={key}"):
+        assert raw(service, "GET", f"/models?{query}") == 401
+    for headers in ((f"AUTHORIZATION: bEaReR   {key} \t",), (f"X-Api-Key:{key}  ",)):
+        assert raw(service, "GET", "/models", *headers) == 200, headers
+
+
+@pytest.mark.needs("openssl")
+def test_over_tls_it_is_the_same(tmp_path: Path) -> None:
+    publish(tmp_path / "m", "1")
+    key = penstock("key", "new", "a", cwd=tmp_path).stdout.strip()
+    files = certificate(tmp_path)
+    with serving(tmp_path / "m", "--keys", "penstock.keys", *files.flags, cwd=tmp_path, trust=files.trust) as service:
+        for path in ("/predict", "/models", "/admin/models/m/history", "/metrics", "/docs", "//predict", "/%70redict"):
+            for method in ("GET", "POST", "OPTIONS"):
+                assert raw(service, method, path) == 401, (method, path)
+                mine = raw(service, method, path, f"x-api-key: {key}")
+                assert mine in ((200, 405) if path.endswith("redict") and path[1] != "/" else (403,)), (method, path)
 
 
 def test_with_the_right_key_it_is_as_without_keys(clients: Clients) -> None:
@@ -128,6 +200,18 @@ def test_a_refusal_says_what_to_do_and_the_log_whose_key_it_was(clients: Clients
     assert mine.status == 200
     assert service.wait_for("prediction", lambda line: line["request_id"] == "mine")["key"] == "predict"
     assert all(key not in service.log.read_text() for key in keys.values())
+
+
+def test_no_page_from_elsewhere_is_let_in(clients: Clients) -> None:
+    """To whatever a browser asks of another origin, nothing says that it may read the answer."""
+    service, key = clients.service, clients.keys["predict,read"]
+    asks = {"origin": "https://evil.example", "access-control-request-method": "POST"}
+    for path in ("/predict", "/models", "/admin/models/m/route", "/health", "/docs", "/nothing"):
+        for method in ("OPTIONS", "GET", "POST"):
+            for more in ({}, {"x-api-key": key}):
+                answer = service.request(method, path, headers=asks | more)
+                assert not [name for name in answer.headers if name.startswith("access-control")], (method, path)
+                assert method != "OPTIONS" or answer.status in (401, 403, 404, 405), (path, answer.status)
 
 
 def test_keys_come_and_go_while_the_service_runs(clients: Clients) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.acceptance.behaving import HOLD, SLEEP
-from tests.acceptance.driver import serving
+from tests.acceptance.driver import penstock, serving
 from tests.acceptance.test_hosts import Asking
 from tests.acceptance.test_statuses import assert_error, until_called, until_queued
 
@@ -54,3 +54,29 @@ def test_low_priority_gives_way_where_that_is_configured(behaving: Callable[[], 
         assert {"103", "105", "106"}.isdisjoint(record.read_text().split())
         left = 'penstock_queue_left_total{model="behaving",reason="gave_way",version="1"} 1.0'
         assert left in service.get("/metrics").body.decode()
+
+
+def test_a_key_of_high_priority_passes_those_of_low_ones(behaving: Callable[[], Any], tmp_path: Path) -> None:
+    """Whatever their headers say; in a full queue the latest of the others gives way to it."""
+    _, arguments, record = behaving()
+    keys = {
+        name: penstock("key", "new", name, *said, cwd=tmp_path).stdout.strip()
+        for name, said in {"shop": ("--priority", "high"), "batch": ("--priority", "low"), "any": ()}.items()
+    }
+    with (tmp_path / "penstock.keys").open("a") as file:
+        file.write("anonymous: {rights: [read]}\n")  # who looks at the figures
+    limits = ("--queue-rows", "2", "--max-rows", "1", "--queue-priority", "key", "--keys", "penstock.keys")
+    with serving(*arguments, *limits, cwd=tmp_path) as service:
+        holding = Asking(service, HOLD, 101, x_api_key=keys["any"])
+        until_called(record, "101")
+        early = Asking(service, 0, 102, x_api_key=keys["batch"], x_priority="high")
+        until_queued(service, 1)
+        late = Asking(service, 0, 103, x_api_key=keys["any"], x_priority="high")
+        until_queued(service, 2)
+        urgent = Asking(service, 0, 104, x_api_key=keys["shop"], x_priority="low")
+        assert_error(late.wait(), 503)
+        assert late.wait().body["code"] == "gave_way"
+        record.with_name("release").touch()
+        assert [each.wait().status for each in (holding, early, urgent)] == [200, 200, 200]
+        asked = [name for name in record.read_text().split() if name in ("101", "102", "103", "104")]
+        assert asked == ["101", "104", "102"]

@@ -15,7 +15,7 @@ OTHER = "f" * 64
 def test_keys_are_read_as_they_were_written(tmp_path: Path) -> None:
     keys = (
         Key(name="mobile", sha256=SHA, rights=("predict",)),
-        Key(name="ops", sha256=OTHER, rights=("predict", "read", "admin")),
+        Key(name="ops", sha256=OTHER, rights=("predict", "read", "admin"), priority="high"),
     )
     file = tmp_path / "penstock.keys"
     file.write_text("".join(map(entry, keys)) + "anonymous: {rights: [read]}\n")
@@ -38,6 +38,8 @@ def test_an_empty_file_has_no_keys(tmp_path: Path) -> None:
         (f"a: {{sha256: {SHA}, rights: []}}", "a.rights: expected a list of predict, read and admin, got a list"),
         (f"a: {{sha256: {SHA}, rights: predict}}", "a.rights: expected a list"),
         (f"a: {{sha256: {SHA}, rights: [write]}}", "a.rights: expected a list"),
+        (f"a: {{sha256: {SHA}, rights: [read], priority: highest}}", "a.priority: expected high or low, got 'highest'"),
+        (f"a: {{sha256: {SHA}, rights: [read], priority: }}", "a.priority: expected high or low, got nothing"),
         (f"a: {{sha256: {SHA}, right: [read]}}", "a.right: unknown setting; did you mean 'rights'"),
         (f"a/b: {{sha256: {SHA}, rights: [read]}}", "'a/b' is no name"),
         (f"7: {{sha256: {SHA}, rights: [read]}}", "7 is no name"),

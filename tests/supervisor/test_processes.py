@@ -36,7 +36,8 @@ def test_a_host_inherits_what_libraries_need_and_nothing_else() -> None:
     ours = {"PATH": "/bin", "AWS_SECRET_ACCESS_KEY": "s", "CUDA_VISIBLE_DEVICES": "1", "MKL_NUM_THREADS": "7"}
     theirs = host_environment(ours, threads=2)
     assert theirs == {"PATH": "/bin", "CUDA_VISIBLE_DEVICES": "1"} | dict.fromkeys(THREADS, "2") | {
-        "MKL_NUM_THREADS": "7"
+        "MKL_NUM_THREADS": "7",
+        "ORT_DISABLE_TELEMETRY": "1",
     }
 
 

@@ -10,7 +10,7 @@ from penstock.cli.arguments import Parser
 from penstock.cli.complaint import complain
 from penstock.configuration import MODEL_NAME
 from penstock.errors import ConfigurationError
-from penstock.model.key import ANONYMOUS, RIGHTS, Key
+from penstock.model.key import ANONYMOUS, PRIORITIES, RIGHTS, Key
 from penstock.model.keyring import entry, read_keys
 
 USUAL = "penstock.keys"
@@ -20,7 +20,7 @@ EXAMPLES = f"""\
 examples:
   penstock key new mobile                         a key that may predict, in {USUAL}
   penstock key new ops --rights predict,read,admin
-  penstock key new shop --file /etc/penstock/keys
+  penstock key new shop --priority high --file /etc/penstock/keys
   penstock serve model.pkl --keys {USUAL}    and what is served with them
 
 The key is printed, once; the file has its SHA-256. A running service takes the file over when it changes: a line that
@@ -34,6 +34,7 @@ def run(words: Sequence[str]) -> int:
     parser.add_argument("action", metavar="new", choices=["new"])
     parser.add_argument("name", metavar="NAME", help="what to call it in the file and in the logs")
     parser.add_argument("--rights", default="predict", metavar="RIGHTS", help="of predict, read, admin [predict]")
+    parser.add_argument("--priority", choices=PRIORITIES, help="of its requests, where queue.priority heeds it")
     parser.add_argument("--file", default=USUAL, help=f"the file that it is added to [{USUAL}]")
     namespace = parser.read(words)
     rights = [word.strip() for word in namespace.rights.split(",")]
@@ -45,7 +46,8 @@ def run(words: Sequence[str]) -> int:
     if not MODEL_NAME.fullmatch(namespace.name):
         raise ConfigurationError(f"{namespace.name!r} is no name: use letters, digits, '_', '-' and '.'")
     secret = new_secret()
-    _add(Path(namespace.file), Key(name=namespace.name, sha256=digest(secret), rights=chosen))
+    key = Key(name=namespace.name, sha256=digest(secret), rights=chosen, priority=namespace.priority)
+    _add(Path(namespace.file), key)
     print(secret)
     complain(f"{namespace.name} may {', '.join(chosen)}; this is the only time that its key is shown")
     return 0

@@ -24,6 +24,7 @@ LIMITS = {
 
 HELP = f"""\
 A service with keys (--keys) wants one: it is read from {KEY_VARIABLE}. An order needs one with the right admin.
+https:// asks for a certificate that this machine trusts, or that SSL_CERT_FILE vouches for.
 """
 
 
@@ -70,7 +71,9 @@ class Remote:
             answer = self._connection.getresponse()
             text = answer.read()
         except (OSError, http.client.HTTPException) as problem:
-            raise Refused(f"{self._url} cannot be asked: {problem}; --url says where the service is") from None
+            raise Refused(
+                f"{self._url} cannot be asked: {problem}; --url says where the service is{self._hint()}"
+            ) from None
         finally:
             self._connection.close()
         try:
@@ -80,6 +83,9 @@ class Remote:
         if answer.status != 200:
             raise Refused(self._reason(answer.status, said))
         return said
+
+    def _hint(self) -> str:
+        return " (https://… where it has a certificate)" if self._url.startswith("http:") else ""
 
     def _reason(self, status: int, said: Any) -> str:
         reason = str(said.get("detail") or said.get("reason") or f"it answered {status}")

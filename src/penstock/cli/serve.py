@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 from penstock.cli.arguments import Parser, add_settings, configuration_of, split_paths
 from penstock.cli.complaint import complain
+from penstock.config import Server
 from penstock.errors import ConfigurationError, FailedStart
 from penstock.model.repository import Resolved, resolve
 
@@ -14,11 +15,14 @@ examples:
   penstock serve iris=model.pkl cancer.onnx     two models, called 'iris' and 'cancer'
   penstock serve models/ --host 0.0.0.0         a repository: models/iris/1/model.pkl, models/cancer/model.onnx
   penstock serve net.pt --inputs 3x224x224      an artifact that does not say what it takes
+  penstock serve model.pkl --tls-cert cert.pem --tls-key key.pem
+                                                over HTTPS
   penstock serve penstock.yaml --port 9000      what a file configures; flags count more
 
 Every flag is a variable too: --max-rows is PENSTOCK_MAX_ROWS. `penstock config` shows what is in force.
 """
 
+IN_CLEAR = "keys travel to {host} in clear text: --tls-cert and --tls-key, or a proxy (--trusted-proxies) that has them"
 UNKEPT = "whoever reaches {host} may predict and read: --keys FILE asks for keys, and penstock key new makes them"
 
 
@@ -31,8 +35,7 @@ def run(words: Sequence[str]) -> int:
     for notice in (*configuration.notices, *resolved.notices):
         complain(notice)
     _demand_hope(resolved)
-    if resolved.keys is None and not is_loopback(configuration.settings.server.host):
-        complain(UNKEPT.format(host=configuration.settings.server.host))
+    _warn_of_strangers(configuration.settings.server, resolved)
     from penstock.supervisor.service import serve
 
     sources = [source for versions in resolved.models.values() for source in versions]
@@ -56,6 +59,16 @@ def _parse(words: Sequence[str]) -> Namespace:
     parser.add_argument("--name", help="what to call the only model that is named")
     add_settings(parser)
     return parser.read(words)
+
+
+def _warn_of_strangers(server: Server, resolved: Resolved) -> None:
+    """Says what others could do who reach the address, or could read on the way to it."""
+    if is_loopback(server.host):
+        return
+    if resolved.keys is None:
+        complain(UNKEPT.format(host=server.host))
+    elif server.tls_cert is None and not server.trusted_proxies:
+        complain(IN_CLEAR.format(host=server.host))
 
 
 def is_loopback(host: str) -> bool:

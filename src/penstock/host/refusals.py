@@ -59,6 +59,8 @@ _CONTENTS = {
     b"\x08": "what looks like ONNX (.onnx)",
 }
 
+_OWN = {"onnx": b"\x08", "skops": b"PK\x03\x04", "torchscript": b"PK\x03\x04"}
+
 
 def explain(error: BaseException, artifact: Artifact) -> ArtifactError:
     """The refusal that stands for whatever loading raised; errors that explain themselves pass unchanged.
@@ -78,7 +80,7 @@ def unreadable(error: BaseException, data: bytes, artifact: Artifact) -> Artifac
     if refusal := _known(error, artifact):
         return refusal
     for magic, content in _CONTENTS.items():
-        if data.startswith(magic) and not (magic == b"\x08" and artifact.format == "onnx"):
+        if data.startswith(magic) and magic != _OWN.get(artifact.format):
             return UnreadableArtifact(f"{artifact.path} is not a {artifact.format} file but {content}")
     return UnreadableArtifact(
         f"{artifact.path} cannot be read as {artifact.format} ({detail(error)}): "

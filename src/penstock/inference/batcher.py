@@ -61,7 +61,7 @@ class Batcher:
         fronts: int = 1,
     ) -> None:
         self._most_rows = settings.batching.max_rows
-        self._heeds_priority = settings.queue.priority == "header"
+        self._heeds_priority = settings.queue.priority != "off"
         self._timeout_s = settings.predict_timeout_s
         self._timer = timer
         self._soon = soon

@@ -21,7 +21,8 @@ class ServedVersion:
         self.tensors = loaded.signature.tensors()
         self.deadline_s = settings.deadline_ms / 1000
         self.max_rows = settings.batching.max_rows
-        self.heeds_priority = settings.queue.priority == "header"
+        self.heeds_priority = settings.queue.priority != "off"
+        self.keys_have_priority = settings.queue.priority == "key"
         self.check = checks(loaded.signature)
         self.batcher = batcher
         self.mirrors: tuple[Mirror, ...] = ()

@@ -136,12 +136,16 @@ class Call:
             raise BadDeadline
         return given / 1000 - self.elapsed()
 
-    def is_high(self) -> bool:
-        """Whether the client asks for high priority. Raises BadPriority."""
+    def is_high(self, *, by_key: bool) -> bool:
+        """Whether it goes before others: because its key does, or, where that is not asked, because the client says so
+        and its key is none of low priority. Raises BadPriority."""
+        key = self.key
+        if by_key:
+            return key is not None and key.priority == "high"
         said = self.headers.get(b"x-priority")
         if said not in PRIORITIES:
             raise BadPriority
-        return said == b"high"
+        return said == b"high" and (key is None or key.priority != "low")
 
     def read_query(self) -> Query:
         """The query string. Raises InvalidRequest for what cannot be meant."""

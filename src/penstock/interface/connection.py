@@ -60,6 +60,7 @@ class Connection(HttpToolsProtocol):
     def connection_made(self, transport: Any) -> None:
         super().connection_made(transport)
         self.flow = Flow(transport, self.pipeline)
+        self._buffers_out_of_sight = self.scheme == "https"  # TLS hands on what it has encrypted, and counts it no more
 
     def connection_lost(self, exc: Exception | None) -> None:
         cycle = self.cycle
@@ -110,7 +111,7 @@ class Connection(HttpToolsProtocol):
 
     def sweep(self, now: float) -> None:
         """Ends the connection if it is overdue: with a 408 where a request had begun."""
-        if not self.transport.get_write_buffer_size():
+        if not self.transport.get_write_buffer_size() and not (self._buffers_out_of_sight and self._is_untaken()):
             self._untaken_since = now
         elif now - self._untaken_since > self._limits.send_s:
             self._reset()  # the client does not take its answer
@@ -118,9 +119,7 @@ class Connection(HttpToolsProtocol):
         if self._due is None or now < self._due or self.pipeline:
             return  # while requests wait for their turn nothing more is read
         answered = self.cycle is not None and self.cycle.response_complete
-        if self.transport.is_closing():
-            self._reset()  # told to close, but somebody does not read what is left to send
-        elif self._silent or self._refused or (answered and not self._whole):
+        if self.transport.is_closing() or self._silent or self._refused or (answered and not self._whole):
             self._hang_up()
         else:
             self._turn_away(SlowRequest())
@@ -130,18 +129,23 @@ class Connection(HttpToolsProtocol):
 
         What the client has not taken until now the kernel would keep for it, and try to send, for minutes more.
         """
-        try:
-            untaken = fcntl.ioctl(self.transport.get_extra_info("socket").fileno(), termios.TIOCOUTQ, bytes(4))
-        except (OSError, ValueError):  # it is closed already
-            untaken = b""
-        if any(untaken):
+        if self._is_untaken():
             self._reset()
+        elif self.transport.is_closing():
+            self.transport.abort()  # over TLS it waits for the client's farewell
         else:
             self.transport.close()
 
+    def _is_untaken(self) -> bool:
+        """Whether the kernel still has something for the client."""
+        try:
+            return any(fcntl.ioctl(self.transport.get_extra_info("socket").fileno(), termios.TIOCOUTQ, bytes(4)))
+        except (OSError, ValueError, AttributeError):  # it is closed already
+            return False
+
     def _reset(self) -> None:
         """Ends the connection at once. The kernel, too, forgets what is left to send, instead of trying for minutes."""
-        with suppress(OSError, RuntimeError):  # it may be closed already
+        with suppress(OSError, RuntimeError, AttributeError):  # it may be closed already
             self.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
         self.transport.abort()
 
@@ -155,7 +159,7 @@ class Connection(HttpToolsProtocol):
         else:
             self._refused = True
             self._linger(clock())
-            self.transport.write_eof()
+            self._end_of_answer()
 
     # ---------------------------------------------------------------- refusals
     def _turn_away(self, error: RequestError) -> None:
@@ -180,7 +184,12 @@ class Connection(HttpToolsProtocol):
         defaults = [pair for pair in self.server_state.default_headers if pair[0] != b"connection"]
         lines = [b"%b: %b\r\n" % pair for pair in (*defaults, *own)]
         self.transport.write(b"".join([STATUS_LINE[status], *lines, b"\r\n", body]))
-        self.transport.write_eof()
+        self._end_of_answer()
+
+    def _end_of_answer(self) -> None:
+        """Says that there is no more to come. Over TLS that cannot be said before all is over; the length says it."""
+        if self.transport.can_write_eof():
+            self.transport.write_eof()
 
     def _linger(self, now: float) -> None:
         """Begins to wait for a refused client to end: what it still sends, and its side of the connection."""

@@ -15,7 +15,7 @@ HOST = re.compile(rb"(?:\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._~!$&'()*+,;=%-]*)(?::\d*)
 ABSOLUTE = re.compile(rb"https?://[^/?#]+(?:[/?]|\Z)", re.IGNORECASE)
 ONCE = (
     b"host", b"content-type", b"content-encoding", b"content-length", b"transfer-encoding", b"expect", b"authorization",
-    b"x-model-version", b"x-request-timeout-ms",
+    b"x-api-key", b"x-model-version", b"x-priority", b"x-request-timeout-ms",
 )  # fmt: skip
 """Headers of which a second one makes it unclear what is meant."""
 

@@ -74,7 +74,7 @@ class Endpoint:
         served, native = call.served, self._native
         if served is None:
             raise NotReady
-        high = served.heeds_priority and call.is_high()
+        high = served.heeds_priority and call.is_high(by_key=served.keys_have_priority)
         place = native.engine.admit(served, call.deadline_s(), high=high)
         began = clock()
         codec = native.codec(served)

@@ -17,7 +17,7 @@ from penstock.interface.scope import clock
 
 GUESTS = 64
 GUEST_S = 1.0  # in which a guest must have asked
-OWN = 128  # descriptors that are not connections: listeners, hosts, logs, what libraries open, connections that close
+OWN = 128  # descriptors that are not connections: listeners, hosts, logs, libraries, handshakes, connections that close
 FEWEST = 8
 ALWAYS_ANSWERED = (b"/health", b"/ready", b"/metrics")
 

@@ -17,18 +17,19 @@ from uvicorn.server import ServerState
 
 from penstock.interface.connection import CLOSE, SWEEP_S
 from penstock.interface.lane import Lane
-from penstock.interface.places import Guest, Places
+from penstock.interface.places import GUESTS, Guest, Places
 from penstock.interface.protocol import Protocol
 from penstock.interface.scope import clock
+from penstock.interface.tls import Certificate, Handshakes, Listening
 
 BACKLOG = 2048
 SETTLE_S = 0.1  # for connections whose handshake is under way when the listeners are about to close
 
 
 class HttpServer:
-    """Serves `app` on any number of listeners, on the running event loop."""
+    """Serves `app` on any number of listeners, on the running event loop: over TLS where there is a certificate."""
 
-    def __init__(self, app: Any, lane: Lane) -> None:
+    def __init__(self, app: Any, lane: Lane, certificate: Certificate | None = None) -> None:
         config = uvicorn.Config(
             app,
             http=Protocol,
@@ -47,8 +48,10 @@ class HttpServer:
         self._hold = partial(Protocol, **arguments)
         self._invite = partial(Guest, **arguments, places=self.places)
         self._loop = asyncio.get_running_loop()
-        self._listeners: dict[int, tuple[socket.socket, asyncio.AbstractServer]] = {}
+        self._listeners: dict[int, tuple[socket.socket, asyncio.AbstractServer | Listening]] = {}
+        self._handshakes = Handshakes(certificate, lane.limits, self._room, self._join) if certificate else None
         self._always: list[tuple[bytes, bytes]] = []
+        self._stopping = False
         self._tick()
 
     @property
@@ -58,6 +61,9 @@ class HttpServer:
     async def listen(self, slot: int, listener: socket.socket) -> None:
         """Accepts connections from one listener more, that of `slot`."""
         listener.setblocking(False)
+        if self._handshakes is not None:
+            self._listeners[slot] = listener, self._handshakes.listen(listener)
+            return
         server = await self._loop.create_server(self._connect, sock=listener, backlog=BACKLOG)
         self._listeners[slot] = listener, server
 
@@ -92,6 +98,7 @@ class HttpServer:
         The supervisor has seen to it that the kernel begins no more connections with the listeners.
         """
         self.drain()
+        self._stopping = True
         self._shut_down()
         if self._listeners:
             await asyncio.sleep(SETTLE_S)
@@ -110,7 +117,7 @@ class HttpServer:
 
     async def _empty(self) -> None:
         """Waits until nobody is connected; uvicorn has nothing that would say so."""
-        while self._state.connections:  # noqa: ASYNC110 # hence the looking
+        while self._state.connections or self._handshakes:  # noqa: ASYNC110 # hence the looking
             await asyncio.sleep(0.02)
 
     async def _take_in(self, listener: socket.socket) -> None:
@@ -120,7 +127,22 @@ class HttpServer:
                 accepted, _ = listener.accept()
             except OSError:
                 return
-            await self._loop.connect_accepted_socket(self._connect, accepted)
+            if self._handshakes is not None:
+                self._handshakes.begin(accepted)
+            else:
+                await self._loop.connect_accepted_socket(self._connect, accepted)
+
+    def _join(self, transport: Any) -> None:
+        """The handshake is through: from here on it is a connection like any other."""
+        protocol = self._connect()
+        transport.set_protocol(protocol)
+        protocol.connection_made(transport)
+        if self._stopping:
+            protocol.shutdown()
+
+    def _room(self) -> int:
+        """How many handshakes there may be: who asks at once is served first, as among guests."""
+        return max(GUESTS, self.places.most - len(self._state.connections))
 
     def _connect(self) -> Protocol:
         """Whoever is to have the connection that was accepted."""

@@ -18,6 +18,7 @@ from penstock.model.frames import LARGEST_FRAME, MAGIC, PREFIX, BrokenFrame
 from penstock.model.key import Key
 from penstock.model.shaping import Shaping
 from penstock.model.signature import AllZero, Field, Signature
+from penstock.model.tls import Pair
 
 CHANNEL_FD = 3
 
@@ -231,10 +232,17 @@ class ModelState(Struct, frozen=True, kw_only=True):
 
 
 class Configure(Struct, frozen=True, tag=True):
-    """Supervisor to front: its first message."""
+    """Supervisor to front: its first message. With a `pair` it speaks TLS."""
 
     slot: int
     settings: Settings
+    pair: Pair | None = None
+
+
+class Renew(Struct, frozen=True, tag=True):
+    """Supervisor to front: show this certificate from now on."""
+
+    pair: Pair
 
 
 class Listen(Struct, frozen=True, tag=True):
@@ -350,7 +358,7 @@ class Drained(Struct, frozen=True, tag=True):
 
 ToHost = Load | Attach | Stop | Profile
 FromHost = Progress | Loaded | Refused | Profiled
-ToFront = Configure | Listen | Yield | HostOf | Models | Drain | Retire | Stop | Merged | Outcome
+ToFront = Configure | Renew | Listen | Yield | HostOf | Models | Drain | Retire | Stop | Merged | Outcome
 FromFront = Listening | Hung | Follows | Released | Order | Report | Drained
 
 Messages = list[tuple[Any, list[int]]]

@@ -6,6 +6,8 @@ from msgspec import Struct
 
 Right = Literal["predict", "read", "admin"]
 RIGHTS: tuple[Right, ...] = ("predict", "read", "admin")
+Priority = Literal["high", "low"]
+PRIORITIES: tuple[Priority, ...] = ("high", "low")
 
 
 ANONYMOUS = "anonymous"
@@ -14,9 +16,11 @@ ANONYMOUS = "anonymous"
 class Key(Struct, frozen=True, kw_only=True):
     """One client. `predict` is for predictions, `read` for what there is to be known, `admin` for changes.
 
-    The one called anonymous has no `sha256`: it is everybody who sends no key.
+    `priority` is what its requests have where `queue.priority` is key, and the most that they may ask for where that is
+    header. The one called anonymous has no `sha256`: it is everybody who sends no key.
     """
 
     name: str
     sha256: str
     rights: tuple[Right, ...]
+    priority: Priority | None = None

@@ -12,22 +12,24 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import msgspec
-from msgspec import Meta, Struct
+from msgspec import UNSET, Meta, Struct, UnsetType
 
 from penstock.configuration import MODEL_NAME
 from penstock.errors import ConfigurationError
-from penstock.model.key import ANONYMOUS, Key, Right
+from penstock.model.key import ANONYMOUS, Key, Priority, Right
 from penstock.values import did_you_mean, shown
 
 
 class _Entry(Struct, kw_only=True, forbid_unknown_fields=True):
     sha256: Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
     rights: Annotated[tuple[Right, ...], Meta(min_length=1)]
+    priority: Priority | UnsetType = UNSET
 
 
 def entry(key: Key) -> str:
     """A key as a line of the file."""
-    return f"{key.name}: {{sha256: {key.sha256}, rights: [{', '.join(key.rights)}]}}\n"
+    priority = f", priority: {key.priority}" if key.priority else ""
+    return f"{key.name}: {{sha256: {key.sha256}, rights: [{', '.join(key.rights)}]{priority}}}\n"
 
 
 def read_keys(path: Path) -> tuple[Key, ...]:
@@ -51,18 +53,20 @@ def _key(name: object, said: object, file: str) -> Key:
     if name == ANONYMOUS and "sha256" in said:
         raise ConfigurationError(f"{file}: {name}: this is who sends no key, and has no sha256")
     for field, expected in EXPECTED.items():
-        if name == ANONYMOUS and field == "sha256":
+        if (name == ANONYMOUS and field == "sha256") or (field in OPTIONAL and field not in said):
             continue
         if not _fits(field, said):
             told = shown(said[field]) if field in said else "nothing"
             raise ConfigurationError(f"{file}: {name}.{field}: expected {expected}, got {told}")
-    return Key(name=name, sha256=said.get("sha256", ""), rights=tuple(said["rights"]))
+    return Key(name=name, sha256=said.get("sha256", ""), rights=tuple(said["rights"]), priority=said.get("priority"))
 
 
 EXPECTED = {
     "sha256": "64 hexadecimal digits, the SHA-256 of the key (penstock key new makes both)",
     "rights": "a list of predict, read and admin",
+    "priority": "high or low",
 }
+OPTIONAL = ("priority",)
 
 
 def _fits(field: str, said: dict[object, Any]) -> bool:

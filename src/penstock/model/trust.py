@@ -5,8 +5,10 @@ directories of the models: whoever can exchange a model must not be able to vouc
 """
 
 import contextlib
+import errno
 import os
 import re
+import stat
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import NamedTuple
@@ -86,7 +88,9 @@ def digest_of(file: Path) -> str:
     """The sha256 of a file, in hex. Raises OSError."""
     import hashlib  # OpenSSL: 4 MB that a service does without
 
-    with file.open("rb") as opened:
+    with open(os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as opened:
+        if not stat.S_ISREG(os.fstat(opened.fileno()).st_mode):  # a pipe would be waited for, for ever
+            raise OSError(errno.EINVAL, "not a regular file", str(file))
         return hashlib.file_digest(opened, "sha256").hexdigest()
 
 

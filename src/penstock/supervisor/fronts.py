@@ -17,11 +17,13 @@ from penstock.model.control import (
     Models,
     Order,
     Released,
+    Renew,
     Report,
     Retire,
     Stop,
     Yield,
 )
+from penstock.model.tls import Pair
 from penstock.observability.metrics import Snapshot
 from penstock.supervisor.equipment import Equipment
 from penstock.supervisor.link import Link
@@ -63,13 +65,19 @@ class Fronts:
     """Keeps one front alive for each of `listeners`, which are closed here when the fronts stop."""
 
     def __init__(
-        self, equipment: Equipment, settings: Settings, listeners: Sequence[socket.socket], owner: Owner
+        self,
+        equipment: Equipment,
+        settings: Settings,
+        listeners: Sequence[socket.socket],
+        owner: Owner,
+        pair: Pair | None = None,
     ) -> None:
         self.cut = 0
         self._equipment = equipment
         self._loop = equipment.loop
         self._log = equipment.log
         self._settings = settings
+        self._pair = pair
         self._owner = owner
         self._slots = [Slot(i, listener, equipment.front_backoff()) for i, listener in enumerate(listeners)]
         self._roll = Roll(self._slots, self._log, equipment.numbers, self._start)
@@ -94,6 +102,11 @@ class Fronts:
     def broadcast(self, message: object) -> None:
         for front in self.alive():
             front.link.send(message)
+
+    def renew(self, pair: Pair) -> None:
+        """Has them all show another certificate, those too that are yet to be started."""
+        self._pair = pair
+        self.broadcast(Renew(pair))
 
     def followed(self) -> int:
         """The revision of the models that all go by who accept connections."""
@@ -150,7 +163,7 @@ class Fronts:
             lambda message: self._heard(slot, front, message),
             lambda how: self._ended(slot, front, how),
         )
-        front.link.send(Configure(slot.number, self._settings))
+        front.link.send(Configure(slot.number, self._settings, self._pair))
         front.link.send(self._owner.models())
         self._owner.front_started(front)
         self._give(slot, front)  # last: the first request finds all of it there

@@ -57,10 +57,11 @@ def shut_out_newcomers(listener: socket.socket) -> None:
         return
 
 
-def url_of(listener: socket.socket) -> str:
+def url_of(listener: socket.socket, *, tls: bool = False) -> str:
     """Where it listens, as a person would type it."""
     host, port = listener.getsockname()[:2]
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    scheme = "https" if tls else "http"
+    return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
 
 
 def _resolve(server: Server) -> tuple[socket.AddressFamily, tuple[str, int]]:

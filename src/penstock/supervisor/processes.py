@@ -37,6 +37,8 @@ PASSED_ON = {
     "PENSTOCK_CACHE", *THREADS,
 }
 # fmt: on
+QUIET = {"ORT_DISABLE_TELEMETRY": "1"}
+"""ONNX Runtime tells its makers of each start, over the network, unless it is told before it is imported not to."""
 PASSED_ON_PREFIXES = ("PYTHON", "LC_", "CUDA_", "NVIDIA_", "COVERAGE_")
 
 
@@ -130,7 +132,7 @@ def start_host(threads: int, stdout: int, stderr: int, program: tuple[str, ...] 
 def host_environment(ours: Mapping[str, str], threads: int) -> dict[str, str]:
     """The environment of a host. Thread counts that the operator has set stay as they are."""
     passed_on = {k: v for k, v in ours.items() if k in PASSED_ON or k.startswith(PASSED_ON_PREFIXES)}
-    return {**dict.fromkeys(THREADS, str(threads)), **passed_on}
+    return {**dict.fromkeys(THREADS, str(threads)), **passed_on, **QUIET}
 
 
 @contextlib.contextmanager

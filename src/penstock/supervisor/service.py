@@ -15,6 +15,7 @@ from penstock.model.control import Attach, Follows, HostOf, Hung, Models, Order,
 from penstock.model.key import Key
 from penstock.model.repository import Resolved
 from penstock.model.source import ModelSource
+from penstock.model.tls import Pair, read_pair
 from penstock.observability.health import has_started
 from penstock.observability.logs import open_log
 from penstock.observability.metrics import Snapshot
@@ -32,6 +33,7 @@ from penstock.supervisor.loop import Loop
 from penstock.supervisor.manager import Manager
 from penstock.supervisor.orders import Orders
 from penstock.supervisor.reload import News, Reload
+from penstock.supervisor.renewal import Renewal
 from penstock.supervisor.slots import Front
 
 OVERTIME_S = 2.0  # beyond what a child was given to end, before it is killed
@@ -43,17 +45,20 @@ def serve(resolved: Resolved, reread: Callable[[Resolved], Resolved], *, strict:
     """Serves what was found until a signal ends it; returns the exit code: 0, or 1 where work was cut.
 
     What has changed on the disk since is taken over; `reread` finds it. `strict`: one model that cannot be loaded ends
-    the service; else only all of them do. Raises ConfigurationError where the port cannot be had, and FailedStart, with
-    the reason, where nothing can be served.
+    the service; else only all of them do. Raises ConfigurationError where the port cannot be had or the certificate not
+    be used, and FailedStart, with the reason, where nothing can be served.
     """
     settings = resolved.settings
+    pair = read_pair(settings.server.tls_cert, settings.server.tls_key)
     listeners = open_listeners(settings.server)
     log = open_log(settings.logs, process="supervisor")
     raise_limit(settings.limits.connections, log)
     with Loop() as loop:
         sources = [source for versions in resolved.models.values() for source in versions]
         equipment = Equipment(loop, log, Ledger(log))
-        service = Service(equipment, settings, sources, listeners, resolved.keys, strict=strict)
+        service = Service(equipment, settings, sources, listeners, resolved.keys, pair, strict=strict)
+        if pair is not None:
+            Renewal(equipment, settings.server, pair, service.renew).start()
         Reload(equipment, reread, service.update, service.knows).start(resolved)
         try:
             return service.run()
@@ -72,6 +77,7 @@ class Service:
         sources: Sequence[ModelSource],
         listeners: Sequence[socket.socket],
         keys: tuple[Key, ...] | None = None,
+        pair: Pair | None = None,
         *,
         strict: bool,
     ) -> None:
@@ -81,8 +87,8 @@ class Service:
         self._manager = Manager(os.environ, equipment.log)
         self._drain = settings.drain
         self._strict = strict
-        self._url = url_of(listeners[0])
-        self._fronts = Fronts(equipment, settings, listeners, self)
+        self._url = url_of(listeners[0], tls=pair is not None)
+        self._fronts = Fronts(equipment, settings, listeners, self, pair)
         self._revision = 0
         self._lineups: dict[str, Lineup] = {}
         state_dir = Path(settings.state_dir).absolute()
@@ -146,6 +152,10 @@ class Service:
             self._keys = keys
             self._log.info("keys_taken", keys=[key.name for key in keys or ()])
             self.changed()
+
+    def renew(self, pair: Pair) -> None:
+        """The certificate is another one from now on."""
+        self._fronts.renew(pair)
 
     def knows(self, source: ModelSource) -> bool:
         """Whether this version is among those that are there already."""

@@ -21,7 +21,7 @@ die_with_parent()
 from penstock.cli import main
 sys.exit(main(sys.argv[1:]))
 """  # `penstock`, that outlives nobody who measures it
-OURS = ("--host", "127.0.0.1", "--port", "0", "--log-format", "json")
+OURS = ("--host", "127.0.0.1", "--port", "0", "--tls-cert=", "--tls-key=", "--log-format", "json")
 
 
 @contextmanager
