@@ -28,11 +28,14 @@ from penstock.interface.accounts import Accounts
 from penstock.interface.app import App
 from penstock.interface.client import Clients
 from penstock.interface.lane import Lane
+from penstock.interface.lenders import SupervisorLender
 from penstock.interface.native import Native
 from penstock.interface.ops import build_ops
+from penstock.interface.quotas import Quotas
 from penstock.interface.server import HttpServer
 from penstock.model import control
 from penstock.model.control import CHANNEL_FD, Channel, ModelState
+from penstock.model.key import Key
 from penstock.model.leash import be_a_child
 from penstock.model.stamp import Stamp
 from penstock.observability.logs import capture_stdlib, open_log
@@ -75,6 +78,8 @@ class Front:
         self._native = Native(Engine(self._versions), self.settings.limits, self._access)
         clients = Clients(self.settings.server.trusted_proxies)
         self._accounts = Accounts(self._log, self._figures, process, self._loop.call_later, clients)
+        self._supervisor = SupervisorLender(self._send)
+        self._quotas = Quotas(self.settings.quota, clients, self._supervisor, self._loop, self._figures)
         lane = Lane(self._native, self._accounts)
         self._server = HttpServer(App(lane, build_ops(self)), lane)
 
@@ -150,20 +155,28 @@ class Front:
                     self._attach(message, *descriptors)
                 case control.Models():
                     self.started = message.started
-                    self._access.update(message.keys)
+                    self._take_keys(message.keys)
                     self._versions.update(message.models)
                     self._native.update(self._versions.models)
                     self._send(control.Follows(message.revision))
-                case control.Merged():
-                    if (waiting := self._scrapes.get(message.scrape)) and not waiting.done():
-                        waiting.set_result(message.figures)
-                case control.Outcome():
-                    if (ordered := self._orders.get(message.number)) and not ordered.done():
-                        ordered.set_result(message)
+                case control.Merged() | control.Outcome() | control.Grants():
+                    self._answered(message)
                 case control.Yield():
                     self._server.leave(message.slot)
                 case _:
                     self._come_to_an_end(message)
+
+    def _answered(self, message: control.Merged | control.Outcome | control.Grants) -> None:
+        """What was asked for has come."""
+        match message:
+            case control.Merged():
+                if (waiting := self._scrapes.get(message.scrape)) and not waiting.done():
+                    waiting.set_result(message.figures)
+            case control.Outcome():
+                if (ordered := self._orders.get(message.number)) and not ordered.done():
+                    ordered.set_result(message)
+            case control.Grants():
+                self._supervisor.answered(message)
 
     def _come_to_an_end(self, message: control.Drain | control.Retire | control.Stop) -> None:
         match message:
@@ -176,6 +189,11 @@ class Front:
                 self.draining = True
                 self._refuse_orders()
                 self._leave(partial(self._server.stop, message.finish_s))
+
+    def _take_keys(self, keys: tuple[Key, ...] | None) -> None:
+        self._access.update(keys)
+        self._quotas.update(keys)
+        self._native.quotas = self._quotas if self._quotas.any else None
 
     def _refuse_orders(self) -> None:
         """What an administrator waits for will not come to be any more."""

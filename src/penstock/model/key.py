@@ -4,6 +4,8 @@ from typing import Literal
 
 from msgspec import Struct
 
+from penstock.config import Allowance
+
 Right = Literal["predict", "read", "admin"]
 RIGHTS: tuple[Right, ...] = ("predict", "read", "admin")
 
@@ -14,9 +16,11 @@ ANONYMOUS = "anonymous"
 class Key(Struct, frozen=True, kw_only=True):
     """One client. `predict` is for predictions, `read` for what there is to be known, `admin` for changes.
 
-    The one called anonymous has no `sha256`: it is everybody who sends no key.
+    The one called anonymous has no `sha256`: it is everybody who sends no key. A `quota` stands for the
+    service's.
     """
 
     name: str
     sha256: str
     rights: tuple[Right, ...]
+    quota: Allowance | None = None

@@ -7,6 +7,7 @@ from typing import Any, Protocol
 from penstock.config import Settings
 from penstock.model.control import (
     Configure,
+    Demands,
     Drain,
     Drained,
     Follows,
@@ -28,6 +29,7 @@ from penstock.supervisor.link import Link
 from penstock.supervisor.listeners import shut_out_newcomers
 from penstock.supervisor.processes import Exit, start_front
 from penstock.supervisor.pulse import Pulse
+from penstock.supervisor.quotas import Lender
 from penstock.supervisor.roll import Roll
 from penstock.supervisor.slots import Front, Slot
 
@@ -63,7 +65,7 @@ class Fronts:
     """Keeps one front alive for each of `listeners`, which are closed here when the fronts stop."""
 
     def __init__(
-        self, equipment: Equipment, settings: Settings, listeners: Sequence[socket.socket], owner: Owner
+        self, equipment: Equipment, settings: Settings, listeners: Sequence[socket.socket], owner: Owner, lender: Lender
     ) -> None:
         self.cut = 0
         self._equipment = equipment
@@ -71,6 +73,7 @@ class Fronts:
         self._log = equipment.log
         self._settings = settings
         self._owner = owner
+        self._lender = lender
         self._slots = [Slot(i, listener, equipment.front_backoff()) for i, listener in enumerate(listeners)]
         self._roll = Roll(self._slots, self._log, equipment.numbers, self._start)
         self._pulse = Pulse(self._loop, equipment.silent_s, self.alive)
@@ -179,6 +182,8 @@ class Fronts:
                 self._equipment.ledger.report(front.number, figures)
                 if scrape is not None:
                     front.link.send(Merged(scrape, self._owner.figures()))
+            case Demands():
+                front.link.send(self._lender.grant(front.number, message))
             case Listening() if front.listening_since is None:
                 front.listening_since = self._loop.now()
                 self._listens(slot, front)
