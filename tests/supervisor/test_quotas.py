@@ -4,7 +4,7 @@ import tracemalloc
 from collections.abc import Callable
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from penstock.config import Allowance, Logs
@@ -90,17 +90,17 @@ def test_addresses_beyond_those_there_is_room_for_share_a_quota_and_keys_never_d
     assert world.figure("shared_total") == 2
 
 
-CLIENTS = st.integers(0, 5)
-STEPS = st.lists(st.one_of(CLIENTS, st.sampled_from([0.1, 0.7, 3.0])), min_size=20, max_size=80)
+STEPS = st.lists(st.one_of(st.integers(0, 3), st.sampled_from([0.1, 0.7, 1.3])), min_size=20, max_size=80)
 
 
-@given(st.sampled_from([1, 3]), STEPS)
+@settings(max_examples=200)
+@given(st.sampled_from([1, 2]), STEPS)
 def test_nobody_gets_more_than_its_quota_by_coming_and_going_between_buckets(
     most: int, steps: list[int | float]
 ) -> None:
     """2 a second, 4 at once. Each asks for all there is; with room for so few, most of them share and change places."""
     world = World(Allowance(requests="2/s", requests_burst=4), most=most)
-    spent: dict[int, list[tuple[float, int]]] = {client: [] for client in range(6)}
+    spent: dict[int, list[tuple[float, int]]] = {client: [] for client in range(4)}
     for step in steps:
         if isinstance(step, float):
             world.timer.advance(step)
