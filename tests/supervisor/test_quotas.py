@@ -34,8 +34,9 @@ class World:
         return float((told["gauges"] | told["counters"])[f"penstock_quota_{name}"][0][1][0])
 
 
-def key(name: str, **quota: str) -> Key:
-    return Key(name=name, sha256="0" * 64, rights=("predict",), quota=Allowance(**quota) if quota else None)
+def key(name: str, requests: str | None = None) -> Key:
+    quota = None if requests is None else Allowance(requests=requests)
+    return Key(name=name, sha256="0" * 64, rights=("predict",), quota=quota)
 
 
 def test_each_client_has_its_own_bucket_and_each_unit_of_it() -> None:

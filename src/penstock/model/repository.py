@@ -84,7 +84,7 @@ def resolve(arguments: Sequence[str], configuration: Configuration, before: Reso
         notices += _left_out(name, versions)
     settings = configuration.settings
     _demand_default(settings.default_model, list(models))
-    _demand_quota(settings)
+    demand_rates(settings.quota, "quota")
     slices = {name: versions[-1].settings for name, versions in models.items()}
     watched = _watched(found, configuration)
     home = configuration.file.absolute().parent if configuration.file else Path.cwd()
@@ -302,14 +302,6 @@ def _demand_default(name: str | None, names: Sequence[str]) -> None:
     if name is not None and name not in names:
         others = did_you_mean(name, names) or f", only {', '.join(names)}"
         raise ConfigurationError(f"default_model: there is no model '{name}'{others}")
-
-
-def _demand_quota(settings: Settings) -> None:
-    demand_rates(settings.quota, "quota")
-    if settings.quota.store == "redis" and settings.redis.url is None:
-        raise ConfigurationError(
-            "quota.store is redis, and redis.url does not say which: redis://127.0.0.1:6379/0, say"
-        )
 
 
 def _spelt(named: Named) -> str:
