@@ -42,9 +42,9 @@ class ClientQuota:
         """What an answer tells of the quota, as draft-ietf-httpapi-ratelimit-headers-10 has it."""
         requests, rows = self.requests, self.rows
         if requests is not None and rows is not None:
-            state = self.state % (requests.remaining, rows.remaining)
+            state = self.state % (requests.left + requests.level, rows.left + rows.level)
         elif (lease := requests or rows) is not None:
-            state = self.state % lease.remaining
+            state = self.state % (lease.left + lease.level)
         else:
             return ()  # it was taken away meanwhile
         return self.policy, (STATE, state)
@@ -55,7 +55,7 @@ class ClientQuota:
         for lease in self.leases:
             limit = lease.limit
             after_s = refusal.retry_after if limit.unit == refusal.unit else _period_s(limit)
-            said.append(f'"{limit.unit}";r={lease.remaining};t={after_s}')
+            said.append(f'"{limit.unit}";r={lease.left + lease.level};t={after_s}')
         return self.policy, (STATE, ", ".join(said).encode())
 
 

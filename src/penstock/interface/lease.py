@@ -13,40 +13,48 @@ WINDOWS = {1: "second", 60: "minute"}
 class Lease:
     """The tokens of one unit. Spending them is arithmetic here; when there are no more, `demand` is what to ask for.
 
-    Tokens lapse LAPSE_S after they were asked for, which is before whoever lent them forgets about them.
+    There are `left` tokens until then, and there were `level` more for all fronts when they were lent. They lapse
+    LAPSE_S after they were asked for, which is before whoever lent them forgets about them.
     """
 
-    __slots__ = ("_asked_at", "_left", "_level", "_out_size", "_out_until", "_stamp", "_until", "asking", "limit",
-        "sent", "waiting")  # fmt: skip
+    __slots__ = (
+        "_asked_at",
+        "_out_size",
+        "_out_until",
+        "_stamp",
+        "asking",
+        "left",
+        "level",
+        "limit",
+        "sent",
+        "until",
+        "waiting",
+    )  # fmt: skip
 
     def __init__(self, limit: Limit) -> None:
         self.limit = limit
         self.asking = False
         self.waiting: dict[Claim, int] = {}
         self.sent: list[tuple[Claim, int]] = []
-        self._left = 0
-        self._until = 0.0
+        self.left = 0
+        self.until = 0.0
         self._stamp = 0
         self._asked_at = 0.0
-        self._level = limit.burst
+        self.level = limit.burst
         self._out_size = 0
         self._out_until = 0.0
 
     def change(self, limit: Limit) -> None:
         """Another limit holds from now on."""
         self.limit = limit
+        self.level = min(self.level, limit.burst)
         self._out_until = 0.0
-
-    @property
-    def remaining(self) -> int:
-        """How many tokens the client has, as far as is known here."""
-        return min(self._left + self._level, self.limit.burst)
 
     def spend(self, size: int, now: float) -> bool:
         """Spends so many, if they are here."""
-        if size > self._left or now >= self._until:
+        if size > self.left or now >= self.until:
             return False
-        self._left -= size
+        self.left -= size
         return True
 
     def out_s(self, size: int, now: float) -> float:
@@ -57,16 +65,16 @@ class Lease:
         """What those ask for who wait now; and what is left of the last loan, and its stamp."""
         self.sent = list(self.waiting.items())
         self.waiting = {}
-        left, stamp = (self._left, self._stamp) if now < self._until else (0, 0)
-        self._left = 0
+        left, stamp = (self.left, self._stamp) if now < self.until else (0, 0)
+        self.left = 0
         self._asked_at = now
         return tuple([size for _, size in self.sent]), left, stamp
 
     def granted(self, grant: Grant, now: float) -> int:
         """The answer to the demand; returns how many were refused. Those who have come since may go on waiting."""
         sent, self.sent = self.sent, []
-        self._left, self._stamp, self._level = grant.lent, grant.stamp, grant.level
-        self._until = self._asked_at + LAPSE_S
+        self.left, self._stamp, self.level = grant.lent, grant.stamp, grant.level
+        self.until = self._asked_at + LAPSE_S
         if grant.admitted < len(sent):
             self._out_size = sent[grant.admitted][1]
             self._out_until = now + grant.wait_s

@@ -60,7 +60,7 @@ class Quotas:
         self._most = most
         self._keys: dict[str, ClientQuota | None] = {}
         self._addresses: OrderedDict[str, ClientQuota] = OrderedDict()
-        self._address_limits = self._quotas.of(by_address(""))
+        self._take_address_limits()
         self._dirty: list[tuple[ClientQuota, Lease]] = []
         self._flights: dict[int, float] = {}  # when each was asked that is not answered
         self._numbers = count(1)
@@ -78,7 +78,7 @@ class Quotas:
         self._quotas.update(keys)
         there = {name: known for name, known in self._keys.items() if self._quotas.knows(by_key(name))}
         self._keys = {name: self._update(by_key(name), known) for name, known in there.items()}
-        self._address_limits = self._quotas.of(by_address(""))
+        self._take_address_limits()
         for known in self._addresses.values():
             known.change(self._address_limits)
 
@@ -89,7 +89,11 @@ class Quotas:
         if known is not None:
             call.quota = known
             lease = known.requests
-            if lease is not None and not lease.spend(1, self._now()):
+            if lease is None:
+                return
+            if lease.left and self._now() < lease.until:  # as in `spend`: a call less for nearly every request
+                lease.left -= 1
+            else:
                 self._wait(call, known, lease, 1)
 
     def spend_rows(self, call: Call, known: ClientQuota, rows: int) -> None:
@@ -106,6 +110,10 @@ class Quotas:
         claim.then(ticket, queue, self._loop.call_later)
 
     # ---------------------------------------------------------------- clients
+    def _take_address_limits(self) -> None:
+        self._address_limits = self._quotas.of(by_address(""))
+        self._spares_addresses = self._address_limits == quota.NO_LIMITS
+
     def _of_key(self, name: str) -> ClientQuota | None:
         try:
             return self._keys[name]
@@ -123,7 +131,7 @@ class Quotas:
         return known
 
     def _of_address(self, call: Call) -> ClientQuota | None:
-        if self._address_limits == quota.NO_LIMITS:
+        if self._spares_addresses:
             return None
         address = self._address_of(call.scope) or "unknown"
         if ":" in address:
