@@ -28,12 +28,13 @@ from penstock.interface.accounts import Accounts
 from penstock.interface.app import App
 from penstock.interface.client import Clients
 from penstock.interface.lane import Lane
-from penstock.interface.lenders import SupervisorLender
+from penstock.interface.lenders import Lender, SupervisorLender
 from penstock.interface.native import Native
 from penstock.interface.ops import build_ops
 from penstock.interface.quotas import Quotas
+from penstock.interface.redis_lender import RedisLender
 from penstock.interface.server import HttpServer
-from penstock.model import control
+from penstock.model import control, quota
 from penstock.model.control import CHANNEL_FD, Channel, ModelState
 from penstock.model.key import Key
 from penstock.model.leash import be_a_child
@@ -79,7 +80,12 @@ class Front:
         clients = Clients(self.settings.server.trusted_proxies)
         self._accounts = Accounts(self._log, self._figures, process, self._loop.call_later, clients)
         self._supervisor = SupervisorLender(self._send)
-        self._quotas = Quotas(self.settings.quota, clients, self._supervisor, self._loop, self._figures)
+        quotas = quota.Quotas(self.settings.quota)
+        lender: Lender = self._supervisor
+        if self._redis is not None and self.settings.quota.store == "redis":
+            fronts = self.settings.server.workers
+            lender = RedisLender(self._redis, quotas, fronts, self._supervisor, self._log, self._figures)
+        self._quotas = Quotas(quotas, clients, lender, self._loop, self._figures)
         lane = Lane(self._native, self._accounts)
         self._server = HttpServer(App(lane, build_ops(self)), lane)
 

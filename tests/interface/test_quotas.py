@@ -16,6 +16,7 @@ from penstock.errors import QuotaExceeded, QuotaUnknown
 from penstock.interface.call import Call
 from penstock.interface.client import Clients
 from penstock.interface.quotas import Quotas
+from penstock.model import quota as model
 from penstock.model.bucket import Grant
 from penstock.model.control import Demand, Demands
 from penstock.model.key import Key
@@ -64,7 +65,9 @@ async def limited(tmp_path: Path, **said: Any) -> AsyncIterator[tuple[World, Des
     async with world(tmp_path) as front:
         desk = Desk(Allowance(**said))
         loop, clients = asyncio.get_running_loop(), Clients(("127.0.0.1",))
-        front.native.quotas = Quotas(Allowance(**said), clients, desk, loop, front.figures, clock=desk.timer.time)
+        front.native.quotas = Quotas(
+            model.Quotas(Allowance(**said)), clients, desk, loop, front.figures, clock=desk.timer.time
+        )
         yield front, desk
 
 
@@ -231,7 +234,15 @@ class Fronts:
     def start(self, number: int) -> Quotas:
         self.channel = Channel(self.timer, self.lender, number)
         loop = Loop(self.timer)
-        return Quotas(self.said, Clients(()), self.channel, loop, Figures(), clock=self.timer.time, most=1 + number % 2)
+        return Quotas(
+            model.Quotas(self.said),
+            Clients(()),
+            self.channel,
+            loop,
+            Figures(),
+            clock=self.timer.time,
+            most=1 + number % 2,
+        )
 
     def restart(self, place: int) -> None:
         """The front dies and another begins, which knows nothing."""

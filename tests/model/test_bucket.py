@@ -1,7 +1,7 @@
 """Buckets: whoever borrows from them, and whatever becomes of the borrowers, no client spends more than its quota."""
 
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 from hypothesis import given, settings
@@ -30,12 +30,24 @@ NOTHING = Held(0, 0.0, 0)
 class Borrowers:
     """Fronts that spend what they have, and note when. Blocks are large, to have much at stake."""
 
-    def __init__(self, of: Limit) -> None:
-        self.bucket = Bucket(of, 0.0)
+    def __init__(self, of: Limit, bucket: Any = None) -> None:
+        self.bucket = bucket or Bucket(of, 0.0)
         self.limit = of
         self.now = 0.0
         self.held: dict[int, Held] = {}
         self.spent: list[tuple[float, int]] = []
+
+    def play(self, steps: list[tuple[object, ...]]) -> None:
+        for step in steps:
+            match step:
+                case ("ask", int(who), list(sizes), float(ago)):
+                    self.ask(who, sizes, ago)
+                case ("forget", int(who), float(ago)):
+                    self.forget(who, ago)
+                case ("use", int(who), int(tokens)):
+                    self.use(who, tokens)
+                case ("pass", float(seconds)):
+                    self.now += seconds
 
     def ask(self, who: int, sizes: list[int], asked_s_ago: float) -> None:
         """A loan lapses so long after it was asked for, which was a while ago by now."""
@@ -92,16 +104,7 @@ def test_over_any_time_nobody_spends_more_than_the_burst_and_what_has_come_since
 ) -> None:
     """Whoever forgets what it holds has died, and another has its place; or it does not, and spends it later."""
     borrowers = Borrowers(limit(rate, burst))
-    for step in steps:
-        match step:
-            case ("ask", int(who), list(sizes), float(ago)):
-                borrowers.ask(who, sizes, ago)
-            case ("forget", int(who), float(ago)):
-                borrowers.forget(who, ago)
-            case ("use", int(who), int(tokens)):
-                borrowers.use(who, tokens)
-            case ("pass", float(seconds)):
-                borrowers.now += seconds
+    borrowers.play(steps)
     assert borrowers.most_over() <= SLACK
 
 

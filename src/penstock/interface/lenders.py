@@ -1,4 +1,4 @@
-"""Who lends a front the tokens of its clients' quotas: the supervisor of its machine."""
+"""Who lends a front the tokens of its clients' quotas: the supervisor of its machine, by itself."""
 
 from collections import deque
 from collections.abc import Callable, Sequence

@@ -7,7 +7,6 @@ from functools import lru_cache, partial
 from itertools import count
 from typing import Any, Protocol
 
-from penstock.config import Allowance
 from penstock.errors import InvalidRequest, Problem, QuotaUnknown
 from penstock.inference.ticket import Ticket
 from penstock.interface.call import Call
@@ -43,7 +42,7 @@ class Quotas:
 
     def __init__(
         self,
-        said: Allowance,
+        quotas: quota.Quotas,
         clients: Clients,
         lender: Lender,
         loop: Loop,
@@ -52,7 +51,7 @@ class Quotas:
         clock: Callable[[], float] = time.monotonic,
         most: int = MOST_ADDRESSES,
     ) -> None:
-        self._quotas = quota.Quotas(said)
+        self._quotas = quotas
         self._address_of = clients.of
         self._lender = lender
         self._loop = loop
