@@ -93,7 +93,9 @@ QUOTA_REFUSALS = _counter(
 QUOTA_ASKED = _counter(
     "quota_demands_total", "Times that a front asked whether a client may go on; between, it spends what it was lent."
 )
-QUOTA_BUCKETS = _gauge("quota_buckets", "Clients whose quotas are kept count of on this machine, each unit apart.")
+QUOTA_BUCKETS = _gauge(
+    "quota_buckets_live", "Clients whose quotas this machine keeps count of, their requests and rows apart."
+)
 QUOTA_SHARED = _counter(
     "quota_shared_total",
     "Times that an address was counted with others, because so many were kept count of that there was no room.",
