@@ -2,12 +2,15 @@
 
 import signal
 import time
+from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 
 import pytest
 
-from tests.acceptance.driver import Load, penstock, serving, wait_until
+from tests.acceptance.driver import Load, Service, penstock, serving, wait_until
 from tests.acceptance.numbered import publish
+from tests.redis_server import redis_server
 
 A_SECOND = 200
 BURST = 50
@@ -71,6 +74,48 @@ def test_a_quota_that_makes_no_sense_is_no_service(words: tuple[str, ...], compl
     publish(tmp_path / "m", "1")
     done = penstock("serve", "m", *words, "--port", "0", cwd=tmp_path)
     assert (done.returncode, complaint in done.stderr) == (2, True), done.stderr
+
+
+@pytest.mark.needs("redis-server", "hiredis")
+def test_machines_that_share_a_redis_share_a_quota_and_count_by_themselves_without(tmp_path: Path) -> None:
+    publish(tmp_path / "m", "1")
+    folders = [tmp_path / "a", tmp_path / "b"]
+    for folder in folders:
+        folder.mkdir()
+    with redis_server(tmp_path) as redis, ExitStack() as machines:
+        shared = ["--redis-url", redis.url, "--redis-timeout-ms", "2000", "--quota-store", "redis"]
+        words: list[str | Path] = [
+            tmp_path / "m",
+            "--quota-requests",
+            f"{A_SECOND}/s",
+            "--quota-requests-burst",
+            str(BURST),
+            *shared,
+        ]
+        services = [machines.enter_context(serving(*words, cwd=folder)) for folder in folders]
+        began = time.monotonic()
+        loads = [machines.enter_context(Load(service, clients=4, features=[0.0])) for service in services]
+        wait_until(lambda: sum(load.answers.count(200) for load in loads) > BURST + 2 * A_SECOND, "answers")
+        for load in loads:
+            load.stop()
+        took_s = time.monotonic() - began
+        assert [load.failures for load in loads] == [[], []]
+        assert {status for load in loads for status in load.answers} == {200, 429}
+        assert sum(load.answers.count(200) for load in loads) <= BURST + A_SECOND * took_s
+        redis.stop()
+        for service in services:
+            statuses = [service.predict(0.0).status for _ in range(3)]
+            assert set(statuses) <= {200, 429}, "with or without it, clients are answered"
+            service.wait_for("quota_store_away")
+        redis.start()
+        for service in services:
+            wait_until(partial(is_counted_together, service), "Redis", service.explain)
+
+
+def is_counted_together(service: Service) -> bool:
+    """Asks, which is when a front finds that Redis is back."""
+    service.predict(0.0)
+    return bool(service.lines("quota_store_back"))
 
 
 def test_a_supervisor_that_is_stopped_has_nobody_wait_for_long(tmp_path: Path) -> None:

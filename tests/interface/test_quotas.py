@@ -41,6 +41,7 @@ class Desk:
     """Lends in the supervisor's stead: at once, or when told to. Time stands still."""
 
     def __init__(self, said: Allowance) -> None:
+        self.said = said
         self.timer = ManualTimer()
         self.lender = lender_of(said, self.timer.time)
         self.held: list[tuple[Sequence[Demand], Granted]] = []
@@ -191,6 +192,45 @@ async def test_only_predictions_count(tmp_path: Path) -> None:
         assert {(await front.through_asgi(got))[0] for _ in range(3)} == {404}
         assert told(await front.send(post("/models/m/predict", ROW)))[0] == 200
         assert told(await front.send(post("/predict-batch", b'{"batch":[[1,2]]}')))[0] == 429
+
+
+async def test_a_front_remembers_so_many_addresses_and_no_more() -> None:
+    desk = Desk(Allowance(requests="10/min"))
+    loop: Any = asyncio.get_running_loop()
+    front = Quotas(model.Quotas(desk.said), Clients(()), desk, loop, Figures(), clock=desk.timer.time, most=4)
+    refused = 0
+    desk.holds = True
+    for n in range(30):
+        call = Call({"headers": [], "client": (f"192.0.2.{n}", 1), "query_string": b""})
+        try:
+            front.enter(call)
+        except QuotaUnknown:
+            refused += 1
+        assert front.addresses <= 4
+        await asyncio.sleep(0)
+        if n == 9:  # until then four wait for an answer, and who waits is not forgotten
+            desk.holds = False
+            desk.answer()
+    assert refused == 6
+
+
+async def test_quotas_of_keys_that_change_hold_for_who_is_known_already() -> None:
+    def key(requests: str | None) -> list[Key]:
+        quota = None if requests is None else Allowance(requests=requests)
+        return [Key(name="a", sha256="0" * 64, rights=("predict",), quota=quota)]
+
+    desk = Desk(Allowance())
+    loop: Any = asyncio.get_running_loop()
+    front = Quotas(model.Quotas(Allowance()), Clients(()), desk, loop, Figures(), clock=desk.timer.time)
+    told = []
+    for requests in ("10/min", "20/s", None, "30/min"):
+        front.update(key(requests))
+        call = Call({"headers": [], "client": ("192.0.2.1", 1), "query_string": b""})
+        call.key = key(requests)[0]
+        front.enter(call)
+        await asyncio.sleep(0)
+        told.append(front.any and call.quota is not None and call.quota.headers()[0][1])
+    assert told == [b'"requests";q=10;w=60', b'"requests";q=20;w=1', False, b'"requests";q=30;w=60']
 
 
 # ------------------------------------------------------------------ several fronts

@@ -72,6 +72,11 @@ class Quotas:
         """Whether any client has a limit."""
         return self._quotas.any
 
+    @property
+    def addresses(self) -> int:
+        """How many clients are known by their addresses now."""
+        return len(self._addresses)
+
     def update(self, keys: Iterable[Key] | None) -> None:
         """Other keys count from now on, with other quotas."""
         self._quotas.update(keys)
