@@ -103,7 +103,11 @@ class Quotas:
     def spend_rows(self, call: Call, known: ClientQuota, rows: int) -> None:
         """The same for the rows of a request. Raises InvalidRequest where they are more than can ever pass at once."""
         lease = known.rows
-        if lease is not None and not lease.spend(rows, self._now()):
+        if lease is None:
+            return
+        if lease.left >= rows and self._now() < lease.until:
+            lease.left -= rows
+        else:
             if rows > lease.limit.burst:
                 most = f"Send at most {lease.limit.burst} rows at once: the quota of this client never lets more pass."
                 raise InvalidRequest(f"At batch: {most}", [Problem(("batch",), most)])
