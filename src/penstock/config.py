@@ -95,8 +95,8 @@ class Redis(Slice, frozen=True, kw_only=True):
     prefix: Annotated[Word, Meta(description="what the names of all keys in Redis begin with")] = "penstock"
 
 
-class Quota(Slice, frozen=True, kw_only=True):
-    """What one client may ask for; clients are told apart by their keys, and without keys by their addresses."""
+class Allowance(Slice, frozen=True, kw_only=True):
+    """What one client may ask for."""
 
     requests: Annotated[
         Rate | None, Meta(description="predictions that one client may ask for, such as 100/s or 6000/min")
@@ -108,6 +108,11 @@ class Quota(Slice, frozen=True, kw_only=True):
     rows_burst: Annotated[
         Count | None, Meta(description="how many of them at once; as many as the rate says, where this does not say")
     ] = None
+
+
+class Quota(Allowance, frozen=True, kw_only=True):
+    """What every client may; clients are told apart by their keys, and without keys by their addresses."""
+
     store: Annotated[
         Literal["local", "redis"], Meta(description="local counts on this machine, redis on all that share one")
     ] = "local"

@@ -28,6 +28,7 @@
         ├── Conflict                  the change cannot be made as things are
         ├── BodyTooLarge              more bytes than the limit
         ├── HeadersTooLarge           request line and headers over the limit
+        ├── QuotaExceeded             the client has used up what it may ask for now
         ├── UnsupportedMediaType      the body is not declared as JSON
         ├── SlowRequest               headers or body did not arrive in time
         ├── Unavailable               may work later: `retry_after` says when
@@ -35,6 +36,7 @@
         │   ├── QueueFull             the model's queue holds all that it may
         │   ├── WaitTooLong           the answer would come after the request's deadline
         │   ├── GaveWay               a request of high priority took its place in a full queue
+        │   ├── QuotaUnknown          whether the client's quota allows it was not known in time
         │   ├── TooManyConnections    the front holds all the connections that it may
         │   ├── FiguresLate           the figures of the other processes did not come in time
         │   └── HostLost              the model's process died with the request in it
@@ -186,6 +188,16 @@ class UnsupportedMediaType(RequestError):
     """Send the body as JSON, with the header Content-Type: application/json."""
 
 
+class QuotaExceeded(RequestError):
+    """This client's quota is used up."""
+
+    def __init__(self, message: str = "", *, unit: str = "requests", retry_after: int = 1) -> None:
+        super().__init__(message)
+        self.unit = unit
+        self.retry_after = retry_after
+        """Seconds after which there is enough for this request."""
+
+
 class SlowRequest(RequestError):
     """The request did not arrive in time."""
 
@@ -213,6 +225,10 @@ class WaitTooLong(Unavailable):
 
 class GaveWay(Unavailable):
     """The model's queue is full, and this request gave way to one of high priority."""
+
+
+class QuotaUnknown(Unavailable):
+    """Whether the quota of this client allows the request could not be found out in time."""
 
 
 class TooManyConnections(Unavailable):

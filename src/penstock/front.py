@@ -28,12 +28,16 @@ from penstock.interface.accounts import Accounts
 from penstock.interface.app import App
 from penstock.interface.client import Clients
 from penstock.interface.lane import Lane
+from penstock.interface.lenders import Lender, SupervisorLender
 from penstock.interface.native import Native
 from penstock.interface.ops import build_ops
+from penstock.interface.quotas import Quotas
+from penstock.interface.redis_lender import RedisLender
 from penstock.interface.server import HttpServer
 from penstock.interface.tls import Certificate
-from penstock.model import control
+from penstock.model import control, quota
 from penstock.model.control import CHANNEL_FD, Channel, ModelState
+from penstock.model.key import Key
 from penstock.model.leash import be_a_child
 from penstock.model.stamp import Stamp
 from penstock.observability.logs import capture_stdlib, open_log
@@ -76,6 +80,13 @@ class Front:
         self._native = Native(Engine(self._versions), self.settings.limits, self._access)
         clients = Clients(self.settings.server.trusted_proxies)
         self._accounts = Accounts(self._log, self._figures, process, self._loop.call_later, clients)
+        self._supervisor = SupervisorLender(self._send)
+        quotas = quota.Quotas(self.settings.quota)
+        lender: Lender = self._supervisor
+        if self._redis is not None and self.settings.quota.store == "redis":
+            fronts = self.settings.server.workers
+            lender = RedisLender(self._redis, quotas, fronts, self._supervisor, self._log, self._figures)
+        self._quotas = Quotas(quotas, clients, lender, self._loop, self._figures)
         lane = Lane(self._native, self._accounts)
         self._certificate = Certificate(configure.pair) if configure.pair else None
         self._server = HttpServer(App(lane, build_ops(self)), lane, self._certificate)
@@ -152,11 +163,11 @@ class Front:
                     self._attach(message, *descriptors)
                 case control.Models():
                     self.started = message.started
-                    self._access.update(message.keys)
+                    self._take_keys(message.keys)
                     self._versions.update(message.models)
                     self._native.update(self._versions.models)
                     self._send(control.Follows(message.revision))
-                case control.Merged() | control.Outcome():
+                case control.Merged() | control.Outcome() | control.Grants():
                     self._hear_back(message)
                 case control.Renew() if self._certificate is not None:
                     self._certificate.take(message.pair)
@@ -165,12 +176,17 @@ class Front:
                 case _:
                     self._come_to_an_end(message)
 
-    def _hear_back(self, message: control.Merged | control.Outcome) -> None:
-        if isinstance(message, control.Merged):
-            if (waiting := self._scrapes.get(message.scrape)) and not waiting.done():
-                waiting.set_result(message.figures)
-        elif (ordered := self._orders.get(message.number)) and not ordered.done():
-            ordered.set_result(message)
+    def _hear_back(self, message: control.Merged | control.Outcome | control.Grants) -> None:
+        """What was asked for has come."""
+        match message:
+            case control.Merged():
+                if (waiting := self._scrapes.get(message.scrape)) and not waiting.done():
+                    waiting.set_result(message.figures)
+            case control.Outcome():
+                if (ordered := self._orders.get(message.number)) and not ordered.done():
+                    ordered.set_result(message)
+            case control.Grants():
+                self._supervisor.answered(message)
 
     def _come_to_an_end(self, message: control.Drain | control.Retire | control.Stop) -> None:
         match message:
@@ -183,6 +199,11 @@ class Front:
                 self.draining = True
                 self._refuse_orders()
                 self._leave(partial(self._server.stop, message.finish_s))
+
+    def _take_keys(self, keys: tuple[Key, ...] | None) -> None:
+        self._access.update(keys)
+        self._quotas.update(keys)
+        self._native.quotas = self._quotas if self._quotas.any else None
 
     def _refuse_orders(self) -> None:
         """What an administrator waits for will not come to be any more."""

@@ -18,7 +18,6 @@ from penstock.config import Limits, Logs, Model, Settings
 from penstock.inference.engine import Engine
 from penstock.inference.outputs import Outputs
 from penstock.inference.rows import Rows
-from penstock.inference.served import ServedVersion
 from penstock.inference.ticket import Result, Ticket
 from penstock.inference.versions import Versions
 from penstock.interface.access import Access
@@ -51,16 +50,17 @@ SETTINGS = Settings(limits=Limits(body=2000, rows=5), models={"m": Model(path="x
 class World:
     """A front without its process: the lane, the server, and a host that says yes where the first feature is odd."""
 
-    def __init__(self, port: int, log: Path, served: ServedVersion, lane: Lane, app: App, figures: Figures) -> None:
+    def __init__(self, port: int, log: Path, native: Native, lane: Lane, app: App, figures: Figures) -> None:
         self.port = port
+        self.native = native
         self.log = log
         self.lane = lane
         self.app = app
         self.figures = figures
-        self.served = served
-        self.batcher = served.batcher
-        self.host = FakeHost(served.batcher)
-        served.batcher.attach(self.host)
+        self.served = native.engine.enter(None, None, {}, "")
+        self.batcher = self.served.batcher
+        self.host = FakeHost(self.batcher)
+        self.batcher.attach(self.host)
         self.working: asyncio.Task[None] | None = None
 
     async def work(self) -> None:
@@ -128,7 +128,7 @@ async def world(
     server = HttpServer(app, lane)
     listener = socket.create_server(("127.0.0.1", 0))
     await server.listen(0, listener)
-    made = World(listener.getsockname()[1], tmp_path / "log", versions.enter(None, None, {}, ""), lane, app, figures)
+    made = World(listener.getsockname()[1], tmp_path / "log", native, lane, app, figures)
     made.working = asyncio.create_task(made.work())
     try:
         yield made

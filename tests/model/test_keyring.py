@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from penstock.config import Allowance
 from penstock.errors import ConfigurationError
 from penstock.model.key import Key
 from penstock.model.keyring import entry, read_keys
@@ -20,6 +21,16 @@ def test_keys_are_read_as_they_were_written(tmp_path: Path) -> None:
     file = tmp_path / "penstock.keys"
     file.write_text("".join(map(entry, keys)) + "anonymous: {rights: [read]}\n")
     assert read_keys(file) == (*keys, Key(name="anonymous", sha256="", rights=("read",)))
+
+
+def test_a_key_may_have_a_quota_of_its_own_or_none_at_all(tmp_path: Path) -> None:
+    file = tmp_path / "penstock.keys"
+    file.write_text(
+        f"a: {{sha256: {SHA}, rights: [predict], quota: {{requests: 100/s, requests_burst: 200, rows: 5000/min}}}}\n"
+        f"b: {{sha256: {OTHER}, rights: [predict], quota: {{}}}}\nanonymous: {{rights: [predict]}}\n"
+    )
+    quotas = [key.quota for key in read_keys(file)]
+    assert quotas == [Allowance(requests="100/s", requests_burst=200, rows="5000/min"), Allowance(), None]
 
 
 def test_an_empty_file_has_no_keys(tmp_path: Path) -> None:
@@ -46,6 +57,10 @@ def test_an_empty_file_has_no_keys(tmp_path: Path) -> None:
         (f"anonymous: {{sha256: {SHA}, rights: [read]}}", "anonymous: this is who sends no key"),
         (f"a: {{sha256: {SHA}, rights: [read]}}\nb: {{sha256: {SHA}, rights: [admin]}}", "a and b are the same key"),
         (f"a: {{sha256: {SHA}, rights: [read]}}\na: {{sha256: {OTHER}, rights: [read]}}", "'a' is there twice"),
+        (f"a: {{sha256: {SHA}, rights: [read], quota: 9/s}}", "a.quota: expected limits such as {requests: 100/s"),
+        (f"a: {{sha256: {SHA}, rights: [read], quota: {{requests: 9}}}}", "a.quota: expected limits such as"),
+        (f"a: {{sha256: {SHA}, rights: [read], quota: {{store: redis}}}}", "a.quota: expected limits such as"),
+        (f"a: {{sha256: {SHA}, rights: [read], quota: {{rows_burst: 9}}}}", "a.quota.rows too, 9/s say"),
         ("- a", "expected a mapping"),
     ],
 )

@@ -19,6 +19,8 @@ from penstock.inference.checks import Findings
 from penstock.inference.rows import Rows
 from penstock.inference.served import ServedVersion
 from penstock.inference.ticket import Result
+from penstock.interface.claim import Claim
+from penstock.interface.client_quota import ClientQuota
 from penstock.interface.query import NO_QUERY, Query, read
 from penstock.interface.scope import ARRIVED, FIELDS, REFUSED, clock
 from penstock.model.key import Key
@@ -59,13 +61,14 @@ class Call:
     """A request and what became of it.
 
     First its scope, its headers by lower-case name, its id and when it arrived (time.perf_counter); then, as they
-    come to be known, whose key it has, the version that serves it, its rows and what they weigh, and the error or the
-    result. The log and the figures read all of this when the answer is out.
+    come to be known, whose key it has, its client's quota and what it waits for because of that, the version that
+    serves it, its rows and what they weigh, and the error or the result. The log and the figures read all of this when
+    the answer is out.
     """
 
     __slots__ = (
-        "arrived", "decode_s", "encode_s", "error", "findings", "headers", "key", "model", "nbytes", "prediction",
-        "query", "queue_s", "request_id", "result", "rows", "scope", "served",
+        "arrived", "claim", "decode_s", "encode_s", "error", "findings", "headers", "key", "model", "nbytes",
+        "prediction", "query", "queue_s", "quota", "request_id", "result", "rows", "scope", "served",
     )  # fmt: skip
 
     def __init__(self, scope: Scope) -> None:
@@ -75,6 +78,8 @@ class Call:
         arrived = scope.get(ARRIVED)
         self.arrived: float = clock() if arrived is None else arrived
         self.key: Key | None = None
+        self.quota: ClientQuota | None = None
+        self.claim: Claim | None = None
         self.query = NO_QUERY
         self.model = ""
         self.served: ServedVersion | None = None

@@ -33,6 +33,7 @@ from penstock.errors import (
     PenstockError,
     PredictTimeout,
     Problem,
+    QuotaExceeded,
     SlowRequest,
     Unauthorized,
     Unavailable,
@@ -54,6 +55,7 @@ STATUS: Mapping[type[PenstockError], int] = {
     BodyTooLarge: 413,
     UnsupportedMediaType: 415,
     InvalidRequest: 422,
+    QuotaExceeded: 429,
     HeadersTooLarge: 431,
     ClientGone: 499,  # for the log; nobody is there to read it
     ModelFailed: 500,
@@ -124,17 +126,17 @@ def slug(status: int) -> str:
 
 def error_response(exc: BaseException, request_id: str) -> ErrorResponse:
     """The answer to a request that ended in `exc`. Of an unexpected exception it tells nothing but the request id."""
-    if isinstance(exc, Unavailable):
+    if isinstance(exc, Unavailable | QuotaExceeded):
         return _refusal(exc, request_id)
     status = status_of(exc)
     body = error_body(sentence_of(exc), code_of(exc), request_id, _problems(exc))
     return ErrorResponse(status, [*_headers(exc), *_entity_headers(len(body))], body)
 
 
-def _refusal(exc: Unavailable, request_id: str) -> ErrorResponse:
+def _refusal(exc: Unavailable | QuotaExceeded, request_id: str) -> ErrorResponse:
     """The same in a fraction of the time: these are answered by the thousand when there is least time for it."""
     before, after, headers = _refusal_parts(exc.code, str(exc), exc.retry_after, len(request_id))
-    return ErrorResponse(STATUS[Unavailable], list(headers), before + request_id.encode("ascii") + after)
+    return ErrorResponse(status_of(exc), list(headers), before + request_id.encode("ascii") + after)
 
 
 @lru_cache(1024)
@@ -209,8 +211,6 @@ def _entry(problem: Problem) -> dict[str, Any]:
 
 
 def _headers(exc: BaseException) -> Iterable[tuple[bytes, bytes]]:
-    if isinstance(exc, Unavailable):
-        yield _retry_after(exc.retry_after)
     if isinstance(exc, Unauthorized):
         yield b"www-authenticate", b"Bearer"
     if isinstance(exc, HTTPException) and exc.status_code == 405:

@@ -8,7 +8,7 @@ so the protocol hands a plain request for a prediction straight to an `Exchange`
 import traceback
 from typing import Any, Protocol
 
-from penstock.errors import ClientGone, RequestError
+from penstock.errors import ClientGone, QuotaExceeded, RequestError
 from penstock.inference.ticket import Ticket
 from penstock.interface.accounts import Accounts
 from penstock.interface.call import Call, too_large
@@ -33,6 +33,8 @@ class Lane:
         status, headers, body = error_response(error, call.request_id)
         if status == 500 and not isinstance(error, RequestError):
             self.accounts.bug(call, "".join(traceback.format_exception(error)))
+        if call.quota is not None and isinstance(error, QuotaExceeded):
+            headers += call.quota.refused(error)
         error.__traceback__ = error.__context__ = None  # their frames lead back to the call: a circle
         return Reply(status, headers, body)
 

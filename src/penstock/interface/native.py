@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from typing import NamedTuple
 
 from starlette.exceptions import HTTPException
@@ -16,6 +17,7 @@ from penstock.interface.answers import Labels, Prediction, Predictions, encode
 from penstock.interface.call import Call
 from penstock.interface.decoder import RowDecoder
 from penstock.interface.query import misfit
+from penstock.interface.quotas import Quotas
 from penstock.interface.scope import clock
 from penstock.interface.zeros import refusing_zeros
 from penstock.observability.timestamps import timestamp
@@ -61,6 +63,8 @@ class Endpoint:
         call.key = native.access.demand(call.headers, "predict")
         if call.scope["method"] != "POST":
             raise HTTPException(405, headers={"Allow": "POST"})
+        if native.quotas is not None:
+            native.quotas.enter(call)
         call.query = call.read_query()
         call.model = native.known(self._model)
         call.served = native.engine.enter(self._model, call.query.version, call.headers, call.request_id)
@@ -74,6 +78,8 @@ class Endpoint:
         served, native = call.served, self._native
         if served is None:
             raise NotReady
+        if call.claim is not None and call.claim.refusal is not None:
+            raise call.claim.refusal
         high = served.heeds_priority and call.is_high(by_key=served.keys_have_priority)
         place = native.engine.admit(served, call.deadline_s(), high=high)
         began = clock()
@@ -82,7 +88,13 @@ class Endpoint:
         call.findings = served.check(rows)
         call.decode_s = clock() - began
         ticket = native.engine.ticket(rows, settled, place, probabilities=call.query.probabilities)
-        native.engine.submit(served, ticket)
+        quotas = native.quotas
+        if call.quota is not None and quotas is not None:
+            quotas.spend_rows(call, call.quota, rows.count)
+        if call.claim is None or quotas is None:
+            native.engine.submit(served, ticket)
+        else:
+            quotas.queue(call.claim, ticket, partial(native.engine.submit, served, waited=True))
         call.nbytes = ticket.nbytes
         return ticket
 
@@ -119,7 +131,10 @@ class Endpoint:
                 single.probabilities = chances[0]
             body = encode(single)
         timing = b"queue;dur=%.3f, inference;dur=%.3f" % (result.queue_s * 1000, result.inference_s * 1000)
-        return Reply(200, [JSON_TYPE, (b"content-length", b"%d" % len(body)), (b"server-timing", timing)], body)
+        headers = [JSON_TYPE, (b"content-length", b"%d" % len(body)), (b"server-timing", timing)]
+        if call.quota is not None:
+            headers += call.quota.headers()
+        return Reply(200, headers, body)
 
 
 class Native:
@@ -129,6 +144,8 @@ class Native:
         self.access = access
         self.engine = engine
         self.limits = limits
+        self.quotas: Quotas | None = None
+        """None while no client has any."""
         self._codecs: dict[ServedVersion, Codec] = {}
         self._endpoints: dict[str, Endpoint] = {}
         self.update(())

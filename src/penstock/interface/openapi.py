@@ -14,7 +14,7 @@ from penstock.model.signature import Signature
 
 Json = dict[str, Any]
 
-STATUSES = (400, 404, 405, 408, 413, 415, 422, 431, 500, 503, 504)
+STATUSES = (400, 404, 405, 408, 413, 415, 422, 429, 431, 500, 503, 504)
 
 
 class Document:
@@ -128,7 +128,8 @@ def _request(model: ModelState, kind: str, bodies: Json) -> Json:
 def _answers(model: ModelState, kind: str, made: Callable[[str, str, Signature], Json | None]) -> Json:
     state = default_version(model)
     example = made(model.name, state.version, state.loaded.signature) if state and state.loaded else None
-    answer = responses.success("The model's answer.", _ref(model, kind), also=["Server-Timing"], example=example)
+    also = ("Server-Timing", *responses.QUOTA_HEADERS)
+    answer = responses.success("The model's answer.", _ref(model, kind), also=also, example=example)
     return {"200": answer, **responses.errors(*STATUSES)}
 
 

@@ -51,6 +51,8 @@ RESPONSES: dict[int, tuple[str, str, str, str]] = {
           "unsupported_media_type", "Send the body as JSON, with the header Content-Type: application/json."),
     422: ("UnprocessableContent", "JSON of the wrong shape or types, or a query parameter that is not known.",
           "invalid_request", "At features[2]: Send a number, not a string."),
+    429: ("TooManyRequests", "The client's quota is used up; Retry-After says when there is enough for this request.",
+          "quota_exceeded", "This client's quota of 100 requests a second is used up; try again in 0.4 seconds."),
     431: ("HeadersTooLarge", "The request line and headers are larger than this server takes.",
           "headers_too_large", "The request line and headers are larger than this server takes."),
     500: ("ModelFailed", "The model failed on this request; the log says why.",
@@ -69,9 +71,18 @@ HEADERS: dict[str, Schema] = {
     "X-Request-ID": {"description": "The request's id, as sent or made here.", "schema": {"type": "string"}},
     "Server-Timing": {"description": "Milliseconds in the queue and in the model.", "schema": {"type": "string"}},
     "Retry-After": {"description": "Seconds after which to try again.", "schema": {"type": "integer"}},
+    "RateLimit-Policy": {
+        "description": "Where the client has quotas: how much in how many seconds.",
+        "schema": {"type": "string"},
+    },
+    "RateLimit": {
+        "description": "Of these, what is left, and the seconds until more comes.",
+        "schema": {"type": "string"},
+    },
     "Allow": {"description": "The methods that the path takes.", "schema": {"type": "string"}},
 }
-OWN_HEADERS = {405: ("Allow",), 503: ("Retry-After",)}
+QUOTA_HEADERS = ("RateLimit-Policy", "RateLimit")
+OWN_HEADERS = {405: ("Allow",), 429: ("Retry-After", *QUOTA_HEADERS), 503: ("Retry-After",)}
 
 PARAMETERS: dict[str, Schema] = {
     "Probabilities": {

@@ -13,9 +13,11 @@ import msgspec
 from msgspec import Struct
 
 from penstock.config import Canary, Model, Route, Settings, Shadow
+from penstock.model.bucket import Grant
 from penstock.model.certificate import Certificate, Compile
 from penstock.model.frames import LARGEST_FRAME, MAGIC, PREFIX, BrokenFrame
 from penstock.model.key import Key
+from penstock.model.quota import Unit
 from penstock.model.shaping import Shaping
 from penstock.model.signature import AllZero, Field, Signature
 from penstock.model.tls import Pair
@@ -350,6 +352,29 @@ class Merged(Struct, frozen=True, tag=True):
     figures: Any
 
 
+class Demand(Struct, frozen=True, array_like=True):
+    """What requests of one client want to spend, one after the other, and what is `left` of the tokens that were lent
+    before, with the `stamp` of that loan."""
+
+    client: str
+    unit: Unit
+    sizes: tuple[int, ...]
+    left: int = 0
+    stamp: int = 0
+
+
+class Demands(Struct, frozen=True, tag=True):
+    """Front to supervisor: may these pass? `Grants` answers, in the same order."""
+
+    demands: tuple[Demand, ...]
+
+
+class Grants(Struct, frozen=True, tag=True):
+    """Supervisor to front: one for each of its demands."""
+
+    grants: tuple[Grant, ...]
+
+
 class Drained(Struct, frozen=True, tag=True):
     """Front to supervisor: the last message. `cut` requests were given up unanswered."""
 
@@ -358,8 +383,8 @@ class Drained(Struct, frozen=True, tag=True):
 
 ToHost = Load | Attach | Stop | Profile
 FromHost = Progress | Loaded | Refused | Profiled
-ToFront = Configure | Renew | Listen | Yield | HostOf | Models | Drain | Retire | Stop | Merged | Outcome
-FromFront = Listening | Hung | Follows | Released | Order | Report | Drained
+ToFront = Configure | Renew | Listen | Yield | HostOf | Models | Drain | Retire | Stop | Merged | Outcome | Grants
+FromFront = Listening | Hung | Follows | Released | Order | Report | Demands | Drained
 
 Messages = list[tuple[Any, list[int]]]
 """Each with the descriptors that came with it."""

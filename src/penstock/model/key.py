@@ -4,6 +4,8 @@ from typing import Literal
 
 from msgspec import Struct
 
+from penstock.config import Allowance
+
 Right = Literal["predict", "read", "admin"]
 RIGHTS: tuple[Right, ...] = ("predict", "read", "admin")
 Priority = Literal["high", "low"]
@@ -17,10 +19,12 @@ class Key(Struct, frozen=True, kw_only=True):
     """One client. `predict` is for predictions, `read` for what there is to be known, `admin` for changes.
 
     `priority` is what its requests have where `queue.priority` is key, and the most that they may ask for where that is
-    header. The one called anonymous has no `sha256`: it is everybody who sends no key.
+    header. A `quota` stands for the service's. The one called anonymous has no `sha256`: it is everybody who sends no
+    key.
     """
 
     name: str
     sha256: str
     rights: tuple[Right, ...]
     priority: Priority | None = None
+    quota: Allowance | None = None

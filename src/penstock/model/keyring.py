@@ -4,7 +4,7 @@ They are kept in a file of their own, as the SHA-256 of each, so that who reads 
 
     mobile: {sha256: 9f86…, rights: [predict]}
     ops: {sha256: 60303…, rights: [predict, read, admin]}
-    anonymous: {rights: [predict]}
+    anonymous: {rights: [predict], quota: {requests: 10/min}}
 """
 
 from collections.abc import Sequence
@@ -14,9 +14,11 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
+from penstock.config import Allowance
 from penstock.configuration import MODEL_NAME
 from penstock.errors import ConfigurationError
 from penstock.model.key import ANONYMOUS, Key, Priority, Right
+from penstock.model.quota import demand_rates
 from penstock.values import did_you_mean, shown
 
 
@@ -24,6 +26,7 @@ class _Entry(Struct, kw_only=True, forbid_unknown_fields=True):
     sha256: Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
     rights: Annotated[tuple[Right, ...], Meta(min_length=1)]
     priority: Priority | UnsetType = UNSET
+    quota: Allowance = Allowance()
 
 
 def entry(key: Key) -> str:
@@ -58,15 +61,25 @@ def _key(name: object, said: object, file: str) -> Key:
         if not _fits(field, said):
             told = shown(said[field]) if field in said else "nothing"
             raise ConfigurationError(f"{file}: {name}.{field}: expected {expected}, got {told}")
-    return Key(name=name, sha256=said.get("sha256", ""), rights=tuple(said["rights"]), priority=said.get("priority"))
+    quota = msgspec.convert(said["quota"], Allowance) if "quota" in said else None
+    if quota is not None:
+        demand_rates(quota, f"{file}: {name}.quota")
+    return Key(
+        name=name,
+        sha256=said.get("sha256", ""),
+        rights=tuple(said["rights"]),
+        priority=said.get("priority"),
+        quota=quota,
+    )
 
 
 EXPECTED = {
     "sha256": "64 hexadecimal digits, the SHA-256 of the key (penstock key new makes both)",
     "rights": "a list of predict, read and admin",
     "priority": "high or low",
+    "quota": "limits such as {requests: 100/s, requests_burst: 200, rows: 5000/min}",
 }
-OPTIONAL = ("priority",)
+OPTIONAL = ("priority", "quota")
 
 
 def _fits(field: str, said: dict[object, Any]) -> bool:

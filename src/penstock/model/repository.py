@@ -16,6 +16,7 @@ from penstock.model.key import Key
 from penstock.model.keyring import read_keys
 from penstock.model.layout import ONLY_VERSION, Place, Shape, places, shape_of
 from penstock.model.manifest import MANIFEST
+from penstock.model.quota import demand_rates
 from penstock.model.selection import LABELS, LATEST, choose, faults, listed
 from penstock.model.source import ModelSource, Warrant, refused, source_of
 from penstock.model.trust import LOCK_NAME, Lock, read_lock
@@ -83,6 +84,7 @@ def resolve(arguments: Sequence[str], configuration: Configuration, before: Reso
         notices += _left_out(name, versions)
     settings = configuration.settings
     _demand_default(settings.default_model, list(models))
+    demand_rates(settings.quota, "quota")
     slices = {name: versions[-1].settings for name, versions in models.items()}
     watched = _watched(found, configuration)
     home = configuration.file.absolute().parent if configuration.file else Path.cwd()

@@ -84,6 +84,26 @@ WAIT_EXPECTED = _histogram(
 WAITED = _histogram("waited_seconds", "What the same requests waited.", *MODEL, edges=STAGE_DURATIONS)
 BATCH_DURATION = _histogram("batch_duration_seconds", "What the model took for a batch.", *MODEL, edges=STAGE_DURATIONS)
 
+# ------------------------------------------------------------------ quotas
+QUOTA_REFUSALS = _counter(
+    "quota_refusals_total",
+    "Requests refused because a quota of their client, of requests or rows, was used up.",
+    "unit",
+)
+QUOTA_ASKED = _counter(
+    "quota_demands_total", "Times that a front asked whether a client may go on; between, it spends what it was lent."
+)
+QUOTA_BUCKETS = _gauge(
+    "quota_buckets_live", "Clients whose quotas this machine keeps count of, their requests and rows apart."
+)
+QUOTA_SHARED = _counter(
+    "quota_shared_total",
+    "Times that an address was counted with others, because so many were kept count of that there was no room.",
+)
+QUOTA_STORE_FAILURES = _counter(
+    "quota_store_failures_total", "Times that Redis was not there for a quota, and this machine counted by itself."
+)
+
 # ------------------------------------------------------------------ what models say, and about what
 PREDICTIONS = _counter(
     "predictions_total", "Rows of the first output that were given this class; rare classes as other.", *MODEL, "class"

@@ -7,6 +7,7 @@ from typing import Any, Protocol
 from penstock.config import Settings
 from penstock.model.control import (
     Configure,
+    Demands,
     Drain,
     Drained,
     Follows,
@@ -30,6 +31,7 @@ from penstock.supervisor.link import Link
 from penstock.supervisor.listeners import shut_out_newcomers
 from penstock.supervisor.processes import Exit, start_front
 from penstock.supervisor.pulse import Pulse
+from penstock.supervisor.quotas import Lender
 from penstock.supervisor.roll import Roll
 from penstock.supervisor.slots import Front, Slot
 
@@ -70,6 +72,7 @@ class Fronts:
         settings: Settings,
         listeners: Sequence[socket.socket],
         owner: Owner,
+        lender: Lender,
         pair: Pair | None = None,
     ) -> None:
         self.cut = 0
@@ -79,6 +82,7 @@ class Fronts:
         self._settings = settings
         self._pair = pair
         self._owner = owner
+        self._lender = lender
         self._slots = [Slot(i, listener, equipment.front_backoff()) for i, listener in enumerate(listeners)]
         self._roll = Roll(self._slots, self._log, equipment.numbers, self._start)
         self._pulse = Pulse(self._loop, equipment.silent_s, self.alive)
@@ -192,6 +196,8 @@ class Fronts:
                 self._equipment.ledger.report(front.number, figures)
                 if scrape is not None:
                     front.link.send(Merged(scrape, self._owner.figures()))
+            case Demands():
+                front.link.send(self._lender.grant(front.number, message))
             case Listening() if front.listening_since is None:
                 front.listening_since = self._loop.now()
                 self._listens(slot, front)

@@ -1,7 +1,7 @@
 """The figures of all processes: the fronts' as they report them, and the supervisor's own."""
 
 import platform
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 import penstock
@@ -31,6 +31,7 @@ class Ledger:
         self._model_load = self._own.gauge(catalog.MODEL_LOAD)
         self._model_compiled = self._own.gauge(catalog.MODEL_COMPILED)
         self._model_row = self._own.gauge(catalog.MODEL_ROW)
+        self._quota_shared = self._own.counter(catalog.QUOTA_SHARED).child()
         self._own.counter(catalog.LINES_DROPPED).child("supervisor").watch(lambda: log.dropped)
         self._own.gauge(catalog.BUILD).child(penstock.__version__, platform.python_version()).set(1)
 
@@ -84,6 +85,14 @@ class Ledger:
 
     def hosts_live(self, model: str, version: str, hosts: int) -> None:
         self._hosts_live.child(model, version).set(hosts)
+
+    def quota_buckets(self, count: Callable[[], int]) -> None:
+        """How many clients are kept count of is what `count` says."""
+        self._own.gauge(catalog.QUOTA_BUCKETS).child().watch(count)
+
+    def quota_shared(self) -> None:
+        """An address was counted with others."""
+        self._quota_shared.inc()
 
     def merged(self, processes: Mapping[str, int]) -> Snapshot:
         """All figures; `processes` are the ids, by name, of those whose use of the machine is measured."""

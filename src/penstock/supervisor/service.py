@@ -32,6 +32,7 @@ from penstock.supervisor.listeners import open_listeners, url_of
 from penstock.supervisor.loop import Loop
 from penstock.supervisor.manager import Manager
 from penstock.supervisor.orders import Orders
+from penstock.supervisor.quotas import Lender
 from penstock.supervisor.reload import News, Reload
 from penstock.supervisor.renewal import Renewal
 from penstock.supervisor.slots import Front
@@ -88,7 +89,8 @@ class Service:
         self._drain = settings.drain
         self._strict = strict
         self._url = url_of(listeners[0], tls=pair is not None)
-        self._fronts = Fronts(equipment, settings, listeners, self, pair)
+        self._lender = Lender(settings.quota, keys, settings.server.workers, equipment.ledger, equipment.loop.now)
+        self._fronts = Fronts(equipment, settings, listeners, self, self._lender, pair)
         self._revision = 0
         self._lineups: dict[str, Lineup] = {}
         state_dir = Path(settings.state_dir).absolute()
@@ -150,6 +152,7 @@ class Service:
         """Whoever has none of them is refused from now on."""
         if keys != self._keys:
             self._keys = keys
+            self._lender.update(keys)
             self._log.info("keys_taken", keys=[key.name for key in keys or ()])
             self.changed()
 

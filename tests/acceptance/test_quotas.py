@@ -1,0 +1,131 @@
+"""Quotas, over real processes: all fronts together admit what a client may ask for, and never more."""
+
+import signal
+import time
+from contextlib import ExitStack
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from tests.acceptance.driver import Load, Service, penstock, serving, wait_until
+from tests.acceptance.numbered import publish
+from tests.redis_server import redis_server
+
+A_SECOND = 200
+BURST = 50
+
+
+@pytest.mark.parametrize("unit", ["requests", "rows"])
+def test_fronts_that_come_and_go_never_admit_more_than_the_quota_and_hardly_less(unit: str, tmp_path: Path) -> None:
+    publish(tmp_path / "m", "1")
+    quota = [f"--quota-{unit}", f"{A_SECOND}/s", f"--quota-{unit}-burst", str(BURST)]
+    linger = ["--drain-linger-s", "0.2"]
+    with serving(tmp_path / "m", "--workers", "2", *quota, *linger, cwd=tmp_path) as service:
+        began = time.monotonic()
+        with Load(service, clients=8, features=[0.0]) as load:
+            wait_until(lambda: load.answers.count(200) > BURST + A_SECOND // 2, "answers", service.explain)
+            service.process.send_signal(signal.SIGHUP)
+            service.wait_for("fronts_rolled")
+            before = load.answers.count(200)
+            wait_until(lambda: load.answers.count(200) > before + A_SECOND // 2, "answers", service.explain)
+            load.stop()
+        took_s = time.monotonic() - began
+        assert load.failures == []
+        assert set(load.answers) == {200, 429}
+        admitted = load.answers.count(200)
+        assert admitted <= BURST + A_SECOND * took_s
+        assert admitted > A_SECOND * took_s / 2
+        refused = service.get("/metrics").body.decode()
+        assert f'penstock_quota_refusals_total{{unit="{unit}"}}' in refused
+
+
+def test_the_quota_of_a_key_is_its_own_and_changes_while_the_service_runs(tmp_path: Path) -> None:
+    publish(tmp_path / "m", "1")
+    file = tmp_path / "penstock.keys"
+    slow, fast = (penstock("key", "new", name, cwd=tmp_path).stdout.strip() for name in ("slow", "fast"))
+    plain = file.read_text()
+    file.write_text(plain.replace("slow: {", "slow: {quota: {requests: 2/min}, "))
+    said = ["--keys", file.name, "--quota-requests", "1000/s", "--workers", "2"]
+    with serving(tmp_path / "m", *said, cwd=tmp_path) as service:
+        answers = [service.predict(0.0, X_API_Key=slow) for _ in range(4)]
+        assert [answer.status for answer in answers] == [200, 200, 429, 429]
+        assert answers[3].headers["ratelimit-policy"] == '"requests";q=2;w=60'
+        assert 0 < int(answers[3].headers["retry-after"]) <= 30
+        assert {service.predict(0.0, X_API_Key=fast).status for _ in range(4)} == {200}
+        line = service.wait_for("prediction", lambda line: line["status"] == 429)
+        assert (line["key"], line["code"]) == ("slow", "quota_exceeded")
+        file.write_text(plain.replace("slow: {", "slow: {quota: {}, "))
+        wait_until(lambda: service.predict(0.0, X_API_Key=slow).status == 200, "the new quota", service.explain)
+        answers = [service.predict(0.0, X_API_Key=slow) for _ in range(4)]
+        assert {(answer.status, "ratelimit" in answer.headers) for answer in answers} == {(200, False)}
+
+
+@pytest.mark.parametrize(
+    ("words", "complaint"),
+    [
+        (("--quota-requests", "fast"), "a rate such as 100/s"),
+        (("--quota-requests", "0/s"), "a rate such as 100/s"),
+        (("--quota-rows-burst", "9"), "quota.rows_burst: a burst is part of a rate: say quota.rows too, 9/s say"),
+        (("--quota-store", "redis"), "say redis.url too"),
+    ],
+)
+def test_a_quota_that_makes_no_sense_is_no_service(words: tuple[str, ...], complaint: str, tmp_path: Path) -> None:
+    publish(tmp_path / "m", "1")
+    done = penstock("serve", "m", *words, "--port", "0", cwd=tmp_path)
+    assert (done.returncode, complaint in done.stderr) == (2, True), done.stderr
+
+
+@pytest.mark.needs("redis-server", "hiredis")
+def test_machines_that_share_a_redis_share_a_quota_and_count_by_themselves_without(tmp_path: Path) -> None:
+    publish(tmp_path / "m", "1")
+    folders = [tmp_path / "a", tmp_path / "b"]
+    for folder in folders:
+        folder.mkdir()
+    with redis_server(tmp_path) as redis, ExitStack() as machines:
+        shared = ["--redis-url", redis.url, "--redis-timeout-ms", "2000", "--quota-store", "redis"]
+        words: list[str | Path] = [
+            tmp_path / "m",
+            "--quota-requests",
+            f"{A_SECOND}/s",
+            "--quota-requests-burst",
+            str(BURST),
+            *shared,
+        ]
+        services = [machines.enter_context(serving(*words, cwd=folder)) for folder in folders]
+        began = time.monotonic()
+        loads = [machines.enter_context(Load(service, clients=4, features=[0.0])) for service in services]
+        wait_until(lambda: sum(load.answers.count(200) for load in loads) > BURST + 2 * A_SECOND, "answers")
+        for load in loads:
+            load.stop()
+        took_s = time.monotonic() - began
+        assert [load.failures for load in loads] == [[], []]
+        assert {status for load in loads for status in load.answers} == {200, 429}
+        assert sum(load.answers.count(200) for load in loads) <= BURST + A_SECOND * took_s
+        redis.stop()
+        for service in services:
+            statuses = [service.predict(0.0).status for _ in range(3)]
+            assert set(statuses) <= {200, 429}, "with or without it, clients are answered"
+            service.wait_for("quota_store_away")
+        redis.start()
+        for service in services:
+            wait_until(partial(is_counted_together, service), "Redis", service.explain)
+
+
+def is_counted_together(service: Service) -> bool:
+    """Asks, which is when a front finds that Redis is back."""
+    service.predict(0.0)
+    return bool(service.lines("quota_store_back"))
+
+
+def test_a_supervisor_that_is_stopped_has_nobody_wait_for_long(tmp_path: Path) -> None:
+    publish(tmp_path / "m", "1")
+    with serving(tmp_path / "m", "--quota-requests", "10/min", cwd=tmp_path) as service:
+        assert service.predict(0.0).status == 200
+        service.process.send_signal(signal.SIGSTOP)
+        try:
+            answers = [service.predict(0.0) for _ in range(2)]
+        finally:
+            service.process.send_signal(signal.SIGCONT)
+        assert [(answer.status, answer.body["code"]) for answer in answers] == [(503, "quota_unknown")] * 2
+        wait_until(lambda: service.predict(0.0).status == 200, "an answer", service.explain)
