@@ -3,7 +3,7 @@
 import math
 from typing import Any
 
-from penstock.interface.values import BEYOND, INTEGERS, bounds
+from penstock.model.numbers import BEYOND, INTEGERS, bounds
 from penstock.model.signature import Field, OutputField, Signature
 
 LARGEST = 1_000

@@ -10,7 +10,8 @@ from typing import Any
 
 from penstock.interface.examples import scalar as example
 from penstock.interface.examples import size
-from penstock.interface.values import BEYOND, INTEGERS, bounds, written
+from penstock.interface.values import written
+from penstock.model.numbers import BEYOND, INTEGERS, bounds
 from penstock.model.signature import DType, Field, Label, OutputField, Signature
 
 Schema = dict[str, Any]
