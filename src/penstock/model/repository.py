@@ -132,7 +132,7 @@ def find(
     for named in (*_configured(configuration), *_spoken(arguments, configuration)):
         try:
             fit, passed_over = _fit(_places(named, shapes), named)
-            sources = [source_of(place, named.settings, named.warrant) for place in fit]
+            sources = [source_of(place, named.settings, named.warrant, configuration.settings.stores) for place in fit]
             notices += [*passed_over, *_alone(fit)]
         except (ArtifactError, ConfigurationError) as error:
             if known := [each for each in before if each.named.path == named.path]:

@@ -1,7 +1,7 @@
 """Sources: one version of a model as it lies on the disk, and whether it may be loaded."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
@@ -16,6 +16,7 @@ from penstock.errors import (
     UnsupportedArtifact,
     UntrustedArtifact,
 )
+from penstock.model.context import Context, placed
 from penstock.model.control import Artifact, Refused, Transform
 from penstock.model.formats import COMPILABLE, EXTENSIONS, PREDICTOR, RUNS_CODE, format_of, usual_dtype
 from penstock.model.layout import Place, artifacts, strangers
@@ -58,10 +59,13 @@ class Warrant(NamedTuple):
     code_named: bool = False
 
 
-def source_of(place: Place, settings: Model, warrant: Warrant) -> ModelSource:
-    """The source at `place`. One that cannot be loaded says why in its `refusal`; nothing is raised."""
+def source_of(place: Place, settings: Model, warrant: Warrant, stores: Collection[str] = ()) -> ModelSource:
+    """The source at `place`. One that cannot be loaded says why in its `refusal`; nothing is raised.
+
+    `stores` are those of the configuration, from which features may come.
+    """
     try:
-        artifact = _vouched(_artifact(place, settings), settings, warrant)
+        artifact = _vouched(_artifact(place, settings, stores), settings, warrant)
         return ModelSource(
             name=place.name,
             version=place.version,
@@ -128,9 +132,9 @@ def kept(file: Path, root: Path) -> Path:
     return resolved
 
 
-def _artifact(place: Place, settings: Model) -> Artifact:
+def _artifact(place: Place, settings: Model, stores: Collection[str]) -> Artifact:
     """What is to be loaded, without a word on whether it may."""
-    return _from_directory(place, settings) if place.path.is_dir() else _from_file(place.path, settings)
+    return _from_directory(place, settings, stores) if place.path.is_dir() else _from_file(place.path, settings)
 
 
 def _from_file(path: Path, settings: Model) -> Artifact:
@@ -152,7 +156,7 @@ def _from_file(path: Path, settings: Model) -> Artifact:
     )
 
 
-def _from_directory(place: Place, settings: Model) -> Artifact:
+def _from_directory(place: Place, settings: Model, stores: Collection[str]) -> Artifact:
     directory = kept(place.path, place.root)
     manifest = _manifest(directory, place.root)
     named = directory / manifest.artifact if manifest.artifact else _only_artifact(directory, manifest)
@@ -171,6 +175,7 @@ def _from_directory(place: Place, settings: Model) -> Artifact:
         trusted_types=settings.trusted_types,
         transforms=transforms,
         code=(*code, *_own_code(settings)),
+        context=_context(directory, manifest, place.root, stores),
         all_zero=manifest.all_zero,
         output=manifest.output,
         examples=_companion(directory, manifest.examples, place.root, "examples", EXAMPLES),
@@ -185,6 +190,18 @@ def _from_directory(place: Place, settings: Model) -> Artifact:
 def _manifest(directory: Path, root: Path) -> Manifest:
     file = directory / MANIFEST
     return read_manifest(kept(file, root)) if file.exists() else Manifest()
+
+
+def _context(directory: Path, manifest: Manifest, root: Path, stores: Collection[str]) -> tuple[Context, ...]:
+    """What the manifest says of features from stores, with the stores and the files that are meant."""
+    found = []
+    for i, said in enumerate(manifest.context):
+        context = placed(said, stores, f"{MANIFEST}: context[{i}]")
+        if said.file is not None:
+            file = inside(directory, said.file, root, f"context[{i}].file")
+            context = msgspec.structs.replace(context, file=str(file))
+        found.append(context)
+    return tuple(found)
 
 
 def _transforms(directory: Path, manifest: Manifest, root: Path) -> tuple[Transform, ...]:
