@@ -19,6 +19,7 @@ from penstock.inference.engine import Engine
 from penstock.inference.outputs import Outputs
 from penstock.inference.rows import Rows
 from penstock.inference.served import ServedVersion
+from penstock.inference.stores.registry import Stores
 from penstock.inference.ticket import Result, Ticket
 from penstock.inference.versions import Versions
 from penstock.interface.access import Access
@@ -118,7 +119,7 @@ async def world(
 ) -> AsyncIterator[World]:
     figures = Figures()
     log = open_log(Logs(format="json", file=str(tmp_path / "log")), "front-0")
-    versions = Versions(SETTINGS, figures, lambda host: None, lambda *released: None)
+    versions = Versions(SETTINGS, figures, lambda host: None, lambda *released: None, Stores({}, log))
     versions.update([ModelState(name="m", default="1", versions=(state,))])
     native = Native(Engine(versions), SETTINGS.limits, Access())
     native.update(versions.models)

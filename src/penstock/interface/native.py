@@ -1,27 +1,31 @@
 """The native dialect: `/predict` and `/predict-batch`, for the default model and for each by name."""
 
 import re
+import time
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from typing import NamedTuple
 
 from starlette.exceptions import HTTPException
 
 from penstock.config import Limits
-from penstock.errors import NotReady
+from penstock.errors import NoContext, NotReady
 from penstock.inference.engine import Engine
 from penstock.inference.served import ServedVersion
-from penstock.inference.ticket import Result, Ticket
+from penstock.inference.ticket import NOT_YET, Result, Ticket
 from penstock.interface.access import Access
 from penstock.interface.answers import Labels, Prediction, Predictions, encode
 from penstock.interface.call import Call
+from penstock.interface.context import ContextReader
 from penstock.interface.decoder import RowDecoder
+from penstock.interface.incomplete import IncompleteRow
 from penstock.interface.query import misfit
 from penstock.interface.scope import clock
 from penstock.interface.zeros import refusing_zeros
 from penstock.observability.timestamps import timestamp
 
 JSON_TYPE = (b"content-type", b"application/json")
-NAMED = re.compile(r"/models/([^/]+)/(predict|predict-batch)")
+NAMED = re.compile(r"/models/([^/]+)/(predict|predict-batch|predict-with-context)")
 Headers = list[tuple[bytes, bytes]]
 
 
@@ -39,6 +43,7 @@ class Codec:
         self.single = refusing_zeros(decoder.single, served.signature, "features")
         self.batch = refusing_zeros(decoder.batch, served.signature, "batch")
         labels = Labels(served.signature)
+        self.context = ContextReader(served.context, served.signature, limits) if served.context else None
         self.predictions = labels.of
         self.chances = labels.chances
 
@@ -122,6 +127,33 @@ class Endpoint:
         return Reply(200, [JSON_TYPE, (b"content-length", b"%d" % len(body)), (b"server-timing", timing)], body)
 
 
+class ContextEndpoint(Endpoint):
+    """Completes the one row from stores. What has to be waited for comes between the ticket and the queue."""
+
+    def admit(self, call: Call) -> None:
+        super().admit(call)
+        if call.served is not None and call.served.context is None:
+            raise NoContext
+
+    def submit(self, call: Call, body: bytes, settled: Callable[[Ticket], object]) -> Ticket:
+        """As of others; but what stores do not hold may be told by the ticket."""
+        served, native = call.served, self._native
+        if served is None or served.context is None or (reader := native.codec(served).context) is None:
+            raise NotReady
+        high = served.heeds_priority and call.is_high()
+        place = native.engine.admit(served, call.deadline_s(), high=high)
+        began = clock()
+        asked = reader.read(body)
+        call.decode_s = clock() - began
+        ticket = native.engine.ticket(NOT_YET, settled, place, probabilities=call.query.probabilities)
+        row = IncompleteRow(call, asked, ticket, native.engine, reader)
+        left_s = ticket.deadline - time.monotonic()
+        found = served.context.look(asked.entities, left_s, partial(row.completed_later, served))
+        if found is not None:
+            row.complete(served, found, waited=False)
+        return ticket
+
+
 class Native:
     """From a path to its endpoint, for the default model and for every one by name."""
 
@@ -144,7 +176,7 @@ class Native:
         """Who answers `path`; a model that is not there has an endpoint too, which says so."""
         found = self._endpoints.get(path)
         if found is None and path.startswith("/models/") and (match := NAMED.fullmatch(path)):
-            return Endpoint(self, f"/models/{{name}}/{match[2]}", match[1], batch=match[2] == "predict-batch")
+            return self._make("", "/models/{name}", match[1])[f"/{match[2]}"]
         return found
 
     def known(self, model: str | None) -> str:
@@ -164,4 +196,9 @@ class Native:
     def _make(self, prefix: str, template: str, model: str | None) -> dict[str, Endpoint]:
         single = Endpoint(self, f"{template}/predict", model, batch=False)
         batch = Endpoint(self, f"{template}/predict-batch", model, batch=True)
-        return {f"{prefix}/predict": single, f"{prefix}/predict-batch": batch}
+        context = ContextEndpoint(self, f"{template}/predict-with-context", model, batch=False)
+        return {
+            f"{prefix}/predict": single,
+            f"{prefix}/predict-batch": batch,
+            f"{prefix}/predict-with-context": context,
+        }
