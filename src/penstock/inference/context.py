@@ -7,16 +7,14 @@ from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 from msgspec import UNSET
-from msgspec.structs import replace
 
 from penstock.errors import ContextUnavailable, MissingContext, Problem, RequestError
 from penstock.inference.lookup import Answers, Lookup
 from penstock.inference.stores import AWAY, Answer, Source
 from penstock.model.cells import reader_of
-from penstock.model.context import Context
+from penstock.model.context import Context, own_part
 from penstock.model.signature import Field, Signature
 
-MOST_NAMED = 20  # features that a line of the log names
 AHEAD_S = 86_400.0  # a moment further ahead than clocks may differ is in another unit, and says nothing
 NONE: Mapping[str, str] = {}
 UNREADABLE = ("invalid", "away")
@@ -100,12 +98,6 @@ class Entry:
             return "stale"
         return None if now - self._max_age_s <= written <= now + AHEAD_S else "stale"
 
-    def told(self, judged: Judged) -> dict[str, Any]:
-        """What a line of the log says of a look-up: names, and nothing of what was found."""
-        told: dict[str, Any] = {"store": self.store, "key": self.key, "features": self.names[:MOST_NAMED]}
-        defaults = [name for name in judged.faults if name not in judged.refused]
-        return told | ({"defaults": defaults[:MOST_NAMED]} if defaults else {})
-
 
 class Completion:
     """The look-ups of a version. `keys` are what clients send, `own` the signature of what else they send.
@@ -125,11 +117,10 @@ class Completion:
         self.entries = tuple(Entry(context, source, inputs) for context, source in pairs)
         self.keys = tuple(dict.fromkeys(entry.key for entry in self.entries))
         stored = [name for entry in self.entries for name in entry.names]
-        own = tuple(field for field in signature.inputs if field.name not in stored)
-        self.own = replace(signature, inputs=own, all_zero="serve")
+        self.own = own_part(signature, contexts)
         self.stored = frozenset(stored)
         self._asks = [self.keys.index(entry.key) for entry in self.entries]
-        place = {name: i for i, name in enumerate([*(field.name for field in own), *stored])}
+        place = {name: i for i, name in enumerate([*(field.name for field in self.own.inputs), *stored])}
         self._order = [place[field.name] for field in signature.inputs]
         self._owned = owned
         self._loop = asyncio.get_running_loop()

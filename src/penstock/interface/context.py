@@ -34,9 +34,9 @@ from penstock.interface.request import (
 )
 from penstock.interface.values import Loc
 from penstock.interface.zeros import refusing_zeros
+from penstock.model.context import LONGEST_ENTITY
 from penstock.model.signature import Signature
 
-LONGEST_ENTITY = 256
 STORED = "This feature comes from a store; leave it out."
 ENTITY = f"Send text of 1 to {LONGEST_ENTITY} characters, without control characters, or an integer of 64 bits"
 CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")

@@ -17,6 +17,7 @@ from penstock.values import Unfit, convert, did_you_mean, shown
 FEATURES = "features"
 MOST_CONTEXTS = 16
 LONGEST_NAME = 200
+LONGEST_ENTITY = 256
 _KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,63}")
 
 
@@ -172,6 +173,14 @@ def placed(context: Context, stores: Collection[str], where: str) -> Context:
         )
     (store,) = [context.store] if context.store is not None else stores
     return replace(context, store=store)
+
+
+def own_part(signature: Signature, contexts: Sequence[Context]) -> Signature:
+    """The signature of what clients send themselves; it may have no inputs at all. A row that is all zero is judged as
+    a whole."""
+    stored = {feature.name for context in contexts for feature in context.features}
+    own = tuple(field for field in signature.inputs if field.name not in stored)
+    return replace(signature, inputs=own, all_zero="serve")
 
 
 def demand_fit(contexts: Sequence[Context], signature: Signature, artifact: str) -> None:
