@@ -71,7 +71,7 @@ class Front:
         self._log = open_log(self.settings.logs, process)
         capture_stdlib(self._log)
         self._redis = Redis(self.settings.redis, self._log, self._figures) if self.settings.redis.url else None
-        self._stores = Stores(self.settings.stores, self._log)
+        self._stores = Stores(self.settings.stores, self._log, self._redis)
         self._versions = Versions(self.settings, self._figures, self._hung, self._released, self._stores)
         self._access = Access()
         self._native = Native(Engine(self._versions), self.settings.limits, self._access)

@@ -119,7 +119,7 @@ async def world(
 ) -> AsyncIterator[World]:
     figures = Figures()
     log = open_log(Logs(format="json", file=str(tmp_path / "log")), "front-0")
-    versions = Versions(SETTINGS, figures, lambda host: None, lambda *released: None, Stores({}, log))
+    versions = Versions(SETTINGS, figures, lambda host: None, lambda *released: None, Stores({}, log, None))
     versions.update([ModelState(name="m", default="1", versions=(state,))])
     native = Native(Engine(versions), SETTINGS.limits, Access())
     native.update(versions.models)

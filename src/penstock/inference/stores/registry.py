@@ -5,7 +5,9 @@ from pathlib import Path
 
 from penstock.config import Store
 from penstock.inference.context import Completion
+from penstock.inference.redis import Redis
 from penstock.inference.stores import Nowhere, Source
+from penstock.inference.stores.hashes import Hashes
 from penstock.inference.stores.own import OwnStore, made
 from penstock.inference.stores.table import Table
 from penstock.model.context import Context
@@ -16,8 +18,9 @@ from penstock.observability.logs import Log
 class Stores:
     """Opens what it is told of. What cannot be opened is away, which its line of the log explains."""
 
-    def __init__(self, settings: Mapping[str, Store], log: Log) -> None:
+    def __init__(self, settings: Mapping[str, Store], log: Log, redis: Redis | None) -> None:
         self._log = log
+        self._redis = redis
         self._named = {name: self._opened(name, store) for name, store in settings.items()}
 
     def completion(self, loaded: Loaded) -> Completion | None:
@@ -48,7 +51,8 @@ class Stores:
                 return OwnStore(name, made(store.python), store.timeout_ms / 1000, self._log)
             except Exception as error:  # noqa: BLE001 # it is somebody's own code
                 return self._nowhere(name, f"{store.python} cannot be made ({type(error).__name__}: {error})")
-        return self._nowhere(name, "there is no Redis to ask")
+        assert self._redis is not None  # as the configuration has seen to
+        return Hashes(self._redis, store.timeout_ms / 1000)
 
     def _nowhere(self, name: str, reason: str) -> Source:
         self._log.error("store_failed", store=name, reason=reason)
