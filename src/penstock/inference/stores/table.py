@@ -83,7 +83,9 @@ class Table:
 
     # ---------------------------------------------------------------- the file
     def _look_at(self, *, first: bool = False) -> None:
-        look = self._loop.run_in_executor(None, _look, self._path, self._key, self._told, None if first else self._seen)
+        look = self._loop.run_in_executor(
+            None, look_at, self._path, self._key, self._told, None if first else self._seen
+        )
         look.add_done_callback(self._looked)
 
     def _looked(self, done: "asyncio.Future[Look]") -> None:
@@ -111,7 +113,7 @@ class Table:
             future.set_result(self._found(entity, fields))
 
 
-def _look(path: Path, key: str, told: Stamp | None, seen: Stamp | None) -> Look:
+def look_at(path: Path, key: str, told: Stamp | None, seen: Stamp | None) -> Look:
     """Reads the file if it is another than was `told` of, and the same as was `seen`, if anything was."""
     stamp = _stamp(path)
     if stamp == told or (seen is not None and stamp != seen):
