@@ -103,7 +103,8 @@ def load(
     named = {"models": _trees(models), "stores": _trees(stores)}
     settings = msgspec.convert(_nested(service) | named, Settings)
     for name, store in settings.stores.items():
-        _demand_store(name, store, settings)
+        if (wrong := _misfit(store, settings)) is not None:
+            raise ConfigurationError(f"{file and file.name}: stores.{name}: {wrong}")
     return Configuration(settings, service, models, stores, every, file, notices)
 
 
@@ -111,18 +112,17 @@ def _trees(layers: dict[str, Layer]) -> dict[str, Any]:
     return {name: _nested(layer) for name, layer in layers.items()}
 
 
-def _demand_store(name: str, store: Store, settings: Settings) -> None:
-    """Raises ConfigurationError where a store cannot be meant."""
+def _misfit(store: Store, settings: Settings) -> str | None:
+    """Why a store cannot be meant, if so."""
     if [store.redis, store.file is not None, store.python is not None].count(True) != 1:
-        raise ConfigurationError(
-            f"stores.{name}: say what it is (redis: true, file: users.csv, or python: module:name)"
-        )
+        return "say what it is: redis: true, file: users.csv, or python: module:name"
     if store.redis and settings.redis.url is None:
-        raise ConfigurationError(f"stores.{name}: it is in Redis: say where that is (redis: {{url: redis://…}})")
+        return "say where Redis is, too (redis: {url: redis://…})"
     if store.file is not None and not store.file.endswith(TABLES):
-        raise ConfigurationError(f"stores.{name}.file: expected a file that ends in {' or '.join(TABLES)}")
+        return f"expected a file that ends in {' or '.join(TABLES)}"
     if (store.file is None) != (store.key is None):
-        raise ConfigurationError(f"stores.{name}.key: a table needs it, and nothing else: its column with the entities")
+        return "a table needs a key, and nothing else does: the column that holds its entities"
+    return None
 
 
 def _from_file(file: Path) -> tuple[Layer, dict[str, Layer], dict[str, Layer]]:

@@ -110,19 +110,19 @@ class FakeHost:
 
 
 class FakeStore:
-    """A store of one's own with the `records` it is given. `calls` has the entities of each call; while there is an
-    `error` every call raises it, and one that is `slow` never comes to an end."""
+    """A store of one's own with the `records` it is given. `calls` has the entities of each call. While there is an
+    `error` every call raises it; where there is a `gate` calls wait for it."""
 
     def __init__(self, records: Mapping[str, Mapping[str, object]] | None = None) -> None:
         self.records = dict(records or {})
         self.calls: list[tuple[str, ...]] = []
         self.error: Exception | None = None
-        self.slow = False
+        self.gate: asyncio.Event | None = None
 
     async def get(self, entities: Sequence[str]) -> Sequence[Mapping[str, object] | None]:
         self.calls.append(tuple(entities))
         if self.error is not None:
             raise self.error
-        if self.slow:
-            await asyncio.get_running_loop().create_future()
+        if self.gate is not None:
+            await self.gate.wait()
         return [self.records.get(entity) for entity in entities]

@@ -8,10 +8,10 @@ It is read as strictly as a body of `/predict`, and for what is wrong the same s
 import re
 from collections.abc import Iterator, Sequence
 from itertools import islice
-from typing import Annotated, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
-from msgspec import Meta, Struct, defstruct
+from msgspec import Struct, defstruct
 
 from penstock.config import Limits
 from penstock.errors import MalformedRequest, Problem, RequestError
@@ -35,6 +35,7 @@ from penstock.interface.request import (
 from penstock.interface.values import Loc
 from penstock.interface.zeros import refusing_zeros
 from penstock.model.context import LONGEST_ENTITY
+from penstock.model.numbers import EXACT
 from penstock.model.signature import Signature
 
 STORED = "This feature comes from a store; leave it out."
@@ -42,9 +43,7 @@ ENTITY = f"Send text of 1 to {LONGEST_ENTITY} characters, without control charac
 CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 FEATURES: Loc = ("features",)
 
-_Entity = (
-    Annotated[str, Meta(min_length=1, max_length=LONGEST_ENTITY)] | Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
-)
+_Entity = str | int | float
 
 
 class Asked(NamedTuple):
@@ -74,9 +73,7 @@ class ContextReader:
             raise explain_excess(body, self._own, batch=False, limits=self._limits)
         try:
             said = msgspec.structs.astuple(self._decode(body))
-            entities = tuple([each if type(each) is str else str(each) for each in said[:-1]])
-            if any(map(CONTROL.search, entities)):
-                raise Unpackable
+            entities = tuple(map(_entity, said[:-1]))
             return Asked(entities, self._checked(said[-1]))
         except (msgspec.MsgspecError, Unpackable, UnicodeError, RecursionError):
             raise self._why(body) from None
@@ -134,16 +131,27 @@ class ContextReader:
             yield from of_object(features, form, FEATURES, shapes_of(features, form))
 
 
+def _entity(sent: Any) -> str:
+    """What is looked up: text as it is, an integer as its digits, be it written as a float. Raises Unpackable."""
+    if type(sent) is float and -EXACT < sent < EXACT and sent.is_integer():
+        sent = int(sent)
+    if type(sent) is int and -(2**63) <= sent < 2**63:
+        return str(sent)
+    if type(sent) is not str or not 0 < len(sent) <= LONGEST_ENTITY or CONTROL.search(sent):
+        raise Unpackable
+    return sent
+
+
 def _misfit(body: dict[str, Any], key: str) -> str | None:
     """What is wrong with the entity of a key, if anything is."""
     if key not in body:
         return "This key is missing."
     entity = body[key]
-    if type(entity) is int:
-        return None if -(2**63) <= entity < 2**63 else f"{ENTITY}."
-    if not isinstance(entity, str):
-        return f"{ENTITY}, not {noun(entity)}."
-    return None if 0 < len(entity) <= LONGEST_ENTITY and not CONTROL.search(entity) else f"{ENTITY}."
+    try:
+        _entity(entity)
+    except Unpackable:
+        return f"{ENTITY}." if type(entity) in (str, int, float) else f"{ENTITY}, not {noun(entity)}."
+    return None
 
 
 def _body(completion: Completion) -> type[Struct]:

@@ -17,7 +17,7 @@ from penstock.model.keyring import read_keys
 from penstock.model.layout import ONLY_VERSION, Place, Shape, places, shape_of
 from penstock.model.manifest import MANIFEST
 from penstock.model.selection import LABELS, LATEST, choose, faults, listed
-from penstock.model.source import ModelSource, Warrant, refused, source_of
+from penstock.model.source import ModelSource, Warrant, refused, source_of, with_stores
 from penstock.model.trust import LOCK_NAME, Lock, read_lock
 from penstock.model.versions import VERSION_NAME, version_key
 from penstock.values import did_you_mean
@@ -56,6 +56,12 @@ class Resolved(NamedTuple):
     keys: tuple[Key, ...] | None = None
 
     @property
+    def tables(self) -> frozenset[str]:
+        """Files beside models that the fronts look after themselves."""
+        sources = (source for versions in self.models.values() for source in versions)
+        return frozenset(each.file for source in sources for each in source.artifact.context if each.file is not None)
+
+    @property
     def sources(self) -> list[ModelSource]:
         """The versions that are to be loaded at first."""
         return [source for versions in self.models.values() for source in _chosen(versions)]
@@ -71,6 +77,7 @@ def resolve(arguments: Sequence[str], configuration: Configuration, before: Reso
     """
     shapes = {} if before is None else dict(before.shapes)
     found, notices = find(arguments, configuration, shapes, () if before is None else before.found)
+    found = [each._replace(source=with_stores(each.source, configuration.settings.stores)) for each in found]
     _demand_distinct(found)
     models: dict[str, tuple[ModelSource, ...]] = {}
     for name, group in groupby(found, key=lambda each: each.source.name):
@@ -132,7 +139,7 @@ def find(
     for named in (*_configured(configuration), *_spoken(arguments, configuration)):
         try:
             fit, passed_over = _fit(_places(named, shapes), named)
-            sources = [source_of(place, named.settings, named.warrant, configuration.settings.stores) for place in fit]
+            sources = [source_of(place, named.settings, named.warrant) for place in fit]
             notices += [*passed_over, *_alone(fit)]
         except (ArtifactError, ConfigurationError) as error:
             if known := [each for each in before if each.named.path == named.path]:

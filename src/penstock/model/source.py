@@ -59,13 +59,10 @@ class Warrant(NamedTuple):
     code_named: bool = False
 
 
-def source_of(place: Place, settings: Model, warrant: Warrant, stores: Collection[str] = ()) -> ModelSource:
-    """The source at `place`. One that cannot be loaded says why in its `refusal`; nothing is raised.
-
-    `stores` are those of the configuration, from which features may come.
-    """
+def source_of(place: Place, settings: Model, warrant: Warrant) -> ModelSource:
+    """The source at `place`. One that cannot be loaded says why in its `refusal`; nothing is raised."""
     try:
-        artifact = _vouched(_artifact(place, settings, stores), settings, warrant)
+        artifact = _vouched(_artifact(place, settings), settings, warrant)
         return ModelSource(
             name=place.name,
             version=place.version,
@@ -92,6 +89,18 @@ def refused(place: Place, settings: Model, error: PenstockError) -> ModelSource:
         settings=settings,
         refusal=Refused(error.code, str(error)),
     )
+
+
+def with_stores(source: ModelSource, stores: Collection[str]) -> ModelSource:
+    """The source with the stores that its manifest means, of those that the configuration has; or refused, where it
+    means none of them."""
+    try:
+        context = [placed(each, stores, f"{MANIFEST}: context[{i}]") for i, each in enumerate(source.artifact.context)]
+    except ConfigurationError as error:
+        refusal = source.refusal or Refused(error.code, str(error))
+        return msgspec.structs.replace(source, refusal=refusal)
+    artifact = msgspec.structs.replace(source.artifact, context=tuple(context))
+    return msgspec.structs.replace(source, artifact=artifact)
 
 
 def risky_files(artifact: Artifact) -> list[Path]:
@@ -132,9 +141,9 @@ def kept(file: Path, root: Path) -> Path:
     return resolved
 
 
-def _artifact(place: Place, settings: Model, stores: Collection[str]) -> Artifact:
+def _artifact(place: Place, settings: Model) -> Artifact:
     """What is to be loaded, without a word on whether it may."""
-    return _from_directory(place, settings, stores) if place.path.is_dir() else _from_file(place.path, settings)
+    return _from_directory(place, settings) if place.path.is_dir() else _from_file(place.path, settings)
 
 
 def _from_file(path: Path, settings: Model) -> Artifact:
@@ -156,7 +165,7 @@ def _from_file(path: Path, settings: Model) -> Artifact:
     )
 
 
-def _from_directory(place: Place, settings: Model, stores: Collection[str]) -> Artifact:
+def _from_directory(place: Place, settings: Model) -> Artifact:
     directory = kept(place.path, place.root)
     manifest = _manifest(directory, place.root)
     named = directory / manifest.artifact if manifest.artifact else _only_artifact(directory, manifest)
@@ -175,7 +184,7 @@ def _from_directory(place: Place, settings: Model, stores: Collection[str]) -> A
         trusted_types=settings.trusted_types,
         transforms=transforms,
         code=(*code, *_own_code(settings)),
-        context=_context(directory, manifest, place.root, stores),
+        context=_context(directory, manifest, place.root),
         all_zero=manifest.all_zero,
         output=manifest.output,
         examples=_companion(directory, manifest.examples, place.root, "examples", EXAMPLES),
@@ -192,15 +201,12 @@ def _manifest(directory: Path, root: Path) -> Manifest:
     return read_manifest(kept(file, root)) if file.exists() else Manifest()
 
 
-def _context(directory: Path, manifest: Manifest, root: Path, stores: Collection[str]) -> tuple[Context, ...]:
-    """What the manifest says of features from stores, with the stores and the files that are meant."""
+def _context(directory: Path, manifest: Manifest, root: Path) -> tuple[Context, ...]:
+    """What the manifest says of features from stores, with the files that are meant."""
     found = []
     for i, said in enumerate(manifest.context):
-        context = placed(said, stores, f"{MANIFEST}: context[{i}]")
-        if said.file is not None:
-            file = inside(directory, said.file, root, f"context[{i}].file")
-            context = msgspec.structs.replace(context, file=str(file))
-        found.append(context)
+        file = inside(directory, said.file, root, f"context[{i}].file") if said.file is not None else None
+        found.append(msgspec.structs.replace(said, file=file and str(file)))
     return tuple(found)
 
 

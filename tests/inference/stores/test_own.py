@@ -36,7 +36,7 @@ async def test_what_is_asked_in_one_turn_is_one_call(log: Log) -> None:
 
 async def test_what_is_being_looked_up_is_not_asked_for_again(log: Log) -> None:
     fake = FakeStore(RECORDS)
-    fake.slow = True
+    fake.gate = asyncio.Event()
     store = OwnStore("users", fake, 0.2, log)
     first = store.look("a", ("age",))
     await asyncio.sleep(0.02)
@@ -112,10 +112,10 @@ async def test_a_store_that_fails_is_away_and_told_of_once_in_a_while(
 
 async def test_a_store_that_is_too_slow_is_away(log: Log, told: Told) -> None:
     fake = FakeStore(RECORDS)
-    fake.slow = True
+    fake.gate = asyncio.Event()
     store = OwnStore("users", fake, 0.01, log)
     assert await looked_up(store, "a", "b") == [AWAY, AWAY]
-    fake.slow = False
+    fake.gate = None
     assert await looked_up(store, "a") == [{"age": 1}]
     assert told()[0]["reason"] == "no answer within 10 ms"
 
