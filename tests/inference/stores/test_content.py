@@ -2,6 +2,7 @@
 
 import csv
 import io
+import os
 from pathlib import Path
 
 import pytest
@@ -66,6 +67,12 @@ def test_a_file_that_is_too_large_is_not_read(tmp_path: Path, monkeypatch: pytes
     monkeypatch.setattr(content, "MOST_BYTES", 8)
     with pytest.raises(BadTable, match="it has 9 bytes, and a table may have 8: keep it in Redis"):
         read_content(written(tmp_path, "id\n1\n2\n3\n"), "id")
+
+
+def test_what_is_no_regular_file_is_not_read(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "users.csv")
+    with pytest.raises(BadTable, match="it is no regular file"):
+        read_content(tmp_path / "users.csv", "id")
 
 
 @pytest.mark.needs("pyarrow")

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import stat
 from collections.abc import Iterable, Sequence
 from itertools import count
 from pathlib import Path
@@ -24,7 +25,10 @@ class Content(NamedTuple):
 
 def read_content(path: Path, key: str) -> Content:
     """The table at `path`, by its column `key`. Raises BadTable and OSError."""
-    size = path.stat().st_size
+    found = path.stat()
+    if not stat.S_ISREG(found.st_mode):
+        raise BadTable("it is no regular file")
+    size = found.st_size
     if size > MOST_BYTES:
         raise BadTable(f"it has {size} bytes, and a table may have {MOST_BYTES}: keep it in Redis")
     return _read_parquet(path, key) if path.suffix == ".parquet" else _read_csv(path.read_bytes(), key)
