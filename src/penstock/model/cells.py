@@ -1,8 +1,9 @@
 """Single values of a field: whether one fits, and how it is read from what a store holds, which is mostly text."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from decimal import Decimal
+from typing import Any
 
 from penstock.model.numbers import BEYOND, EXACT, bounds
 from penstock.model.signature import FLOATS, Field, Label
@@ -19,37 +20,50 @@ Read = Callable[[object], Label]
 
 def fits(field: Field, value: object) -> bool:
     """Whether `value` is one of a scalar field, as a client would send it; null is none here."""
-    if field.dtype == "string":
-        good = isinstance(value, str) and len(value) <= LONGEST_TEXT
-    elif field.dtype == "bool":
-        good = isinstance(value, bool)
-    else:
-        good = isinstance(value, int | float) and not isinstance(value, bool) and _is_in_range(field, value)
-    return good and (field.unknown == "warn" or field.categories is None or value in field.categories)
+    return _check_of(field)(value)
 
 
 def reader_of(field: Field) -> Read:
     """What reads a value of this field. Text is taken for what it says: "12.5", "3", "true"; nothing is rounded."""
-    parse: Callable[[str], Label] = _flag if field.dtype == "bool" else str if field.dtype == "string" else _number
+    parse = _PARSERS.get(field.dtype, _number)
+    check = _check_of(field)
 
     def read(raw: object) -> Label:
         value = raw if type(raw) in _PLAIN else _plain(raw)
         if type(value) is str:
             value = parse(value)
-        if not fits(field, value):
+        if not check(value):
             raise ValueError
         return value  # type: ignore[return-value] # it fits
 
     return read
 
 
-def _is_in_range(field: Field, value: float) -> bool:
+def _check_of(field: Field) -> Callable[[Any], bool]:
+    """`fits` for one field, made once."""
+    kind = _check_of_kind(field)
+    if field.unknown == "warn" or field.categories is None:
+        return kind
+    known = frozenset(field.categories)
+    return lambda value: kind(value) and value in known
+
+
+def _check_of_kind(field: Field) -> Callable[[Any], bool]:
+    if field.dtype == "string":
+        return lambda value: type(value) is str and len(value) <= LONGEST_TEXT
+    if field.dtype == "bool":
+        return lambda value: type(value) is bool
     if field.dtype in FLOATS:
         beyond = BEYOND[field.dtype]
-        return -beyond < value < beyond
+        return lambda value: (type(value) is float or type(value) is int) and -beyond < value < beyond
     least, greatest = bounds(field)
-    exact = type(value) is int or (-EXACT < value < EXACT and value == int(value))
-    return exact and least <= value <= greatest
+
+    def is_whole(value: Any) -> bool:
+        if type(value) is float:
+            return -EXACT < value < EXACT and value == int(value) and least <= value <= greatest
+        return type(value) is int and least <= value <= greatest
+
+    return is_whole
 
 
 def _plain(raw: object) -> object:
@@ -68,9 +82,16 @@ def _flag(text: str) -> bool:
     return flag
 
 
-def _number(text: str) -> float:
-    if _INTEGER.fullmatch(text):
-        return int(text)
+def _float(text: str) -> float:
     if not _NUMBER.fullmatch(text):
         raise ValueError
     return float(text)
+
+
+def _number(text: str) -> float:
+    if _INTEGER.fullmatch(text):
+        return int(text)
+    return _float(text)
+
+
+_PARSERS: Mapping[str, Callable[[str], Label]] = {"string": str, "bool": _flag, **dict.fromkeys(FLOATS, _float)}
