@@ -8,7 +8,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from penstock.config import Model, Settings
+from penstock.config import Model, Settings, Store
 from penstock.configuration import load
 from penstock.errors import ConfigurationError
 from penstock.option import EVERY_MODEL, options
@@ -114,6 +114,19 @@ def test_relative_paths_start_where_they_are_written(tmp_path: Path, monkeypatch
     assert settings.models["a"].code_path == (str(tmp_path / "etc" / "c"),)
 
 
+def test_stores_have_names_and_paths_that_start_where_they_are_written(tmp_path: Path) -> None:
+    stores = "{a: {redis: true, timeout_ms: 5}, b: {file: t/u.csv, key: 7}, c: {python: m:S}}"
+    configuration = load(yaml_file(tmp_path, f"redis: {{url: redis://x}}\nstores: {stores}"))
+    assert configuration.settings.stores == {
+        "a": Store(redis=True, timeout_ms=5),
+        "b": Store(file=str(tmp_path / "t" / "u.csv"), key="7"),
+        "c": Store(python="m:S"),
+    }
+    told = {each.path: (each.text, each.origin) for each in configuration.effective() if "stores.a" in each.path}
+    assert told["stores.a.redis"] == ("true", "penstock.yaml")
+    assert told["stores.a.python"] == ("", "default")
+
+
 def test_trusted_proxies_are_addresses_and_networks() -> None:
     variable = {"PENSTOCK_TRUSTED_PROXIES": "10.0.0.0/8, 2001:DB8::1"}
     assert load(None, {}, variable).settings.server.trusted_proxies == ("10.0.0.0/8", "2001:db8::1")
@@ -161,6 +174,18 @@ def test_a_flag_that_may_be_given_again_adds_up() -> None:
             "models.iris.device: expected auto, cpu, cuda or cuda:N, got 'gpu'",
         ),
         ("models.*: {path: x}", "models.*: unknown setting"),
+        ("stores: [a]", "stores: expected a mapping such as 'users: {file: users.csv, key: user_id}'"),
+        ("stores: {a: redis}", "stores.a: expected a mapping, got 'redis'"),
+        ("stores: {a b: {redis: true}}", "stores: 'a b' is no name: use letters, digits, '_', '-' and '.'"),
+        ("stores: {a: {rdis: true}}", "stores.a.rdis: unknown setting; did you mean 'redis'?"),
+        ("stores: {a: {}}", "stores.a: say what it is: redis: true, file: users.csv, or python: module:name"),
+        ("stores: {a: {redis: true, python: m:S}}", "stores.a: say what it is: redis: true,"),
+        ("stores: {a: {redis: true}}", "stores.a: say where Redis is, too"),
+        ("stores: {a: {file: u.txt, key: id}}", "stores.a: expected a file that ends in .csv or .parquet"),
+        ("stores: {a: {file: u.csv}}", "stores.a: a table needs a key, and nothing else does"),
+        ("stores: {a: {python: m:S, key: id}}", "stores.a: a table needs a key, and nothing else does"),
+        ("stores: {a: {python: m}}", "stores.a.python: expected a module and a name in it, such as my_stores:Users"),
+        ("stores: {a: {redis: true, timeout_ms: 0}}", "stores.a.timeout_ms: expected a number above 0, got 0"),
     ],
 )
 def test_a_complaint_about_the_file_names_the_setting(text: str, complaint: str, tmp_path: Path) -> None:

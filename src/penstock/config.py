@@ -132,6 +132,33 @@ class Cache(Slice, frozen=True, kw_only=True):
     memory: Annotated[Size, Meta(description="bytes that they may take in one front, such as 64MiB")] = 64 * 2**20
 
 
+class Store(Slice, frozen=True, kw_only=True):
+    """Where features come from that clients do not send: Redis, a table, or a store of one's own."""
+
+    redis: Annotated[
+        bool, Meta(description="the hashes of the Redis at redis.url; an entity is called like its key there")
+    ] = False
+    file: Annotated[
+        FilePath | None,
+        Meta(description="a .csv or .parquet table, a row for each entity; read again when it changes"),
+    ] = None
+    key: Annotated[Word | None, Meta(description="column of the table that holds the entities")] = None
+    python: Annotated[
+        Annotated[
+            str,
+            Meta(
+                pattern=r"^[A-Za-z_][A-Za-z0-9_.]*:[A-Za-z_][A-Za-z0-9_.]*$",
+                extra={"expected": "a module and a name in it, such as my_stores:Users"},
+            ),
+        ]
+        | None,
+        Meta(description="a store of one's own: module:name of a class with an `async def get`"),
+    ] = None
+    timeout_ms: Annotated[
+        float, Meta(gt=0, description="milliseconds for a look-up, and no longer than the request has time")
+    ] = 50.0
+
+
 class Batching(Slice, frozen=True, kw_only=True):
     max_rows: Annotated[Count, Meta(description="rows in one batch")] = 1024
     max_wait_ms: Annotated[
@@ -286,6 +313,7 @@ class Settings(Slice, frozen=True, kw_only=True):
     ] = None
     quota: Quota = Quota()
     redis: Redis = Redis()
+    stores: dict[str, Store] = {}
     state_dir: Annotated[
         FilePath,
         Meta(

@@ -10,12 +10,13 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from penstock.config import Model, Settings
+from penstock.config import Model, Settings, Store
 from penstock.errors import ConfigurationError
-from penstock.option import EVERY_MODEL, Option, options, paths
+from penstock.option import EVERY_MODEL, EVERY_STORE, Option, of_stores, options, paths
 from penstock.values import Unfit, convert, did_you_mean, from_text, is_url, shown, to_text
 
 MODEL_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}")
+TABLES = (".csv", ".parquet")
 CONFIG_VARIABLE = "PENSTOCK_CONFIG"
 CACHE_VARIABLE = "PENSTOCK_CACHE"  # the hosts', and no setting: whoever is said to serve a model finds its own place
 KEY_VARIABLE = "PENSTOCK_ADMIN_KEY"
@@ -49,13 +50,14 @@ class Effective(NamedTuple):
 class Configuration(NamedTuple):
     """`settings` as they are in force, and the layers they were made of: what was said, of whom, and where.
 
-    `models` are those that the file configures; what flags and environment say of every model is in each of them, and
-    in `every_model`.
+    `models` and `stores` are those that the file configures; what flags and environment say of every model is in each
+    of them, and in `every_model`.
     """
 
     settings: Settings
     service: Layer
     models: dict[str, Layer]
+    stores: dict[str, Layer]
     every_model: Layer
     file: Path | None
     notices: tuple[str, ...]
@@ -66,46 +68,75 @@ class Configuration(NamedTuple):
 
     def effective(self) -> Iterator[Effective]:
         """Every setting in force; `models.*.` stands for a model that no file configures."""
-        layers = [("", self.service), *((f"models.{name}.", layer) for name, layer in self.models.items())]
+        layers = [("", "", self.service)]
+        layers += [(EVERY_STORE, f"stores.{name}.", layer) for name, layer in self.stores.items()]
+        layers += [(EVERY_MODEL, f"models.{name}.", layer) for name, layer in self.models.items()]
         if not self.models:
-            layers.append((EVERY_MODEL, self.every_model))
-        for where, layer in layers:
+            layers.append((EVERY_MODEL, EVERY_MODEL, self.every_model))
+        defaults = options() | {option.path: option for option in of_stores()}
+        for group, where, layer in layers:
             for declared, annotation in paths().items():
-                if declared.startswith(EVERY_MODEL) == bool(where):
-                    path = declared.removeprefix(EVERY_MODEL)
-                    default = options()[declared].default if declared in options() else None
+                if _group(declared) == group:
+                    path = declared.removeprefix(group)
+                    default = defaults[declared].default if declared in defaults else None
                     said = layer.get(path, Setting(default, "default"))
                     text = to_text(annotation, said.value)
                     yield Effective(where + path, text if is_url(annotation) else said.value, text, said.origin)
+
+
+def _group(path: str) -> str:
+    """ "models.*." or "stores.*." for a setting of one of many, else ""."""
+    return next((group for group in (EVERY_MODEL, EVERY_STORE) if path.startswith(group)), "")
 
 
 def load(
     file: Path | None = None, flags: Flags | None = None, environ: Mapping[str, str] | None = None
 ) -> Configuration:
     """Merges the sources. Raises ConfigurationError, which names the source and says what was expected."""
-    service, models = _from_file(file) if file else ({}, {})
+    service, models, stores = _from_file(file) if file else ({}, {}, {})
     variables, notices = _from_environment(environ or {})
     spoken = variables | _from_flags(flags or {})
     every = {path.removeprefix(EVERY_MODEL): each for path, each in spoken.items() if path.startswith(EVERY_MODEL)}
     service |= {path: each for path, each in spoken.items() if not path.startswith(EVERY_MODEL)}
     models = {name: layer | every for name, layer in models.items()}
     _demand_redis(service, {"": every, **models})
-    settings = msgspec.convert(
-        _nested(service) | {"models": {name: _nested(layer) for name, layer in models.items()}}, Settings
-    )
-    return Configuration(settings, service, models, every, file, notices)
+    named = {"models": _trees(models), "stores": _trees(stores)}
+    settings = msgspec.convert(_nested(service) | named, Settings)
+    for name, store in settings.stores.items():
+        if (wrong := _misfit(store, settings)) is not None:
+            raise ConfigurationError(f"{file and file.name}: stores.{name}: {wrong}")
+    return Configuration(settings, service, models, stores, every, file, notices)
 
 
-def _from_file(file: Path) -> tuple[Layer, dict[str, Layer]]:
-    """penstock.yaml: the service's layer and each model's. Relative paths in it start at its own directory."""
+def _trees(layers: dict[str, Layer]) -> dict[str, Any]:
+    return {name: _nested(layer) for name, layer in layers.items()}
+
+
+def _misfit(store: Store, settings: Settings) -> str | None:
+    """Why a store cannot be meant, if so."""
+    if [store.redis, store.file is not None, store.python is not None].count(True) != 1:
+        return "say what it is: redis: true, file: users.csv, or python: module:name"
+    if store.redis and settings.redis.url is None:
+        return "say where Redis is, too (redis: {url: redis://…})"
+    if store.file is not None and not store.file.endswith(TABLES):
+        return f"expected a file that ends in {' or '.join(TABLES)}"
+    if (store.file is None) != (store.key is None):
+        return "a table needs a key, and nothing else does: the column that holds its entities"
+    return None
+
+
+def _from_file(file: Path) -> tuple[Layer, dict[str, Layer], dict[str, Layer]]:
+    """penstock.yaml: the service's layer, each model's and each store's. Relative paths start at its own directory."""
     from penstock.document import read  # it imports yaml: 25 ms that only those with a file pay
 
     document = read(file, aliases=True)
-    models = document.pop("models", None) or {}
-    if not isinstance(models, dict):
-        raise ConfigurationError(f"{file.name}: models: expected a mapping such as 'iris: {{path: …}}'")
-    service = dict(_flattened(document, "", "", file))
-    return service, {_name(name, file): _model(name, layer, file) for name, layer in models.items()}
+    models = _entries(document, "models", "iris: {path: …}", file)
+    stores = _entries(document, "stores", "users: {file: users.csv, key: user_id}", file)
+    return (
+        dict(_flattened(document, "", "", file)),
+        {name: _model(name, layer, file) for name, layer in models.items()},
+        {name: _store(name, layer, file) for name, layer in stores.items()},
+    )
 
 
 def _demand_redis(service: Layer, models: Mapping[str, Layer]) -> None:
@@ -123,10 +154,23 @@ def _demand_redis(service: Layer, models: Mapping[str, Layer]) -> None:
             raise ConfigurationError(f"{said.origin}: {path}: redis needs to know which: say redis.url too")
 
 
-def _name(name: object, file: Path) -> str:
+def _entries(document: dict[object, object], group: str, example: str, file: Path) -> dict[str, object]:
+    """What the document says of many of a kind, by their names; it is taken out of it."""
+    entries = document.pop(group, None) or {}
+    if not isinstance(entries, dict):
+        raise ConfigurationError(f"{file.name}: {group}: expected a mapping such as '{example}'")
+    return {_name(name, group, file): entry for name, entry in entries.items()}
+
+
+def _name(name: object, group: str, file: Path) -> str:
     if isinstance(name, str) and MODEL_NAME.fullmatch(name):
         return name
-    raise ConfigurationError(f"{file.name}: models: {shown(name)} is no name: use letters, digits, '_', '-' and '.'")
+    raise ConfigurationError(f"{file.name}: {group}: {shown(name)} is no name: use letters, digits, '_', '-' and '.'")
+
+
+def _store(name: str, layer: object, file: Path) -> Layer:
+    where = f"stores.{name}."
+    return dict(_flattened(_mapping(layer, where, file), EVERY_STORE, where, file))
 
 
 def _model(name: object, layer: object, file: Path) -> Layer:
@@ -148,7 +192,7 @@ def _flattened(group: dict[object, object], declared: str, where: str, file: Pat
             raise ConfigurationError(f"{file.name}: {where}{key}: unknown setting{_instead(key, raw, here)}")
         if path in known:
             value = _converted(known[path], raw, f"{file.name}: {where}{key}", str(file.parent))
-            yield path.removeprefix(EVERY_MODEL), Setting(value, file.name)
+            yield path.removeprefix(_group(path)), Setting(value, file.name)
         else:
             yield from _flattened(_mapping(raw, f"{where}{key}.", file), f"{path}.", f"{where}{key}.", file)
 

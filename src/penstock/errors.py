@@ -20,8 +20,10 @@
         │   ├── BadDeadline           X-Request-Timeout-Ms is not a positive number
         │   └── BadPriority           X-Priority is neither high nor low
         ├── InvalidRequest            JSON of the wrong shape or types
+        │   └── MissingContext        a feature of the entity is not known, and has no default
         ├── UnknownModel              no model of that name, or no default one
         ├── UnknownVersion            no such version of the model
+        ├── NoContext                 the model takes nothing from a store
         ├── Unauthorized              no key, or none that is known
         ├── Forbidden                 the key may not do that
         ├── AdminOff                  there is no key that could administer
@@ -38,6 +40,7 @@
         │   ├── GaveWay               a request of high priority took its place in a full queue
         │   ├── QuotaUnknown          whether the client's quota allows it was not known in time
         │   ├── TooManyConnections    the front holds all the connections that it may
+        │   ├── ContextUnavailable    a store that features come from does not answer
         │   ├── FiguresLate           the figures of the other processes did not come in time
         │   └── HostLost              the model's process died with the request in it
         ├── DeadlineExceeded          the request's own time ran out
@@ -152,12 +155,20 @@ class InvalidRequest(RequestError):
         self.problems = tuple(problems)
 
 
+class MissingContext(InvalidRequest):
+    """A feature of what was named is not known."""
+
+
 class UnknownModel(RequestError):
     """There is no model of that name."""
 
 
 class UnknownVersion(RequestError):
     """There is no such version of the model."""
+
+
+class NoContext(RequestError):
+    """This model takes no features from a store: send whole rows to predict."""
 
 
 class Unauthorized(RequestError):
@@ -233,6 +244,10 @@ class QuotaUnknown(Unavailable):
 
 class TooManyConnections(Unavailable):
     """This server holds as many connections as it may."""
+
+
+class ContextUnavailable(Unavailable):
+    """A store that features come from does not answer."""
 
 
 class FiguresLate(Unavailable):

@@ -22,6 +22,7 @@ from penstock.inference.engine import Engine
 from penstock.inference.forecast import Capacity
 from penstock.inference.redis import Redis
 from penstock.inference.served import ServedVersion
+from penstock.inference.stores.registry import Stores
 from penstock.inference.versions import Versions
 from penstock.interface.access import Access
 from penstock.interface.accounts import Accounts
@@ -75,7 +76,8 @@ class Front:
         self._log = open_log(self.settings.logs, process)
         capture_stdlib(self._log)
         self._redis = Redis(self.settings.redis, self._log, self._figures) if self.settings.redis.url else None
-        self._versions = Versions(self.settings, self._figures, self._hung, self._released)
+        self._stores = Stores(self.settings.stores, self._log, self._redis)
+        self._versions = Versions(self.settings, self._figures, self._hung, self._released, self._stores)
         self._access = Access()
         self._native = Native(Engine(self._versions), self.settings.limits, self._access)
         clients = Clients(self.settings.server.trusted_proxies)
@@ -143,6 +145,7 @@ class Front:
         gc.set_threshold(*GC_THRESHOLDS)
         await self._ended
         self._versions.close()
+        self._stores.close()
         if self._redis is not None:
             self._redis.close()
         self._accounts.settle()

@@ -11,9 +11,10 @@ from typing import Any, NamedTuple, get_type_hints
 import msgspec
 from msgspec import Struct, inspect
 
-from penstock.config import Model, Settings
+from penstock.config import Model, Settings, Store
 
 EVERY_MODEL = "models.*."
+EVERY_STORE = "stores.*."
 _SHORTER = {"server": "", "batching": "", "logs": "log-"}  # groups whose flags would be longer than they need to be
 
 
@@ -52,7 +53,16 @@ def options() -> dict[str, Option]:
 def paths() -> dict[str, Any]:
     """The annotated type of every setting that penstock.yaml may hold, by path."""
     model_path = get_type_hints(Model, include_extras=True)["path"]
-    return {f"{EVERY_MODEL}path": model_path} | {path: option.annotation for path, option in options().items()}
+    flagless = {option.path: option.annotation for option in of_stores()}
+    return (
+        {f"{EVERY_MODEL}path": model_path} | {path: option.annotation for path, option in options().items()} | flagless
+    )
+
+
+@cache
+def of_stores() -> tuple[Option, ...]:
+    """The settings of a store, which only a file can say."""
+    return tuple(_declared(Store, EVERY_STORE, "--"))
 
 
 def _declared(struct: type[Struct], path: str, flag: str) -> Iterator[Option]:

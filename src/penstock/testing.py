@@ -1,7 +1,8 @@
-"""Doubles for tests, Penstock's own and yours: a clock that moves when told to, and a host without a process."""
+"""Doubles for tests, Penstock's own and yours: a clock that moves when told to, a host without a process, a store."""
 
+import asyncio
 import heapq
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from itertools import count
 
 from penstock.inference.batcher import Batcher
@@ -106,3 +107,22 @@ class FakeHost:
         """Vanishes with all that it holds; `broken`: it lives, but talks nonsense; `unread`: it held nothing yet."""
         self.closed = True
         self._owner.lost(self, broken=broken, unread=unread)
+
+
+class FakeStore:
+    """A store of one's own with the `records` it is given. `calls` has the entities of each call. While there is an
+    `error` every call raises it; where there is a `gate` calls wait for it."""
+
+    def __init__(self, records: Mapping[str, Mapping[str, object]] | None = None) -> None:
+        self.records = dict(records or {})
+        self.calls: list[tuple[str, ...]] = []
+        self.error: Exception | None = None
+        self.gate: asyncio.Event | None = None
+
+    async def get(self, entities: Sequence[str]) -> Sequence[Mapping[str, object] | None]:
+        self.calls.append(tuple(entities))
+        if self.error is not None:
+            raise self.error
+        if self.gate is not None:
+            await self.gate.wait()
+        return [self.records.get(entity) for entity in entities]

@@ -52,6 +52,8 @@ def to_text(annotation: Any, value: Any) -> str:
     """How a value is written in a flag or an environment variable: the inverse of `from_text`, but for passwords."""
     if value is None or value == ():
         return ""
+    if isinstance(value, bool):
+        return "true" if value else "false"
     if isinstance(value, tuple):
         return ",".join(map(str, value))
     match _role(inspect.type_info(annotation), "kind"):

@@ -21,7 +21,10 @@ from tests.certificates import certificate
 from tests.interface.gallery import StillService
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE")
-PREDICTIONS = ("/predict", "/predict-batch", "/models/m/predict", "/models/m/predict-batch", "/models/x/predict")
+PREDICTIONS = (
+    "/predict", "/predict-batch", "/models/m/predict", "/models/m/predict-batch", "/models/x/predict",
+    "/predict-with-context", "/models/m/predict-with-context",
+)  # fmt: skip
 STRANGE = (
     "//admin/models/m/history", "/admin//models/m/history", "/admin/models/m/../m/history", "/%61dmin/models/m/history",
     "/admin%2Fmodels%2Fm%2Fhistory", "/ADMIN/models/m/history", "/admin/models/m/history/", "/./admin/models/m/history",

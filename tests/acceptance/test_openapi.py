@@ -33,11 +33,16 @@ inputs:
   - {name: d}
 output: {name: flower, labels: [S, E, V], top_k: 2}
 """
+STORED = """
+inputs: "a:float64,b:float64,c:float64,d:float64"
+context:
+  - {key: user, file: users.csv, features: {b: {default: 1.5}, d: {default: 0}}}
+"""
 
 
 @pytest.mark.soak
 @pytest.mark.needs("schemathesis")
-@pytest.mark.parametrize("manifest", ["", SHAPED], ids=["plain", "shaped"])
+@pytest.mark.parametrize("manifest", ["", SHAPED, STORED], ids=["plain", "shaped", "stored"])
 def test_schemathesis_finds_nothing(tmp_path: Path, scale: Callable[[int, int], int], manifest: str) -> None:
     """The model answers for every finite number: of one that raises on 1e308, a 500 would be the truth."""
     command = shutil.which("schemathesis", path=str(Path(sys.executable).parent)) or "schemathesis"
@@ -47,6 +52,7 @@ def test_schemathesis_finds_nothing(tmp_path: Path, scale: Callable[[int, int], 
     (tmp_path / "iris").mkdir()
     (tmp_path / "iris" / "model.pkl").write_bytes(pickle.dumps(model.fit(data.data, data.target_names[data.target])))
     (tmp_path / "iris" / "model.yaml").write_text(manifest)
+    (tmp_path / "iris" / "users.csv").write_text("user,b,d\nu42,2,3\n")
     assert penstock("lock", "iris", cwd=tmp_path).returncode == 0
     with serving("iris", cwd=tmp_path) as service:
         done = subprocess.run(

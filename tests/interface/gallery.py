@@ -2,6 +2,7 @@
 
 from penstock.config import Limits, Model, Settings
 from penstock.inference.forecast import Capacity
+from penstock.model.context import Context, Feature
 from penstock.model.control import Loaded, ModelState, Order, Outcome, VersionState
 from penstock.model.signature import Field, Output, OutputField, Signature
 from penstock.observability.health import has_started
@@ -75,9 +76,19 @@ SIGNATURES = {
 }
 
 
-def loaded(signature: Signature) -> Loaded:
+CONTEXT = Context(
+    key="user_id",
+    store="users",
+    updated="at",
+    max_age_s=60.0,
+    features=(Feature(name="age", field="age", default=None), Feature(name="city", field="town")),
+)
+
+
+def loaded(signature: Signature, *context: Context) -> Loaded:
     return Loaded(
         signature=signature,
+        context=context,
         sha256="ab" * 32,
         bytes=1234,
         runtime="scikit-learn",
@@ -90,8 +101,9 @@ def loaded(signature: Signature) -> Loaded:
     )
 
 
-def model(name: str, signature: Signature) -> ModelState:
-    ready = VersionState(version="1", state="ready", path="m.pkl", format="pickle", loaded=loaded(signature), live=1)
+def model(name: str, signature: Signature, *context: Context) -> ModelState:
+    made = loaded(signature, *context)
+    ready = VersionState(version="1", state="ready", path="m.pkl", format="pickle", loaded=made, live=1)
     return ModelState(name=name, default="1", versions=(ready,))
 
 
@@ -107,7 +119,10 @@ def broken(name: str) -> ModelState:
     return ModelState(name=name, default="1", versions=(refused,))
 
 
-GALLERY = tuple(model(name, signature) for name, signature in SIGNATURES.items())
+GALLERY = (
+    *(model(name, signature) for name, signature in SIGNATURES.items()),
+    model("known-people", SIGNATURES["people"], CONTEXT),
+)
 
 
 class StillService:

@@ -6,18 +6,20 @@ import http.client
 import json
 import socket
 import tracemalloc
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import pytest
 from msgspec import structs
 
-from penstock.config import Limits, Logs, Model, Settings
+from penstock.config import Limits, Logs, Model, Settings, Store
 from penstock.inference.engine import Engine
 from penstock.inference.outputs import Outputs
 from penstock.inference.rows import Rows
+from penstock.inference.stores.registry import Stores
 from penstock.inference.ticket import Result, Ticket
 from penstock.inference.versions import Versions
 from penstock.interface.access import Access
@@ -114,11 +116,14 @@ async def no_operations(scope: Any, receive: Any, send: Any) -> None:
 
 @asynccontextmanager
 async def world(
-    tmp_path: Path, trusted_proxies: tuple[str, ...] = (), state: VersionState = STATE
+    tmp_path: Path,
+    trusted_proxies: tuple[str, ...] = (),
+    state: VersionState = STATE,
+    stores: Mapping[str, Store] = MappingProxyType({}),
 ) -> AsyncIterator[World]:
     figures = Figures()
     log = open_log(Logs(format="json", file=str(tmp_path / "log")), "front-0")
-    versions = Versions(SETTINGS, figures, lambda host: None, lambda *released: None)
+    versions = Versions(SETTINGS, figures, lambda host: None, lambda *released: None, Stores(stores, log, None))
     versions.update([ModelState(name="m", default="1", versions=(state,))])
     native = Native(Engine(versions), SETTINGS.limits, Access())
     native.update(versions.models)

@@ -49,6 +49,16 @@ def test_of_several_models_the_default_one_has_the_short_paths() -> None:
     assert "/predict" not in document(*GALLERY)["paths"]
 
 
+def test_a_model_that_takes_features_from_stores_has_a_path_for_what_is_left_to_send() -> None:
+    made = document(*GALLERY)
+    assert [path for path in made["paths"] if "context" in path] == ["/models/known-people/predict-with-context"]
+    operation = made["paths"]["/models/known-people/predict-with-context"]["post"]
+    sent = _resolved(made, operation["requestBody"]["content"]["application/json"]["schema"])
+    assert sent["required"] == ["user_id", "features"]
+    assert {"age", "city"}.isdisjoint(sent["properties"]["features"]["properties"])
+    assert len(sent["properties"]["features"]["properties"]) == 5
+
+
 def test_operations_have_ids_of_their_own() -> None:
     ids = Counter(op["operationId"] for op in operations(document(*GALLERY, default="iris")).values())
     assert set(ids.values()) == {1}

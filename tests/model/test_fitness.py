@@ -3,9 +3,11 @@
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
+from penstock.model.context import Context, Feature
 from penstock.model.control import Comparison, Loaded
-from penstock.model.fitness import comparison_of, misfit_of, strangeness_of
+from penstock.model.fitness import comparison_of, context_misfit_of, misfit_of, strangeness_of
 from penstock.model.signature import Field, Output, OutputField, Signature
 
 
@@ -116,3 +118,38 @@ def test_the_two_are_compared_by_the_examples_of_the_one_that_serves() -> None:
     }  # fmt: skip
     assert comparison_of(loaded(), new) == {"examples": 10, "differing": 2, "unanswered": 1}
     assert comparison_of(loaded(), loaded()) == {"examples": 0}
+
+
+LOOKED_UP = Context(
+    key="user", store="s", features=(Feature(name="b", field="b", default=1.0), Feature(name="c", field="c"))
+)
+
+
+def completed(*context: Context) -> Loaded:
+    signature = Signature(
+        inputs=(Field(name="a"), Field(name="b"), Field(name="c")), output=Output(fields=(OutputField(name="y"),))
+    )
+    return Loaded(signature=signature, context=context, sha256="", bytes=0, runtime="", device="")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "reason"),
+    [
+        ([], [LOOKED_UP], None),
+        ([LOOKED_UP], [replace(LOOKED_UP, store="t", max_age_s=5.0)], None),
+        ([LOOKED_UP], [], "it looks up features by nothing and not by user"),
+        ([LOOKED_UP], [replace(LOOKED_UP, key="shop")], "it looks up features by shop and not by user"),
+        (
+            [LOOKED_UP],
+            [replace(LOOKED_UP, features=LOOKED_UP.features[:1])],
+            "clients send it a, c and not a, and the rest is looked up",
+        ),
+        (
+            [LOOKED_UP],
+            [replace(LOOKED_UP, features=(Feature(name="b", field="x"), LOOKED_UP.features[1]))],
+            "it has no default for b",
+        ),
+    ],
+)
+def test_whoever_has_rows_completed_can_go_on(old: list[Context], new: list[Context], reason: str | None) -> None:
+    assert context_misfit_of(completed(*old), completed(*new)) == reason

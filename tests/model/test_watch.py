@@ -127,3 +127,15 @@ def test_what_lies_outside_is_not_even_looked_at(tree: Path, tmp_path_factory: p
     write(tree / "cancer/model.onnx", "another")
     watch.look(1.0)
     assert watch.look(1.0 + QUIET_S) == {tree / "cancer", tree / "iris/linked"}
+
+
+def test_what_somebody_else_looks_after_is_no_news(tree: Path) -> None:
+    table = tree / "iris/1/users.csv"
+    write(table)
+    watch = Watch([tree], 0.0, {str(table)})
+    write(table, "longer")
+    watch.look(1.0)
+    assert watch.look(9.0) == set()
+    watch.watch([tree])
+    watch.look(10.0)
+    assert watch.look(19.0) == {tree / "iris/1"}

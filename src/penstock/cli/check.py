@@ -10,6 +10,7 @@ from penstock.cli.probe import Finding, probe
 from penstock.cli.progress import progress
 from penstock.cli.table import table
 from penstock.errors import ConfigurationError
+from penstock.model.context import Context
 from penstock.model.control import Loaded
 from penstock.model.formats import COMPILABLE, RUNS_CODE
 from penstock.model.repository import resolve
@@ -105,6 +106,7 @@ def _text(source: ModelSource, finding: Finding) -> Iterator[str]:
             yield f"    not used, and not taken: {', '.join(finding.loaded.signature.unused[:MOST_FIELDS])}"
         if finding.loaded.signature.all_zero == "refuse":
             yield "    and refuses a row whose numbers are all zero"
+        yield from (f"    {line}" for line in _stored(finding.loaded.context))
         yield "\n  gives"
         yield from _some([gives(field) for field in finding.loaded.signature.output.fields])
         yield from (f"    {line}" for line in _decisions(finding.loaded.signature))
@@ -136,6 +138,13 @@ def _some(rows: Sequence[Sequence[str]]) -> Iterator[str]:
     yield table(rows[:MOST_FIELDS], indent="    ")
     if len(rows) > MOST_FIELDS:
         yield f"    … and {len(rows) - MOST_FIELDS} more"
+
+
+def _stored(contexts: Sequence[Context]) -> Iterator[str]:
+    for context in contexts:
+        names = [feature.name for feature in context.features]
+        more = ", …" if len(names) > MOST_FIELDS else ""
+        yield f"by {context.key}, from {context.source}: {', '.join(names[:MOST_FIELDS])}{more}"
 
 
 def _decisions(signature: Signature) -> Iterator[str]:

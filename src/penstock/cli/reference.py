@@ -3,7 +3,7 @@
 from msgspec import inspect
 
 from penstock.cli.arguments import GROUPS
-from penstock.option import Option, options
+from penstock.option import Option, of_stores, options
 from penstock.values import expected, to_text
 
 HEAD = """\
@@ -34,6 +34,10 @@ models:
 
 This page is made from the declarations by `penstock config --reference > docs/configuration.md`.
 """
+OF_STORES = """\
+In `penstock.yaml` these stand under the name of a store, from which [features](context.md) come; only a file
+can say them.
+"""
 OF_MODELS = """\
 In `penstock.yaml` these stand under the name of a model; as a flag or a variable they apply to every model.
 """
@@ -50,7 +54,17 @@ def reference() -> str:
         parts.append(
             "\n".join(["| setting | flag and variable | default | takes | |", "|---|---|---|---|---|", *rows]) + "\n"
         )
+    parts += ["## Stores\n", OF_STORES]
+    rows = [_store(option) for option in of_stores()]
+    parts.append("\n".join(["| setting | default | takes | |", "|---|---|---|---|", *rows]) + "\n")
     return "\n".join(parts)
+
+
+def _store(option: Option) -> str:
+    """Of a setting that has no flag."""
+    default = to_text(option.annotation, option.default)
+    takes = expected(inspect.type_info(option.annotation))
+    return f"| `{option.path}` | {f'`{default}`' if default else ''} | {takes} | {option.help} |"
 
 
 def _row(option: Option) -> str:

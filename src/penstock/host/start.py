@@ -15,6 +15,7 @@ from penstock.host.reference import sample_of
 from penstock.host.rehearsal import Rehearsal
 from penstock.host.shaping import shaped
 from penstock.host.source import Source
+from penstock.model.context import demand_fit
 from penstock.model.control import Artifact, Comparison, Loaded, Progress
 from penstock.model.formats import RUNS_CODE
 
@@ -44,12 +45,14 @@ def start(artifact: Artifact, report: Report) -> tuple[Model, Loaded]:
     beside |= sample.beside
     rehearsal = Rehearsal(model, [*(example.features for example in golden), *sample.rows[:MOST_TRIED]])
     warm_at = perf_counter()
+    demand_fit(artifact.context, rehearsal.signature, artifact.path)
     if artifact.examples:
         report(Progress("replaying"))
         examples.replay(artifact.examples, golden, rehearsal.answer)
     replayed_at = perf_counter()
     return model, Loaded(
         signature=refusing_zeros(rehearsal.signature, artifact),
+        context=artifact.context,
         sha256=found.sha256,
         bytes=len(found.data),
         runtime=model.runtime,

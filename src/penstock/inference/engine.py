@@ -51,7 +51,7 @@ class Engine:
         neither time nor room.
         """
         if waited:
-            ticket.queued_at = time.monotonic()
+            ticket.queued_at = ticket.sent_at = time.monotonic()
         if waited or ticket.rows.count > 1 or ticket.nbytes > SMALL:
             served.batcher.submit(ticket)
         else:

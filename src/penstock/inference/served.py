@@ -3,6 +3,7 @@
 from penstock.config import Model
 from penstock.inference.batcher import Batcher
 from penstock.inference.checks import checks
+from penstock.inference.context import Completion
 from penstock.inference.mirror import Mirror
 from penstock.inference.rows import Rows
 from penstock.model.control import Loaded
@@ -13,7 +14,15 @@ from penstock.observability.comparisons import TrialMeter
 class ServedVersion:
     """One version of a model, ready to be asked."""
 
-    def __init__(self, model: str, version: str, loaded: Loaded, settings: Model, batcher: Batcher) -> None:
+    def __init__(
+        self,
+        model: str,
+        version: str,
+        loaded: Loaded,
+        settings: Model,
+        batcher: Batcher,
+        context: Completion | None = None,
+    ) -> None:
         self.model = model
         self.version = version
         self.sha256 = loaded.sha256
@@ -25,6 +34,8 @@ class ServedVersion:
         self.keys_have_priority = settings.queue.priority == "key"
         self.check = checks(loaded.signature)
         self.batcher = batcher
+        self.context = context
+        """What completes rows from stores, where the model takes any features from them."""
         self.mirrors: tuple[Mirror, ...] = ()
         """To which it is told what was answered to requests that named no version."""
         self.trial: TrialMeter | None = None
@@ -36,3 +47,9 @@ class ServedVersion:
         """The shape of one of these rows: its number of features, or that of the one tensor it is."""
         inputs = self.signature.inputs
         return rows.shape(0, self.tensors[0]) if len(inputs) == 1 and inputs[0].shape else (len(inputs),)
+
+    def close(self) -> None:
+        """Fails whatever is left, and lets go of hosts and stores."""
+        self.batcher.close()
+        if self.context is not None:
+            self.context.close()

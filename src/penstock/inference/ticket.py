@@ -3,8 +3,10 @@
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from penstock.errors import RequestError
 from penstock.inference.rows import Rows
+
+NOT_YET = Rows(1, ())
+"""A row of which not all is known."""
 
 
 class Result(NamedTuple):
@@ -60,7 +62,12 @@ class Ticket:
         self.sent_at = queued_at
         self.done = False
         self.result: Result | None = None
-        self.error: RequestError | None = None
+        self.error: Exception | None = None
+
+    def fill(self, rows: Rows) -> None:
+        """The rows, where they were not known when the ticket was made."""
+        self.rows = rows
+        self.nbytes = rows.nbytes
 
     def answer(self, result: Result) -> None:
         if not self.done:
@@ -68,7 +75,7 @@ class Ticket:
             self.result = result
             self.settled(self)
 
-    def fail(self, error: RequestError) -> None:
+    def fail(self, error: Exception) -> None:
         if not self.done:
             self.done = True
             self.error = error

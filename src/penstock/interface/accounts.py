@@ -11,6 +11,7 @@ from penstock.errors import RequestError
 from penstock.inference.served import ServedVersion
 from penstock.interface.call import Call, Scope, request_id
 from penstock.interface.client import Clients
+from penstock.interface.completed import count, told
 from penstock.interface.errors import ErrorResponse, clip, code_of, error_response, is_foreseen, sentence_of
 from penstock.observability import catalog
 from penstock.observability.logs import Log, PredictionLine
@@ -97,6 +98,8 @@ class Accounts:
             served.trial.answered(status, latency_s)
         if call.findings is not None and served is not None:
             self._found(self._prediction_meter(route, served), call, served)
+        if call.completed is not None and served is not None and served.context is not None:
+            count(self._prediction_meter(route, served), served.context, call.completed, answered=status == 200)
         self._log.write(_line(account, self._clients.of(call.scope)))
 
     def forget(self, served: ServedVersion) -> None:
@@ -206,6 +209,8 @@ def _line(account: Account, client: str | None) -> PredictionLine:
         if result is not None and rows.count == 1:
             line.prediction = call.prediction
             line.confidence = result.confidence[0] if result.confidence else None
+    if call.completed is not None and served is not None and served.context is not None:
+        line.context = told(served.context, call.completed)
     if error is not None:
         line.code = code_of(error)
         said = sentence_of(error) if is_foreseen(error) else "unexpected; see the internal_error line"

@@ -10,7 +10,7 @@ import numpy as np
 import simdjson
 
 from penstock.inference.rows import Rows
-from penstock.interface.values import BEYOND
+from penstock.model.numbers import BEYOND
 from penstock.model.signature import Signature
 
 LEAST_BYTES = 512

@@ -21,6 +21,7 @@ from penstock.inference.served import ServedVersion
 from penstock.inference.ticket import Result
 from penstock.interface.claim import Claim
 from penstock.interface.client_quota import ClientQuota
+from penstock.interface.completed import Completed
 from penstock.interface.query import NO_QUERY, Query, read
 from penstock.interface.scope import ARRIVED, FIELDS, REFUSED, clock
 from penstock.model.key import Key
@@ -62,13 +63,13 @@ class Call:
 
     First its scope, its headers by lower-case name, its id and when it arrived (time.perf_counter); then, as they
     come to be known, whose key it has, its client's quota and what it waits for because of that, the version that
-    serves it, its rows and what they weigh, and the error or the result. The log and the figures read all of this when
-    the answer is out.
+    serves it, what stores completed it with, its rows and what they weigh, and the error or the result. The log and the
+    figures read all of this when the answer is out.
     """
 
     __slots__ = (
-        "arrived", "claim", "decode_s", "encode_s", "error", "findings", "headers", "key", "model", "nbytes",
-        "prediction", "query", "queue_s", "quota", "request_id", "result", "rows", "scope", "served",
+        "arrived", "claim", "completed", "decode_s", "encode_s", "error", "findings", "headers", "key", "model",
+        "nbytes", "prediction", "query", "queue_s", "quota", "request_id", "result", "rows", "scope", "served",
     )  # fmt: skip
 
     def __init__(self, scope: Scope) -> None:
@@ -88,6 +89,7 @@ class Call:
         self.decode_s = 0.0
         self.encode_s = 0.0
         self.queue_s = 0.0
+        self.completed: Completed | None = None
         self.findings: Findings | None = None
         self.result: Result | None = None
         self.prediction: Any = None

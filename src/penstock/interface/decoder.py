@@ -42,7 +42,7 @@ class RowDecoder:
         self._bulk = BulkReader(signature, limits.rows) if BulkReader.suits(signature) else None
         self._measure = measure_of(signature.inputs, limits.rows)
         self._measure_of_row = measure_of(signature.inputs, 1)
-        row: Any = _list_type(signature, self._bare) | _object_type(signature)
+        row: Any = _list_type(signature, self._bare) | object_type(signature)
         self._single = msgspec.json.Decoder(_body("features", row)).decode
         self._batch = msgspec.json.Decoder(_body("batch", list[row])).decode
 
@@ -51,7 +51,7 @@ class RowDecoder:
         if len(body) > LARGE and self._measure_of_row.exceeded_by(body):
             raise explain_excess(body, self._signature, batch=False, limits=self._limits)
         try:
-            return self._pack([self._values(self._single(body).features)])
+            return self.pack([self.values(self._single(body).features)])
         except (msgspec.MsgspecError, Unpackable, UnicodeError, RecursionError):
             raise self._why(body, batch=False) from None
 
@@ -68,12 +68,13 @@ class RowDecoder:
             if self._bare or not self._numbers or isinstance(rows[0], Struct | dict):
                 if len(set(map(type, rows))) > 1:
                     raise Unpackable
-                rows = [self._values(row) for row in rows]
-            return self._pack(rows)  # of lists; an object among them has no length, which the packer notices
+                rows = [self.values(row) for row in rows]
+            return self.pack(rows)  # of lists; an object among them has no length, which the packer notices
         except (msgspec.MsgspecError, Unpackable, UnicodeError, RecursionError):
             raise self._why(body, batch=True) from None
 
-    def _values(self, row: Any) -> Row:
+    def values(self, row: Any) -> Row:
+        """The values of a decoded row. Raises Unpackable and ValidationError."""
         if isinstance(row, Struct):
             return msgspec.structs.astuple(row)
         if isinstance(row, dict):
@@ -89,7 +90,8 @@ class RowDecoder:
         values: Row = msgspec.convert([row[field.name] for field in fields], GenericAlias(tuple, types))
         return values
 
-    def _pack(self, rows: Sequence[Row]) -> Rows:
+    def pack(self, rows: Sequence[Row]) -> Rows:
+        """Rows of such values. Raises Unpackable where one does not fit."""
         columns = [pack(rows if take is None else [take(row) for row in rows]) for take, pack in self._packers]
         return Rows(len(rows), columns, self._shapes(rows) if self._variable else None)
 
@@ -128,7 +130,7 @@ def _list_type(signature: Signature, bare: bool) -> Any:
     return GenericAlias(tuple, types)
 
 
-def _object_type(signature: Signature) -> Any:
+def object_type(signature: Signature) -> Any:
     """A struct with the fields' names, or a plain dictionary where msgspec cannot write such a name."""
     if any(UNWRITABLE.search(field.name) for field in signature.inputs):
         return dict[str, Any]

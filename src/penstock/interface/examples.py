@@ -1,9 +1,11 @@
 """Examples: rows that work when sent, made up inside the ranges and categories that a signature states, and answers."""
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
-from penstock.interface.values import BEYOND, INTEGERS, bounds
+from penstock.model.context import Context, own_part
+from penstock.model.numbers import BEYOND, INTEGERS, bounds
 from penstock.model.signature import Field, OutputField, Signature
 
 LARGEST = 1_000
@@ -23,6 +25,20 @@ def single_examples(signature: Signature) -> dict[str, Any]:
 def batch_examples(signature: Signature) -> dict[str, Any]:
     """The same of `/predict-batch`."""
     return {way: {"batch": [row(signature, i, way=way) for i in range(ROWS)]} for way in ways(signature)}
+
+
+def context_examples(signature: Signature, contexts: Sequence[Context]) -> dict[str, Any]:
+    """The same of `/predict-with-context`, which takes rows by name alone."""
+    own = own_part(signature, contexts)
+    keys = {context.key: entity(0) for context in contexts}
+    if not own.inputs:
+        return {"all from stores": keys}
+    return {"by name": {**keys, "features": row(own, 0, way="by name")}} if ways(own) else {}
+
+
+def entity(number: int) -> str:
+    """What is looked up, if it is called so."""
+    return f"u{42 + number}"
 
 
 def ways(signature: Signature) -> tuple[str, ...]:

@@ -3,12 +3,14 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from msgspec import UNSET
 from msgspec.structs import asdict
 
 from penstock.config import Guard, Settings, Slice
 from penstock.inference.forecast import Capacity
 from penstock.interface.paths import without_directories
 from penstock.model.certificate import Certificate
+from penstock.model.context import Context, Feature
 from penstock.model.control import Loaded, ModelState, VersionState
 from penstock.model.signature import Field, OutputField, Signature
 
@@ -109,10 +111,22 @@ def _version(state: VersionState, capacity: Capacity | None) -> Json:
 def _loaded(loaded: Loaded, path: str) -> Json:
     told = asdict(loaded)
     told["beside"] = {without_directories(file, path): sha256 for file, sha256 in loaded.beside.items()}
+    told["context"] = [_context(context) for context in loaded.context]
     told["warnings"] = warnings_of(loaded, path)
     if loaded.certificate is not None:
         told["certificate"] = _certificate(loaded.certificate, path)
     return _schema(told.pop("signature")) | told
+
+
+def _context(context: Context) -> Json:
+    """What is looked up where, by what clients send. Paths are nobody's business."""
+    features = {feature.name: _feature(feature) for feature in context.features}
+    told = {"key": context.key, "store": context.source, "features": features}
+    return told | ({} if context.max_age_s is None else {"max_age_s": context.max_age_s})
+
+
+def _feature(feature: Feature) -> Json:
+    return {"field": feature.field} | ({} if feature.default is UNSET else {"default": feature.default})
 
 
 def _certificate(certificate: Certificate, path: str) -> Json:

@@ -1,6 +1,7 @@
 """The native dialect: `/predict` and `/predict-batch`, for the default model and for each by name."""
 
 import re
+import time
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import NamedTuple
@@ -8,14 +9,16 @@ from typing import NamedTuple
 from starlette.exceptions import HTTPException
 
 from penstock.config import Limits
-from penstock.errors import NotReady
-from penstock.inference.engine import Engine
+from penstock.errors import NoContext, NotReady
+from penstock.inference.engine import Engine, Place
 from penstock.inference.served import ServedVersion
-from penstock.inference.ticket import Result, Ticket
+from penstock.inference.ticket import NOT_YET, Result, Ticket
 from penstock.interface.access import Access
 from penstock.interface.answers import Labels, Prediction, Predictions, encode
 from penstock.interface.call import Call
+from penstock.interface.context import ContextReader
 from penstock.interface.decoder import RowDecoder
+from penstock.interface.incomplete import IncompleteRow
 from penstock.interface.query import misfit
 from penstock.interface.quotas import Quotas
 from penstock.interface.scope import clock
@@ -23,7 +26,7 @@ from penstock.interface.zeros import refusing_zeros
 from penstock.observability.timestamps import timestamp
 
 JSON_TYPE = (b"content-type", b"application/json")
-NAMED = re.compile(r"/models/([^/]+)/(predict|predict-batch)")
+NAMED = re.compile(r"/models/([^/]+)/(predict|predict-batch|predict-with-context)")
 Headers = list[tuple[bytes, bytes]]
 
 
@@ -41,6 +44,7 @@ class Codec:
         self.single = refusing_zeros(decoder.single, served.signature, "features")
         self.batch = refusing_zeros(decoder.batch, served.signature, "batch")
         labels = Labels(served.signature)
+        self.context = ContextReader(served.context, served.signature, limits) if served.context else None
         self.predictions = labels.of
         self.chances = labels.chances
 
@@ -75,28 +79,39 @@ class Endpoint:
 
     def submit(self, call: Call, body: bytes, settled: Callable[[Ticket], object]) -> Ticket:
         """Queues the rows of the body. Raises what is wrong with them, or that there is no time or room for them."""
-        served, native = call.served, self._native
-        if served is None:
-            raise NotReady
-        if call.claim is not None and call.claim.refusal is not None:
-            raise call.claim.refusal
-        high = served.heeds_priority and call.is_high(by_key=served.keys_have_priority)
-        place = native.engine.admit(served, call.deadline_s(), high=high)
+        native = self._native
+        served, place = self._place(call)
         began = clock()
         codec = native.codec(served)
         rows = call.rows = codec.batch(body) if self._batch else codec.single(body)
         call.findings = served.check(rows)
         call.decode_s = clock() - began
         ticket = native.engine.ticket(rows, settled, place, probabilities=call.query.probabilities)
-        quotas = native.quotas
-        if call.quota is not None and quotas is not None:
-            quotas.spend_rows(call, call.quota, rows.count)
-        if call.claim is None or quotas is None:
-            native.engine.submit(served, ticket)
-        else:
-            quotas.queue(call.claim, ticket, partial(native.engine.submit, served, waited=True))
         call.nbytes = ticket.nbytes
+        self._queue(call, served, ticket)
         return ticket
+
+    def _place(self, call: Call) -> tuple[ServedVersion, Place]:
+        """Where the request goes, and its place there. Raises that there is none, or that its client may not."""
+        served = call.served
+        if served is None:
+            raise NotReady
+        if call.claim is not None and call.claim.refusal is not None:
+            raise call.claim.refusal
+        high = served.heeds_priority and call.is_high(by_key=served.keys_have_priority)
+        return served, self._native.engine.admit(served, call.deadline_s(), high=high)
+
+    def _queue(self, call: Call, served: ServedVersion, ticket: Ticket, *, waited: bool = False) -> None:
+        """Queues a ticket, which may settle it at once, as soon as its client's quota allows it."""
+        quotas, submit = self._native.quotas, self._native.engine.submit
+        if call.quota is not None and quotas is not None:
+            quotas.spend_rows(call, call.quota, ticket.rows.count)
+        if call.claim is None or quotas is None:
+            submit(served, ticket, waited=waited)
+            return
+        if waited:
+            ticket.queued_at = ticket.sent_at = time.monotonic()
+        quotas.queue(call.claim, ticket, partial(submit, served, waited=True))
 
     def withdraw(self, call: Call, ticket: Ticket) -> None:
         """The client went away."""
@@ -137,6 +152,32 @@ class Endpoint:
         return Reply(200, headers, body)
 
 
+class ContextEndpoint(Endpoint):
+    """Completes the one row from stores. What has to be waited for comes between the ticket and the queue."""
+
+    def admit(self, call: Call) -> None:
+        super().admit(call)
+        if call.served is not None and call.served.context is None:
+            raise NoContext
+
+    def submit(self, call: Call, body: bytes, settled: Callable[[Ticket], object]) -> Ticket:
+        """As of others; but what stores do not hold may be told by the ticket."""
+        native = self._native
+        served, place = self._place(call)
+        if served.context is None or (reader := native.codec(served).context) is None:
+            raise NotReady
+        began = clock()
+        asked = reader.read(body)
+        call.decode_s = clock() - began
+        ticket = native.engine.ticket(NOT_YET, settled, place, probabilities=call.query.probabilities)
+        row = IncompleteRow(call, asked, ticket, partial(self._queue, call), reader)
+        left_s = ticket.deadline - time.monotonic()
+        found = served.context.look(asked.entities, left_s, partial(row.completed_later, served))
+        if found is not None:
+            row.complete(served, found, waited=False)
+        return ticket
+
+
 class Native:
     """From a path to its endpoint, for the default model and for every one by name."""
 
@@ -161,7 +202,7 @@ class Native:
         """Who answers `path`; a model that is not there has an endpoint too, which says so."""
         found = self._endpoints.get(path)
         if found is None and path.startswith("/models/") and (match := NAMED.fullmatch(path)):
-            return Endpoint(self, f"/models/{{name}}/{match[2]}", match[1], batch=match[2] == "predict-batch")
+            return self._make("", "/models/{name}", match[1])[f"/{match[2]}"]
         return found
 
     def known(self, model: str | None) -> str:
@@ -181,4 +222,9 @@ class Native:
     def _make(self, prefix: str, template: str, model: str | None) -> dict[str, Endpoint]:
         single = Endpoint(self, f"{template}/predict", model, batch=False)
         batch = Endpoint(self, f"{template}/predict-batch", model, batch=True)
-        return {f"{prefix}/predict": single, f"{prefix}/predict-batch": batch}
+        context = ContextEndpoint(self, f"{template}/predict-with-context", model, batch=False)
+        return {
+            f"{prefix}/predict": single,
+            f"{prefix}/predict-batch": batch,
+            f"{prefix}/predict-with-context": context,
+        }

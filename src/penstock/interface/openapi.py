@@ -67,7 +67,23 @@ def _paths(prefix: str, model: ModelState, settings: Settings) -> Json:
     return {
         f"{prefix}/predict": {"post": _predict(prefix, model, settings)},
         f"{prefix}/predict-batch": {"post": _predict_batch(prefix, model, settings)},
+        **_with_context(prefix, model),
     }
+
+
+def _with_context(prefix: str, model: ModelState) -> Json:
+    """The path for rows that stores complete, where the model takes anything from them."""
+    loaded = _loaded(model)
+    if loaded is None or not loaded.context:
+        return {}
+    operation = {
+        "operationId": f"{model.name}.predict_with_context" if prefix else "predict_with_context",
+        "summary": f"Predict one row with {model.name}, completed from stores",
+        **_request(model, "ContextRequest", examples.context_examples(loaded.signature, loaded.context)),
+        "responses": _answers(model, "Answer", examples.answer),
+        **_common(model),
+    }
+    return {f"{prefix}/predict-with-context": {"post": operation}}
 
 
 def _predict(prefix: str, model: ModelState, settings: Settings) -> Json:
@@ -152,4 +168,6 @@ def _schemas(model: ModelState, settings: Settings) -> Json:
             "Answer": schema.answer(model.name, loaded.signature),
             "BatchAnswer": schema.batch_answer(model.name, loaded.signature),
         }
+        if loaded.context:
+            bodies["ContextRequest"] = schema.context_request(loaded.signature, loaded.context)
     return {f"{model.name}.{kind}": body for kind, body in bodies.items()}

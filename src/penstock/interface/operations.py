@@ -59,8 +59,18 @@ FIELD = _object({
     "unit": TEXT, "origin": _either("declared", "inferred"), "classes": {"type": "array"},
     "round": INTEGER, "clip": _list({"type": ["number", "null"]}),
 }, ("nullable", "range", "categories", "unknown", "unit", "origin", "classes", "round", "clip"))  # fmt: skip
+CONTEXT = _object(
+    {
+        "key": TEXT,
+        "store": TEXT,
+        "features": _map(_object({"field": TEXT, "default": {}}, ("default",))),
+        "max_age_s": NUMBER,
+    },
+    ("max_age_s",),
+)
 _OF_LOADED = {
-    "inputs": _list(FIELD), "named": FLAG, "outputs": _list(FIELD), "classes": {"type": ["array", "null"]},
+    "inputs": _list(FIELD), "named": FLAG, "context": _list(CONTEXT),
+    "outputs": _list(FIELD), "classes": {"type": ["array", "null"]},
     "probabilities": FLAG, "threshold": {"type": ["number", "null"]}, "top_k": {"type": ["integer", "null"]},
     "all_zero": _either("serve", "refuse"), "transforms": _list(TEXT), "sha256": TEXT, "bytes": INTEGER,
     "runtime": TEXT, "device": TEXT, "libraries": _map(TEXT), "trained_with": _map(TEXT), "warnings": _list(TEXT),

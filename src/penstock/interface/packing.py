@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from penstock.inference.rows import Column
-from penstock.interface.values import EXACT, INTEGERS, bounds
+from penstock.model.numbers import EXACT, INTEGERS, bounds
 from penstock.model.signature import Field, Label, Tensor
 
 CODES = {

@@ -10,7 +10,7 @@ counts, provided that each of them fits. 400 goes before 422, and reading ends a
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import islice
 from typing import Any, NamedTuple
 
@@ -44,13 +44,13 @@ _BYTE = re.compile(r"\(byte (\d+)\)")
 class Form(NamedTuple):
     """What a body of this request must look like: its only key, and the values of a row in order.
 
-    `unused` are fields of the training data that the model drops, and does not take.
+    `known` says what there is to say of fields that are known, and not taken.
     """
 
     key: str
     fields: tuple[Field, ...]
     rows: int
-    unused: tuple[str, ...] = ()
+    known: Mapping[str, str] = {}
 
     @property
     def is_tensor(self) -> bool:
@@ -75,31 +75,32 @@ class Form(NamedTuple):
 
 
 def form_of(signature: Signature, *, batch: bool, limits: Limits) -> Form:
-    return Form("batch" if batch else "features", signature.inputs, limits.rows if batch else 1, signature.unused)
+    known = dict.fromkeys(signature.unused, UNUSED)
+    return Form("batch" if batch else "features", signature.inputs, limits.rows if batch else 1, known)
 
 
 def explain(body: bytes, signature: Signature, *, batch: bool, limits: Limits) -> RequestError:
     """The error that the sender of `body`, which the lane's decoder refused, is to read."""
     form = form_of(signature, batch=batch, limits=limits)
     try:
-        error = _check(_decode(body, form), form)
+        error = _check(decoded(body, form), form)
     except RequestError as exc:
         return exc
-    return error or _invalid([Problem((form.key,), "A key of the body is given twice; send each of them once.")])
+    return error or invalid([Problem((form.key,), "A key of the body is given twice; send each of them once.")])
 
 
 def explain_excess(body: bytes, signature: Signature, *, batch: bool, limits: Limits) -> RequestError:
     """The error that the sender of `body`, which holds more than its measure, is to read: made without decoding it."""
     form = form_of(signature, batch=batch, limits=limits)
     try:
-        _decode(body, form, msgspec.Raw)  # which keeps nothing
+        decoded(body, form, msgspec.Raw)  # which keeps nothing
     except RequestError as exc:
         return exc
     if not form.is_variable and _LONG_ROW.match(body):
         return WrongFeatureCount(f"Send {form.row} at features; these are many more values.")
     lists = f", and no more than {MOST_LISTS} lists" if form.is_variable else ""
     rows = "one row" if form.rows == 1 else f"no more than {form.rows} rows"
-    return _invalid([Problem((form.key,), f"Send {rows} of {form.row}{lists}.")])
+    return invalid([Problem((form.key,), f"Send {rows} of {form.row}{lists}.")])
 
 
 def check(body: Any, signature: Signature, *, batch: bool, limits: Limits) -> RequestError | None:
@@ -112,17 +113,17 @@ def _check(body: Any, form: Form) -> RequestError | None:
         problems = list(islice(_body(body, form), MOST_PROBLEMS))
     except MalformedRequest as error:
         return error
-    return _invalid(problems) if problems else None
+    return invalid(problems) if problems else None
 
 
-def _invalid(problems: list[Problem]) -> InvalidRequest:
+def invalid(problems: list[Problem]) -> InvalidRequest:
     loc, msg = problems[0]
     first = f"At {where(loc)}: {msg}" if loc else msg
     return InvalidRequest(first if len(problems) == 1 else f"{first} See `errors` for the rest.", problems)
 
 
 # ------------------------------------------------------------------ from bytes
-def _decode(body: bytes, form: Form, kind: Any = Any) -> Any:
+def decoded(body: bytes, form: Form, kind: Any = Any) -> Any:
     if not body.strip():
         raise MalformedRequest(f'The body is empty; send {{"{form.key}": …}}.')
     try:
@@ -158,28 +159,28 @@ def _body(body: Any, form: Form) -> Iterator[Problem]:
         return
     for place, key in enumerate(body, 1):
         if key != form.key:
-            yield _stranger(key, place, (), GUIDES.get(key, f"This key is unknown; send {form.key} alone."))
+            yield stranger(key, place, (), GUIDES.get(key, f"This key is unknown; send {form.key} alone."))
     if form.key not in body:
         yield Problem((form.key,), "This key is missing.")
     elif form.key == "batch":
         yield from _batch(body["batch"], form)
     else:
-        yield from _row(body["features"], form, ("features",), _shapes(body["features"], form))
+        yield from _row(body["features"], form, ("features",), shapes_of(body["features"], form))
 
 
 def _batch(rows: Any, form: Form) -> Iterator[Problem]:
     if not isinstance(rows, list):
-        yield Problem(("batch",), f"Send a list of rows, not {_noun(rows)}.")
+        yield Problem(("batch",), f"Send a list of rows, not {noun(rows)}.")
     elif not 1 <= len(rows) <= form.rows:
         yield Problem(("batch",), f"Send from 1 to {form.rows} rows; these are {len(rows)}.")
     else:
         refuse_ragged(rows, form.fields[0].shape[0] if form.is_tensor else len(form.fields))
-        shapes = _shapes(rows[0], form)
+        shapes = shapes_of(rows[0], form)
         for i, row in enumerate(rows):
             yield from _row(row, form, ("batch", i), shapes)
 
 
-def _shapes(row: Any, form: Form) -> list[Shape]:
+def shapes_of(row: Any, form: Form) -> list[Shape]:
     """The shape of each field in this request, which its first row decides where the signature does not."""
     if isinstance(row, dict):
         return [settled(field.shape, row.get(field.name)) for field in form.fields]
@@ -191,11 +192,11 @@ def _shapes(row: Any, form: Form) -> list[Shape]:
 
 def _row(row: Any, form: Form, loc: Loc, shapes: list[Shape]) -> Iterator[Problem]:
     if isinstance(row, dict):
-        yield from _object(row, form, loc, shapes)
+        yield from of_object(row, form, loc, shapes)
     elif form.is_tensor:
         yield from problems_of(form.fields[0], row, loc, shapes[0])
     elif not isinstance(row, list):
-        yield Problem(loc, f"Send a list of {len(form.fields)} values or an object by name, not {_noun(row)}.")
+        yield Problem(loc, f"Send a list of {len(form.fields)} values or an object by name, not {noun(row)}.")
     elif len(row) != len(form.fields) and row and isinstance(row[0], list):
         raise WrongFeatureCount(f"Send one flat list of {len(form.fields)} values; several rows go to predict-batch.")
     elif len(row) != len(form.fields):
@@ -205,11 +206,11 @@ def _row(row: Any, form: Form, loc: Loc, shapes: list[Shape]) -> Iterator[Proble
             yield from problems_of(field, value, (*loc, i), shapes[i])
 
 
-def _object(row: dict[str, Any], form: Form, loc: Loc, shapes: list[Shape]) -> Iterator[Problem]:
+def of_object(row: dict[str, Any], form: Form, loc: Loc, shapes: list[Shape]) -> Iterator[Problem]:
     names = {field.name for field in form.fields}
     for place, key in enumerate(row, 1):
         if key not in names:
-            yield _stranger(key, place, loc, UNUSED if key in form.unused else "This is no field of the model.")
+            yield stranger(key, place, loc, form.known.get(key, "This is no field of the model."))
     for field, shape in zip(form.fields, shapes, strict=True):
         if field.name in row:
             yield from problems_of(field, row[field.name], (*loc, field.name), shape)
@@ -217,10 +218,10 @@ def _object(row: dict[str, Any], form: Form, loc: Loc, shapes: list[Shape]) -> I
             yield Problem((*loc, field.name), "This field is missing.")
 
 
-def _stranger(key: str, place: int, loc: Loc, msg: str) -> Problem:
+def stranger(key: str, place: int, loc: Loc, msg: str) -> Problem:
     """What to say of a key that is unknown: at its name, or where that is nothing to repeat, by its place."""
     return Problem((*loc, key), msg) if repeatable(key) else Problem(loc, f"Look at key {place}. {msg}")
 
 
-def _noun(value: Any) -> str:
+def noun(value: Any) -> str:
     return "null" if value is None else NOUNS[type(value)]

@@ -8,9 +8,12 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+from penstock.interface.examples import entity as example_entity
 from penstock.interface.examples import scalar as example
 from penstock.interface.examples import size
-from penstock.interface.values import BEYOND, INTEGERS, bounds, written
+from penstock.interface.values import written
+from penstock.model.context import LONGEST_ENTITY, Context, own_part
+from penstock.model.numbers import BEYOND, INTEGERS, bounds
 from penstock.model.signature import DType, Field, Label, OutputField, Signature
 
 Schema = dict[str, Any]
@@ -19,6 +22,7 @@ LARGEST: dict[str, float] = {"float32": 3.4028234663852886e38, "float16": 65504.
 FORMATS = {"float64": "double", "float32": "float", "int64": "int64", "int32": "int32"}
 UNNAMED = "prediction"  # what an output is called that has no name of its own
 MOST_NAMED = 20  # categories that a description lists
+PRINTABLE = "^[^\\u0000-\\u001f\\u007f-\\u009f]*$"  # control characters mean mischief in the names of what is looked up
 MOST_COUNTED = 10_000
 """Values of a tensor beyond which words alone tell its shape: the page, which makes up examples, would stand still."""
 
@@ -36,6 +40,35 @@ def batch_request(signature: Signature, rows: int) -> Schema:
         for form in row(signature)["anyOf"]
     ]
     return _body("batch", {"anyOf": batches})
+
+
+def context_request(signature: Signature, contexts: Sequence[Context]) -> Schema:
+    """The body of `/predict-with-context`: what the client has to send, and nothing of what stores hold."""
+    own = own_part(signature, contexts)
+    keys = {context.key: _entity(context.key, contexts) for context in contexts}
+    required = [*keys, "features"] if own.inputs else [*keys]
+    return {
+        "type": "object",
+        "properties": {**keys, "features": _by_name(own)},
+        "required": required,
+        "additionalProperties": False,
+    }
+
+
+def _entity(key: str, contexts: Sequence[Context]) -> Schema:
+    """A key of what is looked up. An integer is looked up as its decimal text."""
+    names = [each.name for context in contexts if context.key == key for each in context.features]
+    some = ", ".join(names[:MOST_NAMED]) + (", …" if len(names) > MOST_NAMED else "")
+    return {
+        "type": ["string", "integer"],
+        "minLength": 1,
+        "maxLength": LONGEST_ENTITY,
+        "pattern": PRINTABLE,
+        "minimum": -(2**63),
+        "maximum": 2**63 - 1,
+        "description": f"Looked up for {some}.",
+        "examples": [example_entity(0)],
+    }
 
 
 def row(signature: Signature) -> Schema:

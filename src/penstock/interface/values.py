@@ -4,31 +4,15 @@ Two kinds of finding: a `Problem` is yielded (422, as many as the caller cares t
 malformed whatever else it holds is raised (400). Nothing here repeats a value that was sent.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
 from penstock.errors import NotFinite, Problem, RaggedBatch, WrongFeatureCount
+from penstock.model.numbers import BEYOND, EXACT, INTEGERS, bounds
 from penstock.model.signature import FLOATS, Field
 
 Loc = tuple[str | int, ...]
 Shape = tuple[int | None, ...]
-
-BEYOND: Mapping[str, float | int] = {
-    "float64": 2**1024 - 2**970,
-    "float32": 2.0**128 - 2.0**103,
-    "float16": 65520.0,
-}
-"""The least magnitude that rounds to infinity (half a unit above the largest finite number; ties go to even)."""
-
-INTEGERS: Mapping[str, tuple[int, int]] = {
-    f"{sign}int{bits}": (0, 2**bits - 1) if sign else (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1)
-    for sign in ("", "u")
-    for bits in (8, 16, 32, 64)
-}
-"""The least and the greatest number of each integer dtype."""
-
-EXACT = 2**53
-"""From here on a float may stand for an integer other than the one that was written."""
 
 NOUNS = {bool: "true or false", str: "a string", list: "a list", dict: "an object", int: "a number", float: "a number"}
 
@@ -70,12 +54,6 @@ def all_fit(field: Field, values: list[Any]) -> bool:
         least, greatest = bounds(field)
         return kinds == {int} and least <= min(values) and max(values) <= greatest
     return kinds == {bool if field.dtype == "bool" else str}
-
-
-def bounds(field: Field) -> tuple[int, int]:
-    """The least and the greatest integer that `field` takes: exact ones, though a nullable one travels as a float."""
-    least, greatest = INTEGERS[field.dtype]
-    return (max(least, -EXACT), min(greatest, EXACT)) if field.nullable else (least, greatest)
 
 
 def where(loc: Loc) -> str:

@@ -4,7 +4,7 @@ True and false are no numbers, and neither is what is missing.
 """
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +16,7 @@ from penstock.interface.errors import MOST_PROBLEMS
 from penstock.interface.values import Loc, where
 from penstock.model.signature import DType, Signature
 
-Decode = Callable[[bytes], Rows]
+Said = TypeVar("Said")
 REMEDY = "Send a row in which some number is not zero."
 
 
@@ -34,15 +34,15 @@ class Numbers(NamedTuple):
         return CODES.get(self.dtype) if len(self.fields) == self.width else None
 
 
-def refusing_zeros(decode: Decode, signature: Signature, key: str) -> Decode:
+def refusing_zeros(decode: Callable[[Said], Rows], signature: Signature, key: str) -> Callable[[Said], Rows]:
     """`decode`, made to raise InvalidRequest for a row of `key` that is all zero; itself where those are served."""
     if signature.all_zero == "serve":
         return decode
     numbers = _numbers(signature)
     at, code = next(((each.at, each.code) for each in numbers if each.code), (0, ""))
 
-    def checked(body: bytes) -> Rows:
-        rows = decode(body)
+    def checked(said: Said) -> Rows:
+        rows = decode(said)
         if code and rows.count == 1 and any(_view(rows.columns[at], code)):  # nearly all rows are through here
             return rows
         zero = ~_have_number(rows, numbers)

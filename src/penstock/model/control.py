@@ -15,6 +15,7 @@ from msgspec import Struct
 from penstock.config import Canary, Model, Route, Settings, Shadow
 from penstock.model.bucket import Grant
 from penstock.model.certificate import Certificate, Compile
+from penstock.model.context import Context
 from penstock.model.frames import LARGEST_FRAME, MAGIC, PREFIX, BrokenFrame
 from penstock.model.key import Key
 from penstock.model.quota import Unit
@@ -55,9 +56,10 @@ class Artifact(Struct, frozen=True, kw_only=True):
 
     `pinned`: the sha256 that the bytes must have (from the lock, or from the first load). `trusted`: loading may run
     the artifact's code. `root`: the directory that external data must not leave. `inputs` are declared fields,
-    `all_zero` what becomes of a row of nothing but zeros, and `output` what is made of the answers.
-    `transforms` are applied before the model, in order. `beside`: the sha256 that further files must have, by path:
-    from the lock, or of those that the first load read. `memory`: bytes of data that the process may hold.
+    `context` says which of them come from a store, `all_zero` what becomes of a row of nothing but zeros, and `output`
+    what is made of the answers. `transforms` are applied before the model, in order. `beside`: the sha256 that further
+    files must have, by path: from the lock, or of those that the first load read. `memory`: bytes of data that the
+    process may hold.
     `others`: examples that it is not held to, but compared by. `reference`: a file with rows of the training data.
     `compile`: whether a compiled form is looked for, within `compile_timeout_s`.
     """
@@ -72,6 +74,7 @@ class Artifact(Struct, frozen=True, kw_only=True):
     code: tuple[str, ...] = ()
     code_pins: dict[str, str] = {}
     inputs: tuple[Field, ...] = ()
+    context: tuple[Context, ...] = ()
     all_zero: AllZero = "serve"
     output: Shaping = Shaping()
     examples: str | None = None
@@ -137,7 +140,8 @@ class Progress(Struct, frozen=True, tag=True):
 
 
 class Loaded(Struct, frozen=True, tag=True, kw_only=True):
-    """Host to supervisor: ready to answer. `libraries` and `trained_with` map packages to versions.
+    """Host to supervisor: ready to answer. `context` says which inputs come from a store; `libraries` and
+    `trained_with` map packages to versions.
 
     `beside` has the sha256 of every file that was read besides the artifact, by path: transforms, external weights,
     examples, reference. `certificate` says whether it runs compiled; None where that was not asked. `example_us`:
@@ -145,6 +149,7 @@ class Loaded(Struct, frozen=True, tag=True, kw_only=True):
     """
 
     signature: Signature
+    context: tuple[Context, ...] = ()
     sha256: str
     bytes: int
     runtime: str

@@ -5,6 +5,9 @@ from collections.abc import Iterator
 from itertools import chain
 from typing import Any
 
+from msgspec import UNSET
+
+from penstock.model.context import own_part
 from penstock.model.control import Loaded
 from penstock.model.signature import FLOATS, Field, OutputField, Signature
 
@@ -17,6 +20,29 @@ def misfit_of(old: Signature, new: Signature) -> str | None:
     What is unusual is served all the same and no reason; neither is a class that is new.
     """
     return next(chain(_strangenesses(old, new), _refusals(old, new)), None)
+
+
+def context_misfit_of(old: Loaded, new: Loaded) -> str | None:
+    """Why a client of the `old` version that has its rows completed could not go on with the `new` one."""
+    if not old.context:
+        return None
+    was, becomes = ({each.key for each in loaded.context} for loaded in (old, new))
+    if was != becomes:
+        return f"it looks up features by {_listed(becomes)} and not by {_listed(was)}"
+    sent, sends = ({each.name for each in own_part(one.signature, one.context).inputs} for one in (old, new))
+    if sent != sends:
+        return f"clients send it {_listed(sends)} and not {_listed(sent)}, and the rest is looked up"
+    if lost := _defaults(old) - _defaults(new):
+        return f"it has no default for {_listed(lost)}"
+    return None
+
+
+def _defaults(loaded: Loaded) -> set[str]:
+    return {each.name for context in loaded.context for each in context.features if each.default is not UNSET}
+
+
+def _listed(names: set[str]) -> str:
+    return ", ".join(sorted(names)[:10]) or "nothing"
 
 
 def strangeness_of(old: Signature, new: Signature) -> str | None:

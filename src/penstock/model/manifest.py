@@ -9,6 +9,7 @@ from typing import Any, get_args, get_type_hints
 from msgspec import Struct
 
 from penstock.errors import ConfigurationError
+from penstock.model.context import Context, read_context
 from penstock.model.shaping import Shaping, contradictions
 from penstock.model.signature import AllZero, DType, Field
 from penstock.values import Unfit, convert, did_you_mean, shown
@@ -37,6 +38,7 @@ class Manifest(Struct, frozen=True, kw_only=True):
     transform: tuple[str, ...] = ()
     code: tuple[str, ...] = ()
     inputs: Any = None
+    context: tuple[Context, ...] = ()
     all_zero: AllZero = "serve"
     output: Shaping = Shaping()
     examples: str | None = None
@@ -141,6 +143,10 @@ def _output(raw: object, where: str) -> Shaping:
     return shaping
 
 
+def _context(raw: object, where: str) -> tuple[Context, ...]:
+    return read_context(raw, f"{MANIFEST}: {where}")
+
+
 def _said(raw: dict[Any, Any], hints: Mapping[str, Any], where: str) -> dict[str, Any]:
     """What a mapping says for keys that it may have."""
     for key in raw:
@@ -203,5 +209,9 @@ def _unique(fields: list[Field], where: str = "") -> list[Field]:
     return fields
 
 
-_READERS: dict[str, Callable[[Any, str], Any]] = {"inputs": _as_written, "output": _output}
+_READERS: dict[str, Callable[[Any, str], Any]] = {
+    "inputs": _as_written,
+    "output": _output,
+    "context": _context,
+}
 """The keys whose values are more than one of a type."""

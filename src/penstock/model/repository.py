@@ -18,7 +18,7 @@ from penstock.model.layout import ONLY_VERSION, Place, Shape, places, shape_of
 from penstock.model.manifest import MANIFEST
 from penstock.model.quota import demand_rates
 from penstock.model.selection import LABELS, LATEST, choose, faults, listed
-from penstock.model.source import ModelSource, Warrant, refused, source_of
+from penstock.model.source import ModelSource, Warrant, refused, source_of, with_stores
 from penstock.model.trust import LOCK_NAME, Lock, read_lock
 from penstock.model.versions import VERSION_NAME, version_key
 from penstock.values import did_you_mean
@@ -57,6 +57,12 @@ class Resolved(NamedTuple):
     keys: tuple[Key, ...] | None = None
 
     @property
+    def tables(self) -> frozenset[str]:
+        """Files beside models that the fronts look after themselves."""
+        sources = (source for versions in self.models.values() for source in versions)
+        return frozenset(each.file for source in sources for each in source.artifact.context if each.file is not None)
+
+    @property
     def sources(self) -> list[ModelSource]:
         """The versions that are to be loaded at first."""
         return [source for versions in self.models.values() for source in _chosen(versions)]
@@ -72,6 +78,7 @@ def resolve(arguments: Sequence[str], configuration: Configuration, before: Reso
     """
     shapes = {} if before is None else dict(before.shapes)
     found, notices = find(arguments, configuration, shapes, () if before is None else before.found)
+    found = [each._replace(source=with_stores(each.source, configuration.settings.stores)) for each in found]
     _demand_distinct(found)
     models: dict[str, tuple[ModelSource, ...]] = {}
     for name, group in groupby(found, key=lambda each: each.source.name):

@@ -1,7 +1,7 @@
 """Sources: one version of a model as it lies on the disk, and whether it may be loaded."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
@@ -16,6 +16,7 @@ from penstock.errors import (
     UnsupportedArtifact,
     UntrustedArtifact,
 )
+from penstock.model.context import Context, placed
 from penstock.model.control import Artifact, Refused, Transform
 from penstock.model.formats import COMPILABLE, EXTENSIONS, PREDICTOR, RUNS_CODE, format_of, usual_dtype
 from penstock.model.layout import Place, artifacts, strangers
@@ -88,6 +89,18 @@ def refused(place: Place, settings: Model, error: PenstockError) -> ModelSource:
         settings=settings,
         refusal=Refused(error.code, str(error)),
     )
+
+
+def with_stores(source: ModelSource, stores: Collection[str]) -> ModelSource:
+    """The source with the stores that its manifest means, of those that the configuration has; or refused, where it
+    means none of them."""
+    try:
+        context = [placed(each, stores, f"{MANIFEST}: context[{i}]") for i, each in enumerate(source.artifact.context)]
+    except ConfigurationError as error:
+        refusal = source.refusal or Refused(error.code, str(error))
+        return msgspec.structs.replace(source, refusal=refusal)
+    artifact = msgspec.structs.replace(source.artifact, context=tuple(context))
+    return msgspec.structs.replace(source, artifact=artifact)
 
 
 def risky_files(artifact: Artifact) -> list[Path]:
@@ -171,6 +184,7 @@ def _from_directory(place: Place, settings: Model) -> Artifact:
         trusted_types=settings.trusted_types,
         transforms=transforms,
         code=(*code, *_own_code(settings)),
+        context=_context(directory, manifest, place.root),
         all_zero=manifest.all_zero,
         output=manifest.output,
         examples=_companion(directory, manifest.examples, place.root, "examples", EXAMPLES),
@@ -185,6 +199,15 @@ def _from_directory(place: Place, settings: Model) -> Artifact:
 def _manifest(directory: Path, root: Path) -> Manifest:
     file = directory / MANIFEST
     return read_manifest(kept(file, root)) if file.exists() else Manifest()
+
+
+def _context(directory: Path, manifest: Manifest, root: Path) -> tuple[Context, ...]:
+    """What the manifest says of features from stores, with the files that are meant."""
+    found = []
+    for i, said in enumerate(manifest.context):
+        file = inside(directory, said.file, root, f"context[{i}].file") if said.file is not None else None
+        found.append(msgspec.structs.replace(said, file=file and str(file)))
+    return tuple(found)
 
 
 def _transforms(directory: Path, manifest: Manifest, root: Path) -> tuple[Transform, ...]:

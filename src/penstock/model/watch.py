@@ -4,7 +4,7 @@ Only names, sizes and times are looked at. Whoever writes into a place keeps tha
 """
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
@@ -29,26 +29,29 @@ class Watch:
     """Looks after files and trees, which may come and go. Times are seconds of a monotonic clock.
 
     A place is a directory of the first two levels of a tree with the files in it, those of the second with everything
-    below; or a file by itself. Names that begin with a dot are ignored.
+    below; or a file by itself. Names that begin with a dot are ignored, and so are `others`: files that somebody else
+    looks after.
     """
 
-    def __init__(self, roots: Iterable[Path], now: float) -> None:
+    def __init__(self, roots: Iterable[Path], now: float, others: Collection[str] = ()) -> None:
         self._roots = tuple(roots)
-        self._places = {place: Listing(files, now - QUIET_S) for place, files in _places(self._roots).items()}
+        self._others = others
+        self._places = {place: Listing(files, now - QUIET_S) for place, files in self._found(self._roots).items()}
         self._told = {place: listing.files for place, listing in self._places.items()}
         self._now = now
 
-    def watch(self, roots: Iterable[Path]) -> None:
+    def watch(self, roots: Iterable[Path], others: Collection[str] = ()) -> None:
         """These are to be looked after from now on, those that are new as they are now."""
         before, self._roots = self._roots, tuple(roots)
-        for place, files in _places(set(self._roots) - set(before)).items():
+        self._others = others
+        for place, files in self._found(set(self._roots) - set(before)).items():
             self._places[place] = Listing(files, self._now - QUIET_S)
             self._told[place] = files
 
     def look(self, now: float) -> set[Path]:
         """The places that have changed and are quiet again, each told once."""
         self._now = now
-        found = _places(self._roots)
+        found = self._found(self._roots)
         for place in self._places.keys() | found.keys():
             files = found.get(place, frozenset())
             if place not in self._places or self._places[place].files != files:
@@ -65,6 +68,14 @@ class Watch:
         return any(
             not self._is_quiet(listing) and place.is_relative_to(path) for place, listing in self._places.items()
         )
+
+    def _found(self, roots: Iterable[Path]) -> dict[Path, frozenset[Stamp]]:
+        found = _places(roots)
+        if not self._others:
+            return found
+        return {
+            place: frozenset(each for each in files if each[0] not in self._others) for place, files in found.items()
+        }
 
     def _is_quiet(self, listing: Listing) -> bool:
         return self._now - listing.since >= QUIET_S

@@ -55,7 +55,7 @@ LATENCY = _histogram(
 )
 STAGES = _histogram(
     "stage_duration_seconds",
-    "Where the time of an answered prediction went: decode, queue, inference, encode.",
+    "Where the time of an answered prediction went: decode, context (looking up features), queue, inference, encode.",
     *MODEL,
     "stage",
     edges=STAGE_DURATIONS,
@@ -118,6 +118,18 @@ OUT_OF_RANGE = _counter(
 )
 UNKNOWN = _counter(
     "feature_unknown_category_total", "Values of no known category; served as they are.", *MODEL, "feature"
+)
+
+# ------------------------------------------------------------------ what comes from stores
+CONTEXT_VALUES = _counter(
+    "context_values_total",
+    "Features that were looked up in stores: found, missing, stale, invalid, away (no answer in time).",
+    *MODEL,
+    "store",
+    "result",
+)
+CONTEXT_DEFAULTS = _counter(
+    "context_defaults_total", "Those that were not found, and for which the default was taken.", *MODEL, "store"
 )
 
 # ------------------------------------------------------------------ versions compared

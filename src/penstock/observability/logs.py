@@ -7,7 +7,7 @@ up, further lines are dropped and counted, and a `log_lines_dropped` line tells 
 import logging
 import re
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Literal
 
 import msgspec
@@ -39,6 +39,7 @@ class Line(Struct, kw_only=True):
 class PredictionLine(Line, kw_only=True):
     """One answered prediction request. Times are in milliseconds, cut to the microsecond.
 
+    `context` says what was looked up in stores: names, and nothing of what they hold.
     `client` is an address, `key` the name of the client's key. `prediction` and `confidence` are there for single rows
     only; the confidence of a regressor is null. `code` and `detail` are there for failures. The level follows from the
     status, `latency_per_row_ms` from the rows.
@@ -56,6 +57,7 @@ class PredictionLine(Line, kw_only=True):
     latency_ms: float
     latency_per_row_ms: float | None = None
     queue_ms: float = 0.0
+    context: Sequence[Mapping[str, Any]] | UnsetType = UNSET
     prediction: Any = UNSET
     confidence: float | UnsetType | None = UNSET
     code: str | UnsetType = UNSET

@@ -46,6 +46,7 @@ class PredictionMeter(RequestMeter):
             stages.child(model, version, stage) for stage in ("decode", "queue", "inference", "encode")
         )
         self._features: dict[tuple[str, str], Counter] = {}
+        self._stored: dict[tuple[str, ...], Counter] = {}
 
     def predicted(
         self,
@@ -64,6 +65,25 @@ class PredictionMeter(RequestMeter):
             self._decode.observe(decode_s)
         if encode_s is not None:
             self._encode.observe(encode_s)
+
+    def completed(self, seconds: float) -> None:
+        """An answered request had waited so long for its stores."""
+        self._figures.histogram(catalog.STAGES).child(*self._labels[1:], "context").observe(seconds)
+
+    def looked_up(self, store: str, result: str, n: int) -> None:
+        """Of `n` features that were looked up, this was the result."""
+        self._store(catalog.CONTEXT_VALUES, store, result).value += n
+
+    def defaulted(self, store: str, n: int) -> None:
+        """For `n` features the default was taken."""
+        self._store(catalog.CONTEXT_DEFAULTS, store).value += n
+
+    def _store(self, metric: Metric, store: str, *result: str) -> Counter:
+        counter = self._stored.get((store, *result))
+        if counter is None:
+            counter = self._figures.counter(metric).child(*self._labels[1:], store, *result)
+            self._stored[store, *result] = counter
+        return counter
 
     def missing(self, feature: str, n: int) -> None:
         """`n` values of `feature` were null."""

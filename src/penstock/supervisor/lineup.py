@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from penstock.config import Canary, Model, Route, Shadow
 from penstock.model.control import Breach, ModelState, Order, VersionState
-from penstock.model.fitness import comparison_of, misfit_of, strangeness_of
+from penstock.model.fitness import comparison_of, context_misfit_of, misfit_of, strangeness_of
 from penstock.model.overlay import Overlay
 from penstock.model.selection import LATEST, Choice, choose, named
 from penstock.model.source import ModelSource
@@ -336,7 +336,7 @@ class Lineup:
         if version_key(version) <= version_key(self.default):
             return
         self._compared.add(version)
-        misfit = misfit_of(old.signature, new.signature)
+        misfit = misfit_of(old.signature, new.signature) or context_misfit_of(old, new)
         told = comparison_of(old, new)
         self._tell("version_compared", version, with_version=self.default, **told)
         if misfit is not None:

@@ -58,7 +58,7 @@ class Reload:
         self._noticed = resolved.notices
         self._resolved = resolved
         if resolved.watched:
-            self._watch = Watch(resolved.watched, self._loop.now())
+            self._watch = Watch(resolved.watched, self._loop.now(), resolved.tables)
             self._loop.later(LOOK_S, self._look)
 
     def _look(self) -> None:
@@ -87,7 +87,7 @@ class Reload:
                 self._log.warning("reload_noticed", detail=notice)
         self._noticed = resolved.notices
         self._resolved = resolved
-        watch.watch(resolved.watched)
+        watch.watch(resolved.watched, resolved.tables)
         models = {
             name: tuple(each for each in versions if self._is_known(each) or not watch.is_busy(Path(each.path)))
             for name, versions in resolved.models.items()

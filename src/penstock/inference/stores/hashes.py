@@ -1,0 +1,60 @@
+"""Redis as a store: an entity is a hash, whose fields are its values."""
+
+import asyncio
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
+
+from penstock.inference.redis import Redis, RedisAway, RedisRefused
+from penstock.inference.stores import AWAY, Answer
+
+WRONG_KIND = "WRONGTYPE"
+"""What Redis says where a key holds something else than a hash."""
+
+
+class Unreadable:
+    """Stands for the fields of a key that is no hash: they are values of no field."""
+
+
+UNREADABLE = Unreadable()
+
+
+class Hashes:
+    """Asks for no more than the fields that are needed. What is asked in one turn of the event loop travels together,
+    and an entity that is being looked up is not asked for again."""
+
+    def __init__(self, redis: Redis, timeout_s: float) -> None:
+        self.timeout_s = timeout_s
+        self._redis = redis
+        self._loop = asyncio.get_running_loop()
+        self._flying: dict[tuple[str, tuple[str, ...]], asyncio.Future[Answer]] = {}
+
+    def look(self, entity: str, fields: tuple[str, ...]) -> "Answer | asyncio.Future[Answer]":
+        answer = self._flying.get((entity, fields))
+        if answer is None:
+            if not self._redis.is_here:
+                return AWAY
+            answer = self._flying[entity, fields] = self._loop.create_future()
+            reply = self._redis.ask("HMGET", entity, *fields)
+            reply.add_done_callback(partial(self._replied, entity, fields))
+        return answer
+
+    def close(self) -> None:
+        pass
+
+    def _replied(self, entity: str, fields: tuple[str, ...], reply: "asyncio.Future[Any]") -> None:
+        self._flying.pop((entity, fields)).set_result(_answer(fields, reply))
+
+
+def _answer(fields: Sequence[str], reply: "asyncio.Future[Any]") -> Answer:
+    if reply.cancelled():
+        return AWAY
+    match reply.exception():
+        case RedisRefused() as refusal if str(refusal).startswith(WRONG_KIND):
+            return dict.fromkeys(fields, UNREADABLE)
+        case RedisAway():
+            return AWAY
+    values = reply.result()
+    if not isinstance(values, list) or len(values) != len(fields):
+        return AWAY
+    return dict(zip(fields, values, strict=True)) if any(value is not None for value in values) else None

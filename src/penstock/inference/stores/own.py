@@ -1,0 +1,112 @@
+"""A store of one's own: a class with one method, which is asked for many entities at once."""
+
+import asyncio
+import importlib
+from collections.abc import Mapping, Sequence
+from operator import attrgetter
+from typing import Any, Protocol
+
+from penstock.inference.stores import AWAY, Answer
+from penstock.observability.logs import Log
+
+MOST_TOGETHER = 1000  # entities in one call
+MOST_CALLS = 64  # that are not answered; a store that does not come to an end is asked for nothing more
+QUIET_S = 10.0  # between two lines of the log that say what is wrong with it
+
+
+class Store(Protocol):
+    """What a store of one's own is. It lives in the front's event loop, which it must never keep waiting."""
+
+    async def get(self, entities: Sequence[str]) -> Sequence[Mapping[str, object] | None]:
+        """The fields of each entity, in their order; None for one that is not known. What is raised counts as away."""
+
+
+def made(target: str) -> Store:
+    """The store that `module:name` makes when it is called. Raises whatever that raises."""
+    module, _, name = target.partition(":")
+    store: Store = attrgetter(name)(importlib.import_module(module))()
+    if not callable(getattr(store, "get", None)):
+        raise TypeError(f"{target} makes something without a method `get`")
+    return store
+
+
+class OwnStore:
+    """Gathers the look-ups of one turn of the event loop into one call of `get`; an entity that is being looked up is
+    not asked for again."""
+
+    def __init__(self, name: str, store: Store, timeout_s: float, log: Log) -> None:
+        self.timeout_s = timeout_s
+        self._name = name
+        self._store = store
+        self._log = log
+        self._loop = asyncio.get_running_loop()
+        self._flying: dict[str, asyncio.Future[Answer]] = {}
+        self._gathered: list[str] = []
+        self._calls: set[asyncio.Task[None]] = set()
+        self._complained_at = -QUIET_S
+
+    def look(self, entity: str, fields: tuple[str, ...]) -> "Answer | asyncio.Future[Answer]":
+        answer = self._flying.get(entity)
+        if answer is None:
+            answer = self._flying[entity] = self._loop.create_future()
+            self._gathered.append(entity)
+            if len(self._gathered) == 1:
+                self._loop.call_soon(self._ask)
+            elif len(self._gathered) == MOST_TOGETHER:
+                self._ask()
+        return answer
+
+    def close(self) -> None:
+        for call in self._calls:
+            call.cancel()
+
+    def _ask(self) -> None:
+        entities, self._gathered = self._gathered, []
+        if not entities:
+            return
+        if len(self._calls) >= MOST_CALLS:
+            self._answer(entities, [AWAY] * len(entities))
+            self._complain(f"it has {MOST_CALLS} calls that do not end")
+            return
+        call = self._loop.create_task(self._call(entities))
+        self._calls.add(call)
+        call.add_done_callback(self._calls.discard)
+
+    async def _call(self, entities: Sequence[str]) -> None:
+        answers: Sequence[Answer] = [AWAY] * len(entities)
+        try:
+            async with asyncio.timeout(self.timeout_s):
+                answers = _checked(await self._store.get(tuple(entities)), len(entities))
+        except TimeoutError:
+            self._complain(f"no answer within {self.timeout_s * 1000:g} ms")
+        except Exception as error:  # noqa: BLE001 # whatever somebody's own code raises
+            self._complain(_where(error))
+        finally:
+            self._answer(entities, answers)
+
+    def _answer(self, entities: Sequence[str], answers: Sequence[Answer]) -> None:
+        for entity, answer in zip(entities, answers, strict=True):
+            self._flying.pop(entity).set_result(answer)
+
+    def _complain(self, reason: str) -> None:
+        if (now := self._loop.time()) >= self._complained_at + QUIET_S:
+            self._complained_at = now
+            self._log.error("store_failed", store=self._name, reason=reason)
+
+
+def _checked(found: Any, wanted: int) -> Sequence[Answer]:
+    if not isinstance(found, Sequence) or len(found) != wanted:
+        raise TypeError(f"get() was asked for {wanted} entities and did not give as many in a list")
+    if not all(each is None or isinstance(each, Mapping) for each in found):
+        raise TypeError("get() gave something that is neither a mapping nor None")
+    return found
+
+
+def _where(error: Exception) -> str:
+    """The kind of an error and where it came from: its message may hold what was looked up."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    at = f" at {trace.tb_frame.f_code.co_filename}:{trace.tb_lineno}" if trace is not None else ""
+    said = f": {error}" if isinstance(error, TypeError) and str(error).startswith("get() ") else ""
+    return f"{type(error).__name__}{at}{said}"

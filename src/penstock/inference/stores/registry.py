@@ -1,0 +1,59 @@
+"""The stores of a front: those of the configuration, and the tables that lie beside models."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from penstock.config import Store
+from penstock.inference.context import Completion
+from penstock.inference.redis import Redis
+from penstock.inference.stores import Nowhere, Source
+from penstock.inference.stores.hashes import Hashes
+from penstock.inference.stores.own import OwnStore, made
+from penstock.inference.stores.table import Table
+from penstock.model.context import Context
+from penstock.model.control import Loaded
+from penstock.observability.logs import Log
+
+
+class Stores:
+    """Opens what it is told of. What cannot be opened is away, which its line of the log explains."""
+
+    def __init__(self, settings: Mapping[str, Store], log: Log, redis: Redis | None) -> None:
+        self._log = log
+        self._redis = redis
+        self._named = {name: self._opened(name, store) for name, store in settings.items()}
+
+    def completion(self, loaded: Loaded) -> Completion | None:
+        """What the look-ups of a version need; None where nothing comes from a store."""
+        if not loaded.context:
+            return None
+        sources = [self._source(context) for context in loaded.context]
+        owned = [source for context, source in zip(loaded.context, sources, strict=True) if context.file is not None]
+        return Completion(loaded.context, loaded.signature, sources, owned)
+
+    def close(self) -> None:
+        for source in self._named.values():
+            source.close()
+
+    def _source(self, context: Context) -> Source:
+        if context.file is not None:
+            return Table(context.source, Path(context.file), context.key, self._log)
+        source = self._named.get(context.source)
+        return source or self._nowhere(
+            context.source, "it was configured after the service was started: start it again"
+        )
+
+    def _opened(self, name: str, store: Store) -> Source:
+        if store.file is not None and store.key is not None:
+            return Table(name, Path(store.file), store.key, self._log)
+        if store.python is not None:
+            try:
+                return OwnStore(name, made(store.python), store.timeout_ms / 1000, self._log)
+            except Exception as error:  # noqa: BLE001 # it is somebody's own code
+                return self._nowhere(name, f"{store.python} cannot be made ({type(error).__name__}: {error})")
+        assert self._redis is not None  # as the configuration has seen to
+        return Hashes(self._redis, store.timeout_ms / 1000)
+
+    def _nowhere(self, name: str, reason: str) -> Source:
+        self._log.error("store_failed", store=name, reason=reason)
+        return Nowhere()

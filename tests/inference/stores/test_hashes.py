@@ -1,0 +1,83 @@
+"""Redis as a store: a real one, which is there, holds garbage, or has gone."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from penstock import config
+from penstock.inference.redis import Redis
+from penstock.inference.stores import AWAY, Answer
+from penstock.inference.stores.hashes import UNREADABLE, Hashes
+from penstock.observability.logs import Log
+from penstock.observability.metrics import Figures
+from tests.redis_server import RedisServer, redis_server
+
+pytestmark = [pytest.mark.anyio, pytest.mark.needs("redis-server")]
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[RedisServer]:
+    with redis_server(tmp_path) as server:
+        yield server
+
+
+@asynccontextmanager
+async def hashes(server: RedisServer, log: Log) -> AsyncIterator[Hashes]:
+    redis = Redis(config.Redis(url=server.url, timeout_ms=5000), log, Figures())
+    await redis.tried.wait()
+    yield Hashes(redis, 5.0)
+    redis.close()
+
+
+async def looked_up(store: Hashes, entity: str, *fields: str) -> Answer:
+    answer = store.look(entity, fields)
+    return await answer if isinstance(answer, asyncio.Future) else answer
+
+
+async def test_an_entity_is_a_hash(server: RedisServer, log: Log) -> None:
+    server.ask("HSET", "user:1", "age", "41", "country", "CH", "other", "x")
+    async with hashes(server, log) as store:
+        assert await looked_up(store, "user:1", "age", "city", "country") == {
+            "age": b"41",
+            "city": None,
+            "country": b"CH",
+        }
+        assert await looked_up(store, "user:1", "city") is None
+        assert await looked_up(store, "user:2", "age") is None
+
+
+async def test_look_ups_share_a_round_trip_and_entities_an_answer(server: RedisServer, log: Log) -> None:
+    async with hashes(server, log) as store:
+        answers = [store.look(f"user:{i % 50}", ("age",)) for i in range(100)]
+        await asyncio.gather(*[answer for answer in answers if isinstance(answer, asyncio.Future)])
+        assert len(answers) == 100
+        assert server.calls("hmget") == 50
+        await looked_up(store, "user:1", "age")
+        assert server.calls("hmget") == 51
+
+
+async def test_a_key_that_is_no_hash_holds_values_of_no_field(server: RedisServer, log: Log) -> None:
+    server.ask("SET", "user:1", "garbage")
+    async with hashes(server, log) as store:
+        assert await looked_up(store, "user:1", "age") == {"age": UNREADABLE}
+        assert await looked_up(store, "user:2", "age") is None, "the connection is as good as before"
+
+
+async def test_a_redis_that_has_gone_is_away_at_once(server: RedisServer, log: Log) -> None:
+    async with hashes(server, log) as store:
+        waiting = store.look("user:1", ("age",))
+        server.stop()
+        assert isinstance(waiting, asyncio.Future)
+        assert await waiting is AWAY or await waiting is None
+        async with asyncio.timeout(30):
+            while await looked_up(store, "user:1", "age") is not AWAY:
+                pass
+
+
+async def test_a_redis_that_refuses_is_away(tmp_path: Path, log: Log) -> None:
+    with redis_server(tmp_path, "--rename-command", "HMGET", "") as server:
+        async with hashes(server, log) as store:
+            assert await looked_up(store, "user:1", "age") is AWAY

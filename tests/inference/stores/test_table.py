@@ -1,0 +1,138 @@
+"""A table in memory: answers at once, and follows its file."""
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from penstock.inference.stores import AWAY, Answer, table
+from penstock.inference.stores.table import Table, look_at
+from penstock.observability.logs import Log
+from tests.inference.stores.conftest import Told
+
+pytestmark = pytest.mark.anyio
+
+FIELDS = ("age",)
+
+
+@pytest.fixture(autouse=True)
+def _often(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(table, "LOOK_S", 0.01)
+
+
+@asynccontextmanager
+async def opened(path: Path, log: Log) -> AsyncIterator[Table]:
+    """A table that has been read, or could not be."""
+    store = Table("users", path, "id", log)
+    first = store.look("", FIELDS)
+    assert isinstance(first, asyncio.Future)
+    await asyncio.wait_for(first, 30)
+    yield store
+    store.close()
+
+
+async def until(store: Table, entity: str, is_so: Callable[[Answer], bool]) -> None:
+    async with asyncio.timeout(30):
+        while True:
+            found = store.look(entity, FIELDS)
+            assert not isinstance(found, asyncio.Future)
+            if is_so(found):
+                return
+            await asyncio.sleep(0.005)
+
+
+def replace(path: Path, text: str) -> None:
+    """In one move, as whoever writes such a file should."""
+    path.with_suffix(".new").write_text(text)
+    path.with_suffix(".new").replace(path)
+
+
+async def test_what_is_asked_while_it_is_read_at_first_waits_for_that(tmp_path: Path, log: Log, told: Told) -> None:
+    path = tmp_path / "users.csv"
+    path.write_text("id,age\nu1,41\n")
+    store = Table("users", path, "id", log)
+    known, unknown = store.look("u1", FIELDS), store.look("u2", FIELDS)
+    assert isinstance(known, asyncio.Future)
+    assert isinstance(unknown, asyncio.Future)
+    assert await asyncio.wait_for(known, 30) == {"age": "41"}
+    assert await unknown is None
+    assert store.look("u1", FIELDS) == {"age": "41"}
+    store.close()
+    assert [(line["event"], line["store"], line["rows"]) for line in told()] == [("store_read", "users", 1)]
+
+
+async def test_a_file_that_has_changed_is_read_again(tmp_path: Path, log: Log) -> None:
+    path = tmp_path / "users.csv"
+    path.write_text("id,age\nu1,41\n")
+    async with opened(path, log) as store:
+        replace(path, "id,age\nu1,42\n")
+        await until(store, "u1", lambda found: found == {"age": "42"})
+
+
+def test_a_file_that_is_still_written_is_not_read(tmp_path: Path) -> None:
+    path = tmp_path / "users.csv"
+    path.write_text("id,age\nu1,41\n")
+    first = look_at(path, "id", told=None, seen=None)
+    assert first.content is not None
+    assert look_at(path, "id", told=first.stamp, seen=first.stamp) == (first.stamp, None, None)
+    path.write_text("id,age\nu1,42\nu")
+    half = look_at(path, "id", told=first.stamp, seen=first.stamp)
+    assert half.content is None
+    path.write_text("id,age\nu1,42\nu2,1\n")
+    whole = look_at(path, "id", told=first.stamp, seen=half.stamp)
+    assert whole.content is None
+    again = look_at(path, "id", told=first.stamp, seen=whole.stamp)
+    assert again.content is not None
+    assert again.content.rows.keys() == {"u1", "u2"}
+
+
+async def test_a_broken_file_leaves_what_was_read_before(tmp_path: Path, log: Log, told: Told) -> None:
+    path = tmp_path / "users.csv"
+    path.write_text("id,age\nu1,41\n")
+    async with opened(path, log) as store:
+        replace(path, "id,age\nu1\n")
+        replace(path, "id,age\nu1\n")
+        await asyncio.sleep(0.2)
+        assert store.look("u1", FIELDS) == {"age": "41"}
+        path.unlink()
+        await asyncio.sleep(0.2)
+        assert store.look("u1", FIELDS) == {"age": "41"}
+        replace(path, "id,age\nu1,44\n")
+        await until(store, "u1", lambda found: found == {"age": "44"})
+    lines = [(line["event"], line.get("reason")) for line in told()]
+    assert lines[0] == ("store_read", None)
+    assert ("store_unreadable", "line 2 has 1 cells, and the header 2") in lines
+    assert ("store_unreadable", "no such file or directory") in lines
+    assert lines[-1] == ("store_read", None)
+    assert len(lines) == 4, "each change is told once"
+
+
+async def test_a_table_that_was_never_read_is_away_until_it_is_there(tmp_path: Path, log: Log, told: Told) -> None:
+    path = tmp_path / "users.csv"
+    async with opened(path, log) as store:
+        assert store.look("u1", FIELDS) is AWAY
+        path.write_text("id,age\nu1,41\n")
+        await until(store, "u1", lambda found: found == {"age": "41"})
+    assert [line["event"] for line in told()] == ["store_unreadable", "store_read"]
+
+
+async def test_a_column_that_is_not_there_is_missing_and_told_of_once(tmp_path: Path, log: Log, told: Told) -> None:
+    path = tmp_path / "users.csv"
+    path.write_text("id,age\nu1,41\n")
+    async with opened(path, log) as store:
+        for _ in range(3):
+            assert store.look("u1", ("age", "balance")) == {"age": "41"}
+    assert [(line["event"], line.get("column")) for line in told()][1:] == [("store_lacks_column", "balance")]
+
+
+async def test_a_closed_table_looks_at_its_file_no_more(tmp_path: Path, log: Log, told: Told) -> None:
+    path = tmp_path / "users.csv"
+    path.write_text("id,age\nu1,41\n")
+    async with opened(path, log):
+        pass
+    os.utime(path, (1, 1))
+    await asyncio.sleep(0.1)
+    assert len(told()) == 1
