@@ -163,7 +163,7 @@ def test_a_store_of_ones_own_is_asked_for_many_at_once(tmp_path: Path, artifact:
     made(tmp_path, artifact, "  - {key: user_id, features: {age: {}, balance: {}}}")
     (tmp_path / "my_stores.py").write_text(OWN)
     (tmp_path / "penstock.yaml").write_text(
-        "stores: {users: {python: my_stores:Users}}\nmodels: {m: {path: m, compile: 'off'}}"
+        "stores: {users: {python: my_stores:Users, timeout_ms: 5000}}\nmodels: {m: {path: m, compile: 'off'}}"
     )
     with serving("penstock.yaml", cwd=tmp_path, env={"PYTHONPATH": _with(tmp_path)}) as service:
         with ThreadPoolExecutor(20) as clients:
