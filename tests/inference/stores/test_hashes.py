@@ -27,9 +27,11 @@ def server(tmp_path: Path) -> Iterator[RedisServer]:
 @asynccontextmanager
 async def hashes(server: RedisServer, log: Log) -> AsyncIterator[Hashes]:
     redis = Redis(config.Redis(url=server.url, timeout_ms=5000), log, Figures())
-    await redis.tried.wait()
-    yield Hashes(redis, 5.0)
-    redis.close()
+    try:
+        await redis.tried.wait()
+        yield Hashes(redis, 5.0)
+    finally:
+        redis.close()
 
 
 async def looked_up(store: Hashes, entity: str, *fields: str) -> Answer:
