@@ -87,9 +87,13 @@ class Endpoint:
         call.findings = served.check(rows)
         call.decode_s = clock() - began
         ticket = native.engine.ticket(rows, settled, place, probabilities=call.query.probabilities)
-        native.engine.submit(served, ticket)
-        call.nbytes = ticket.nbytes
+        self._queue(call, served, ticket, waited=False)
         return ticket
+
+    def _queue(self, call: Call, served: ServedVersion, ticket: Ticket, *, waited: bool) -> None:
+        """Queues a ticket whose rows are whole; `waited` says whether they had to be waited for."""
+        self._native.engine.submit(served, ticket, waited=waited)
+        call.nbytes = ticket.nbytes
 
     def withdraw(self, call: Call, ticket: Ticket) -> None:
         """The client went away."""
@@ -146,7 +150,7 @@ class ContextEndpoint(Endpoint):
         asked = reader.read(body)
         call.decode_s = clock() - began
         ticket = native.engine.ticket(NOT_YET, settled, place, probabilities=call.query.probabilities)
-        row = IncompleteRow(call, asked, ticket, native.engine, reader)
+        row = IncompleteRow(call, asked, ticket, reader, self._queue)
         left_s = ticket.deadline - time.monotonic()
         found = served.context.look(asked.entities, left_s, partial(row.completed_later, served))
         if found is not None:
