@@ -143,6 +143,7 @@ def test_what_is_no_json_is_malformed(body: bytes) -> None:
 def test_a_body_that_holds_far_too_much_is_refused_unread(made_of: list[Context]) -> None:
     error = refusal(made_of, b'{"user_id": "u", "features": {"amount": [' + b"[]," * 100_000 + b"[]]}}")
     assert isinstance(error, InvalidRequest)
+    assert error.problems[0].msg.startswith("Send one row of ")
 
 
 ANY = st.recursive(
@@ -265,12 +266,16 @@ async def test_a_default_is_taken_and_told_of(tmp_path: Path) -> None:
 @anyio
 async def test_what_is_not_known_and_has_no_default_is_refused(tmp_path: Path) -> None:
     hold(FakeStore())
-    async with world(tmp_path, state=serving(CONTEXT), stores=STORES) as front:
-        status, _, body = answer_of(await front.send(post("/predict-with-context", BODY)))
+    context = replace(CONTEXT, features=(Feature(name="a", field="a", default=1.0), *CONTEXT.features))
+    async with world(tmp_path, state=serving(context), stores=STORES) as front:
+        status, _, body = answer_of(await front.send(post("/predict-with-context", b'{"user_id":"u1"}')))
         assert (status, body["code"]) == (422, "missing_context")
         assert body["errors"] == [{"loc": ["user_id"], "msg": "b of this user_id is not known."}]
         assert front.host.sent == []
         assert "defaults" not in (await line_of(front))["context"][0]
+        counted = front.figures.snapshot()["counters"]
+        assert counted["penstock_context_values_total"] == [[["m", "1", "users", "missing"], [2]]]
+        assert "penstock_context_defaults_total" not in counted, "nothing was answered with it"
 
 
 @anyio

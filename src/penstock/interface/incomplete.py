@@ -17,20 +17,20 @@ TIMERS_S = 0.002  # by which the loop's timers may be early
 
 
 class Queue(Protocol):
-    """Queues the ticket for its version; `waited` says that something was waited for since it was made."""
+    """How an endpoint queues what is whole."""
 
-    def __call__(self, served: ServedVersion, ticket: Ticket, *, waited: bool) -> None: ...
+    def __call__(self, call: Call, served: ServedVersion, ticket: Ticket, *, waited: bool) -> None: ...
 
 
 class IncompleteRow:
     """A row that a ticket was made for and that lacks what stores hold."""
 
-    def __init__(self, call: Call, asked: Asked, ticket: Ticket, queue: Queue, reader: ContextReader) -> None:
+    def __init__(self, call: Call, asked: Asked, ticket: Ticket, reader: ContextReader, queue: Queue) -> None:
         self._call = call
         self._asked = asked
         self._ticket = ticket
-        self._queue = queue
         self._reader = reader
+        self._queue = queue
         self._began = clock()
 
     def complete(self, served: ServedVersion, found: Sequence[Judged], *, waited: bool) -> None:
@@ -41,8 +41,7 @@ class IncompleteRow:
         rows = call.rows = self._reader.rows(self._asked, found)
         call.findings = served.check(rows)
         ticket.fill(rows)
-        call.nbytes = ticket.nbytes
-        self._queue(served, ticket, waited=waited)
+        self._queue(call, served, ticket, waited=waited)
 
     def completed_later(self, served: ServedVersion, found: Sequence[Judged]) -> None:
         """The stores have answered, or were too late. Nothing is queued where nobody waits any more."""

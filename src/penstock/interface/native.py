@@ -87,8 +87,7 @@ class Endpoint:
         call.findings = served.check(rows)
         call.decode_s = clock() - began
         ticket = native.engine.ticket(rows, settled, place, probabilities=call.query.probabilities)
-        call.nbytes = ticket.nbytes
-        self._queue(call, served, ticket)
+        self._queue(call, served, ticket, waited=False)
         return ticket
 
     def _place(self, call: Call) -> tuple[ServedVersion, Place]:
@@ -101,8 +100,10 @@ class Endpoint:
         high = served.heeds_priority and call.is_high(by_key=served.keys_have_priority)
         return served, self._native.engine.admit(served, call.deadline_s(), high=high)
 
-    def _queue(self, call: Call, served: ServedVersion, ticket: Ticket, *, waited: bool = False) -> None:
-        """Queues a ticket, which may settle it at once, as soon as its client's quota allows it."""
+    def _queue(self, call: Call, served: ServedVersion, ticket: Ticket, *, waited: bool) -> None:
+        """Queues a ticket whose rows are whole, as soon as its client's quota allows it; that may settle it at once.
+        `waited` says whether the rows had to be waited for."""
+        call.nbytes = ticket.nbytes
         quotas, submit = self._native.quotas, self._native.engine.submit
         if call.quota is not None and quotas is not None:
             quotas.spend_rows(call, call.quota, ticket.rows.count)
@@ -170,7 +171,7 @@ class ContextEndpoint(Endpoint):
         asked = reader.read(body)
         call.decode_s = clock() - began
         ticket = native.engine.ticket(NOT_YET, settled, place, probabilities=call.query.probabilities)
-        row = IncompleteRow(call, asked, ticket, partial(self._queue, call), reader)
+        row = IncompleteRow(call, asked, ticket, reader, self._queue)
         left_s = ticket.deadline - time.monotonic()
         found = served.context.look(asked.entities, left_s, partial(row.completed_later, served))
         if found is not None:

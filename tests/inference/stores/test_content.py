@@ -52,7 +52,7 @@ def test_a_table_of_a_spreadsheet_is_read(tmp_path: Path) -> None:
         ("id,a\n1,2\n3\n", "line 3 has 1 cells, and the header 2"),
         ("id,a\n1,2,3\n", "line 2 has 3 cells, and the header 2"),
         ("id,a\n,2\n", "line 2 has no key"),
-        ("id,a\n1,2\n2,3\n1,4\n", "lines 2 and 4 have the same key"),
+        ("id,a\n1,2\n2,3\n1,4\n", "line 4 has a key that was there before"),
         ('id,a\n1,"2\n', "line 2: unexpected end of data"),
         (b"id,a\n1,\xff\n", "it is not UTF-8"),
     ],
@@ -90,9 +90,9 @@ def test_a_parquet_file_has_values_of_its_types(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("columns", "complaint"),
     [
-        ({"id": ["a", "a"]}, "rows 1 and 2 have the same key"),
-        ({"id": ["a", None]}, "row 2 has a key that is neither text nor an integer"),
-        ({"id": [1.0, 2.0]}, "row 1 has a key that is neither"),
+        ({"id": ["a", "a"]}, "row 2 has a key that was there before"),
+        ({"id": ["a", None]}, "row 2 has no key, which is text or an integer"),
+        ({"id": [1.0, 2.0]}, "row 1 has no key"),
         ({"id": ["a", ""]}, "row 2 has no key"),
         ({"name": ["a"]}, "it has no column 'id'"),
     ],

@@ -27,9 +27,11 @@ def server(tmp_path: Path) -> Iterator[RedisServer]:
 @asynccontextmanager
 async def hashes(server: RedisServer, log: Log) -> AsyncIterator[Hashes]:
     redis = Redis(config.Redis(url=server.url, timeout_ms=5000), log, Figures())
-    await redis.tried.wait()
-    yield Hashes(redis, 5.0)
-    redis.close()
+    try:
+        await redis.tried.wait()
+        yield Hashes(redis, 5.0)
+    finally:
+        redis.close()
 
 
 async def looked_up(store: Hashes, entity: str, *fields: str) -> Answer:
@@ -49,12 +51,20 @@ async def test_an_entity_is_a_hash(server: RedisServer, log: Log) -> None:
         assert await looked_up(store, "user:2", "age") is None
 
 
+def reads(server: RedisServer) -> int:
+    """How often Redis has read something from anybody."""
+    said: bytes = server.ask("INFO", "stats")
+    return int(said.partition(b"total_reads_processed:")[2].split()[0])
+
+
 async def test_look_ups_share_a_round_trip_and_entities_an_answer(server: RedisServer, log: Log) -> None:
     async with hashes(server, log) as store:
+        before = reads(server)
         answers = [store.look(f"user:{i % 50}", ("age",)) for i in range(100)]
         await asyncio.gather(*[answer for answer in answers if isinstance(answer, asyncio.Future)])
         assert len(answers) == 100
         assert server.calls("hmget") == 50
+        assert reads(server) - before < 10, "and not 50: it was read what all of them asked together"
         await looked_up(store, "user:1", "age")
         assert server.calls("hmget") == 51
 

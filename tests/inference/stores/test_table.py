@@ -29,9 +29,11 @@ async def opened(path: Path, log: Log) -> AsyncIterator[Table]:
     store = Table("users", path, "id", log)
     first = store.look("", FIELDS)
     assert isinstance(first, asyncio.Future)
-    await asyncio.wait_for(first, 30)
-    yield store
-    store.close()
+    try:
+        await asyncio.wait_for(first, 30)
+        yield store
+    finally:
+        store.close()
 
 
 async def until(store: Table, entity: str, is_so: Callable[[Answer], bool]) -> None:

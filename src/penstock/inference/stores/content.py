@@ -3,13 +3,17 @@
 import csv
 import io
 import stat
-from collections.abc import Iterable, Sequence
-from itertools import count
+import time
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-MOST_BYTES = 64 * 2**20
+MOST_BYTES = 32 * 2**20  # which may take twenty times as much memory
 MOST_DECODED = 4 * MOST_BYTES  # of a Parquet file, which is compressed
+
+BATCH_ROWS = 1024
+POLITE_ROWS = 64
+Row = tuple[object, ...]
 
 
 class BadTable(Exception):
@@ -20,7 +24,7 @@ class Content(NamedTuple):
     """Rows by their key, and where in a row each column is."""
 
     columns: dict[str, int]
-    rows: dict[str, tuple[object, ...]]
+    rows: dict[str, Row]
 
 
 def read_content(path: Path, key: str) -> Content:
@@ -43,18 +47,18 @@ def _read_csv(data: bytes, key: str) -> Content:
     reader = csv.reader(io.StringIO(text, newline=""), strict=True)
     try:
         columns = _columns(next(reader, []), key)
-        rows: dict[str, tuple[object, ...]] = {}
-        lines: dict[str, int] = {}
-        for cells in reader:
-            if not cells:
-                continue
-            if len(cells) != len(columns):
-                raise BadTable(f"line {reader.line_num} has {len(cells)} cells, and the header {len(columns)}")
-            entity = cells[columns[key]]
-            _add(rows, lines, entity, tuple([cell or None for cell in cells]), reader.line_num, "line")
+        rows = ((f"line {reader.line_num}", row) for row in _csv_rows(reader, len(columns)))
+        return Content(columns, _keyed(rows, columns[key]))
     except csv.Error as error:
         raise BadTable(f"line {reader.line_num}: {error}") from None
-    return Content(columns, rows)
+
+
+def _csv_rows(reader: Any, width: int) -> Iterator[Row]:
+    for cells in reader:
+        if len(cells) == width:
+            yield tuple([cell or None for cell in cells])
+        elif cells:
+            raise BadTable(f"line {reader.line_num} has {len(cells)} cells, and the header {width}")
 
 
 def _read_parquet(path: Path, key: str) -> Content:
@@ -67,27 +71,18 @@ def _read_parquet(path: Path, key: str) -> Content:
             groups = [file.metadata.row_group(i) for i in range(file.num_row_groups)]
             if sum(group.total_byte_size for group in groups) > MOST_DECODED:
                 raise BadTable(f"it holds more than {MOST_DECODED} bytes: keep it in Redis")
-            table = file.read()
-        columns = _columns(table.column_names, key)
-        cells: list[list[Any]] = [column.to_pylist() for column in table.columns]
+            columns = _columns(file.schema_arrow.names, key)
+            rows = ((f"row {number}", row) for number, row in enumerate(_parquet_rows(file), 1))
+            return Content(columns, _keyed(rows, columns[key]))
     except (BadTable, OSError):
         raise
     except Exception as error:  # noqa: BLE001 # whatever pyarrow makes of a file that is none
         raise BadTable(f"it cannot be read as Parquet ({type(error).__name__})") from None
-    return Content(columns, _keyed(zip(*cells, strict=True), columns[key]))
 
 
-def _keyed(rows: Iterable[tuple[object, ...]], key: int) -> dict[str, tuple[object, ...]]:
-    keyed: dict[str, tuple[object, ...]] = {}
-    numbers: dict[str, int] = {}
-    for number, row in zip(count(1), rows):  # they are as many as there are
-        entity = row[key]
-        if type(entity) is int:
-            entity = str(entity)
-        if not isinstance(entity, str):
-            raise BadTable(f"row {number} has a key that is neither text nor an integer")
-        _add(keyed, numbers, entity, row, number, "row")
-    return keyed
+def _parquet_rows(file: Any) -> Iterator[Row]:
+    for batch in file.iter_batches(BATCH_ROWS):
+        yield from zip(*[column.to_pylist() for column in batch.columns], strict=True)
 
 
 def _columns(names: Sequence[str], key: str) -> dict[str, int]:
@@ -99,18 +94,16 @@ def _columns(names: Sequence[str], key: str) -> dict[str, int]:
     return columns
 
 
-def _add(
-    rows: dict[str, tuple[object, ...]],
-    places: dict[str, int],
-    entity: str,
-    row: tuple[object, ...],
-    place: int,
-    what: str,
-) -> None:
-    """Adds a row. Of two for one entity nobody knows which is right, so that there may be only one."""
-    if not entity:
-        raise BadTable(f"{what} {place} has no key")
-    if entity in rows:
-        raise BadTable(f"{what}s {places[entity]} and {place} have the same key")
-    rows[entity] = row
-    places[entity] = place
+def _keyed(rows: Iterable[tuple[str, Row]], key: int) -> dict[str, Row]:
+    """Rows by their key. Of two for one entity nobody knows which is right, so that there may be only one."""
+    keyed: dict[str, Row] = {}
+    for place, row in rows:
+        entity = str(row[key]) if type(row[key]) is int else row[key]
+        if not isinstance(entity, str) or not entity:
+            raise BadTable(f"{place} has no key, which is text or an integer")
+        if entity in keyed:
+            raise BadTable(f"{place} has a key that was there before")
+        keyed[entity] = row
+        if not len(keyed) % POLITE_ROWS:
+            time.sleep(0)  # requests want this process, too
+    return keyed
