@@ -15,12 +15,13 @@ import pytest
 from msgspec import structs
 
 from penstock.config import Limits, Logs, Model, Settings
+from penstock.inference.caches import Caches
 from penstock.inference.engine import Engine
 from penstock.inference.outputs import Outputs
 from penstock.inference.rows import Rows
 from penstock.inference.served import ServedVersion
 from penstock.inference.ticket import Result, Ticket
-from penstock.inference.versions import Versions
+from penstock.inference.versions import LoopTimer, Versions
 from penstock.interface.access import Access
 from penstock.interface.accounts import Accounts
 from penstock.interface.app import App
@@ -118,7 +119,9 @@ async def world(
 ) -> AsyncIterator[World]:
     figures = Figures()
     log = open_log(Logs(format="json", file=str(tmp_path / "log")), "front-0")
-    versions = Versions(SETTINGS, figures, lambda host: None, lambda *released: None)
+    loop = asyncio.get_running_loop()
+    caches = Caches(figures, log, LoopTimer(loop), loop.call_soon)
+    versions = Versions(SETTINGS, figures, lambda host: None, lambda *released: None, caches)
     versions.update([ModelState(name="m", default="1", versions=(state,))])
     native = Native(Engine(versions), SETTINGS.limits, Access())
     native.update(versions.models)

@@ -2,6 +2,7 @@
 
 from penstock.config import Model
 from penstock.inference.batcher import Batcher
+from penstock.inference.cache import Cache
 from penstock.inference.checks import checks
 from penstock.inference.mirror import Mirror
 from penstock.inference.rows import Rows
@@ -13,7 +14,9 @@ from penstock.observability.comparisons import TrialMeter
 class ServedVersion:
     """One version of a model, ready to be asked."""
 
-    def __init__(self, model: str, version: str, loaded: Loaded, settings: Model, batcher: Batcher) -> None:
+    def __init__(
+        self, model: str, version: str, loaded: Loaded, settings: Model, batcher: Batcher, cache: Cache | None = None
+    ) -> None:
         self.model = model
         self.version = version
         self.sha256 = loaded.sha256
@@ -24,12 +27,19 @@ class ServedVersion:
         self.heeds_priority = settings.queue.priority == "header"
         self.check = checks(loaded.signature)
         self.batcher = batcher
+        self.cache = cache
         self.mirrors: tuple[Mirror, ...] = ()
         """To which it is told what was answered to requests that named no version."""
         self.trial: TrialMeter | None = None
         """What counts those, while a canary gets a share of them."""
         self.calls = 0
         """Requests that were admitted to it and are not answered."""
+
+    def close(self) -> None:
+        """Lets go of the hosts; whoever still waits is refused."""
+        if self.cache is not None:
+            self.cache.close()
+        self.batcher.close()
 
     def row_shape(self, rows: Rows) -> tuple[int, ...]:
         """The shape of one of these rows: its number of features, or that of the one tensor it is."""

@@ -9,6 +9,7 @@ from typing import NamedTuple
 from penstock.config import Settings
 from penstock.errors import NotReady
 from penstock.inference.batcher import Batcher
+from penstock.inference.caches import Caches
 from penstock.inference.forecast import Capacity
 from penstock.inference.hosts import Host, HostLink
 from penstock.inference.router import Share, canary_share, choose_model, choose_version, loaded_versions
@@ -56,12 +57,14 @@ class Versions:
         figures: Figures,
         hung: Callable[[int], None],
         released: Callable[[str, str, ServedVersion | None], None],
+        caches: Caches,
     ) -> None:
         self.settings = settings
         self.models: dict[str, ModelState] = {}
         self.figures = figures
         self._hung = hung
         self._released = released
+        self._caches = caches
         self._served: dict[tuple[str, str], ServedVersion] = {}
         self._leaving: dict[tuple[str, str], ServedVersion] = {}
         self._usual: dict[str | None, ServedVersion] = {}  # what those get who name no version
@@ -121,7 +124,7 @@ class Versions:
         """Forgets a version that leaves, once nobody is in it."""
         if not served.calls:
             del self._leaving[served.model, served.version]
-            served.batcher.close()
+            served.close()
             self.figures.gauge(catalog.QUEUE_ROWS).forget(served.model, served.version)
             self._released(served.model, served.version, served)
 
@@ -165,7 +168,7 @@ class Versions:
     def close(self) -> None:
         """Lets go of every host; whoever still waits is refused."""
         for served in (*self._served.values(), *self._leaving.values()):
-            served.batcher.close()
+            served.close()
 
     def _serve(self, of: ModelState, version: str) -> ServedVersion:
         model, settings = of.name, of.settings
@@ -181,7 +184,8 @@ class Versions:
             fronts=self.settings.server.workers,
         )
         self.figures.gauge(catalog.QUEUE_ROWS).child(model, version).watch(lambda: batcher.queued_rows)
-        return ServedVersion(model, version, loaded, settings, batcher)
+        cache = self._caches.of(model, version, loaded, settings, batcher)
+        return ServedVersion(model, version, loaded, settings, batcher, cache)
 
     def _overran(self, host: Host) -> None:
         self._hung(host.id)

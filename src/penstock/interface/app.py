@@ -57,7 +57,8 @@ class App:
                 settled.set_result(ticket)
 
         ticket = endpoint.submit(call, body, settle)
-        call.scope[GONE] = partial(endpoint.withdraw, call, ticket)
+        if not ticket.done:
+            call.scope[GONE] = partial(endpoint.withdraw, call, ticket)
         return endpoint.reply(call, await settled)
 
     async def _operate(self, call: Call, receive: Receive, send: Send) -> None:

@@ -18,7 +18,7 @@ from penstock.errors import (
 from penstock.inference.checks import Findings
 from penstock.inference.rows import Rows
 from penstock.inference.served import ServedVersion
-from penstock.inference.ticket import Result
+from penstock.inference.ticket import Freshness, Result
 from penstock.interface.query import NO_QUERY, Query, read
 from penstock.interface.scope import ARRIVED, FIELDS, REFUSED, clock
 from penstock.model.key import Key
@@ -142,6 +142,16 @@ class Call:
         if said not in PRIORITIES:
             raise BadPriority
         return said == b"high"
+
+    def freshness(self) -> Freshness:
+        """Whether the client takes an answer that was kept, and lets its own be kept."""
+        said = self.headers.get(b"cache-control")
+        if said is None:
+            return Freshness.ANY
+        directives = [directive.strip() for directive in said.lower().split(b",")]
+        if b"no-store" in directives:
+            return Freshness.UNKEPT
+        return Freshness.NEW if b"no-cache" in directives else Freshness.ANY
 
     def read_query(self) -> Query:
         """The query string. Raises InvalidRequest for what cannot be meant."""

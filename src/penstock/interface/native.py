@@ -82,8 +82,10 @@ class Endpoint:
         call.findings = served.check(rows)
         call.decode_s = clock() - began
         ticket = native.engine.ticket(rows, settled, place, probabilities=call.query.probabilities)
-        native.engine.submit(served, ticket)
         call.nbytes = ticket.nbytes
+        if served.cache is not None:
+            ticket.freshness = call.freshness()
+        native.engine.submit(served, ticket)  # which may settle it at once
         return ticket
 
     def withdraw(self, call: Call, ticket: Ticket) -> None:
@@ -119,7 +121,18 @@ class Endpoint:
                 single.probabilities = chances[0]
             body = encode(single)
         timing = b"queue;dur=%.3f, inference;dur=%.3f" % (result.queue_s * 1000, result.inference_s * 1000)
-        return Reply(200, [JSON_TYPE, (b"content-length", b"%d" % len(body)), (b"server-timing", timing)], body)
+        headers = [JSON_TYPE, (b"content-length", b"%d" % len(body)), (b"server-timing", timing)]
+        if served.cache is not None:
+            headers += _of_cache(result, is_on=served.cache.is_on)
+        return Reply(200, headers, body)
+
+
+def _of_cache(result: Result, *, is_on: bool) -> Headers:
+    """How much of an answer was kept from before. Nothing while a cache that is to see for itself is off."""
+    cached, rows = result.cached_rows, len(result.outputs[0])
+    if cached is None:
+        return [(b"x-cache", b"bypass")] if is_on else []
+    return [(b"x-cache", b"hit" if cached == rows else b"miss"), (b"x-cache-rows", b"%d/%d" % (cached, rows))]
 
 
 class Native:

@@ -40,8 +40,8 @@ class PredictionLine(Line, kw_only=True):
     """One answered prediction request. Times are in milliseconds, cut to the microsecond.
 
     `client` is an address, `key` the name of the client's key. `prediction` and `confidence` are there for single rows
-    only; the confidence of a regressor is null. `code` and `detail` are there for failures. The level follows from the
-    status, `latency_per_row_ms` from the rows.
+    only; the confidence of a regressor is null. `cached_rows` are those that were kept from before, where any are kept.
+    `code` and `detail` are there for failures. The level follows from the status, `latency_per_row_ms` from the rows.
     """
 
     event: str = "prediction"
@@ -58,6 +58,7 @@ class PredictionLine(Line, kw_only=True):
     queue_ms: float = 0.0
     prediction: Any = UNSET
     confidence: float | UnsetType | None = UNSET
+    cached_rows: int | UnsetType = UNSET
     code: str | UnsetType = UNSET
     detail: str | UnsetType = UNSET
 
