@@ -248,7 +248,7 @@ def test_who_wants_a_new_answer_gets_one_and_it_is_kept_unless_it_must_not_be(wo
     world.answer()
     kept = world.submit(1)
     assert [numbers_of(ticket) for ticket in (new, unkept, kept)] == [[1], [2], [1]]
-    assert [answer_of(ticket).cached_rows for ticket in (new, unkept, kept)] == [None, None, 1]
+    assert [answer_of(ticket).cached_rows for ticket in (new, unkept, kept)] == [0, 0, 1]
 
 
 def test_what_is_kept_is_answered_while_there_is_no_model_to_ask(world: World) -> None:

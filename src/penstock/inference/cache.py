@@ -1,25 +1,24 @@
 """Answers that are kept, between the engine and the queue of a model version: row by row, and each row computed once,
 however many want it at the same time."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from time import perf_counter as clock
+from time import thread_time as clock
 
 from penstock.errors import ClientGone, HostLost, ModelFailed, NotReady, PredictTimeout, RequestError
 from penstock.inference.alarm import Alarm, Timer
 from penstock.inference.batcher import SEARCHING, Batcher
-from penstock.inference.computation import Computation, Order, Wanted
+from penstock.inference.computation import ONLY, Computation, Links, Order, Wanted
 from penstock.inference.row_answers import apart
 from penstock.inference.row_keys import RowKeys
 from penstock.inference.row_store import RowStore
-from penstock.inference.rows import picked
+from penstock.inference.rows import Rows, picked
 from penstock.inference.ticket import Freshness, Result, Ticket
 from penstock.inference.worth import EVERY, Judge, Worth
 from penstock.observability.caching import CacheMeter
 
 Soon = Callable[[Callable[[], None]], object]
 """Runs a callback after the events at hand are dealt with."""
-FIRST = (0,)
 OWN = (ModelFailed, HostLost, PredictTimeout)
 """What is the doing of the model or of the row: whoever waits for the same would get it, too."""
 
@@ -61,13 +60,12 @@ class Cache:
         self._is_timed = False
         self._orders: dict[Ticket, Order] = {}
         self._flights: tuple[Flights, Flights] = ({}, {})  # where a row is being computed: in low priority, in high
-        self._computing: dict[Ticket, Computation] = {}
         self._deadlines = Alarm(timer, self._expire)
 
     @property
     def is_idle(self) -> bool:
         """Whether nothing is under way."""
-        return not (self._orders or any(self._flights) or self._computing)
+        return not (self._orders or any(self._flights))
 
     def submit(self, ticket: Ticket) -> None:
         """Settles a ticket, now or later, while it `is_on`. Raises as `Batcher.submit` does, where there are rows to be
@@ -104,20 +102,22 @@ class Cache:
         self._is_timed = not self._looks % EVERY
         began = clock() if self._is_timed else 0.0
         keys = self._keys.of(ticket.rows, probabilities=ticket.probabilities)
-        parts = [self._store.get(key) for key in keys]
+        get = self._store.get
+        found = get(keys[0])
+        parts = [found] if len(keys) == 1 else [found, *map(get, keys[1:])]
         if self._is_timed:
             self._worth.spent(clock() - began)
             if self.judge is not None:
                 self.judge.look()
-        if len(keys) > 1:
+        if len(parts) > 1:
             self._look_on(ticket, keys, parts)
-        elif (found := parts[0]) is not None:
+        elif found is not None:
             self._meter.hits.value += 1
             ticket.answer(found)
         else:
-            self._seek(Order(ticket, parts, 1), {keys[0]: FIRST})
+            self._seek_one(ticket, keys, parts)
 
-    def _look_on(self, ticket: Ticket, keys: list[bytes], parts: list[Result | None]) -> None:
+    def _look_on(self, ticket: Ticket, keys: Sequence[bytes], parts: list[Result | None]) -> None:
         """At what is missing of several rows."""
         wanted: dict[bytes, list[int]] = {}
         for place, part in enumerate(parts):
@@ -137,10 +137,22 @@ class Cache:
         self._batcher.submit(ticket)
         self._meter.bypassed.value += ticket.rows.count
 
-    def _renewed(self, keys: list[bytes], settled: Callable[[Ticket], object], ticket: Ticket) -> None:
+    def _renewed(self, keys: Sequence[bytes], settled: Callable[[Ticket], object], ticket: Ticket) -> None:
         if ticket.result is not None and (answers := _rows_of(ticket.result, len(keys))):
             self._keep(keys, answers)
         settled(ticket)
+
+    def _seek_one(self, ticket: Ticket, keys: Sequence[bytes], parts: list[Result | None]) -> None:
+        """As `_seek`, for the only row of a request."""
+        key, expected_s = keys[0], 0.0
+        flight = self._flight(key, ticket)
+        if flight is None:
+            expected_s = self._batcher.admit(ticket.deadline, 1, ticket.nbytes, high=ticket.high)
+            flight = self._flight(key, ticket)
+        if flight is None:
+            self._compute(Order(ticket, parts, 1), keys, ticket.rows, ONLY, expected_s)
+        else:
+            self._join(Order(ticket, parts, 1), *flight, (0,))
 
     def _seek(self, order: Order, wanted: Wanted) -> None:
         """Waits for who has these rows computed, and has the others computed. Raises as `Batcher.admit` does."""
@@ -151,92 +163,80 @@ class Cache:
             if ticket.done:
                 return
         own = []
-        for key, places in wanted.items():  # once more: answers may have come in the meantime
+        for key, places in wanted.items():  # once more: it may have looked for answers, and some have come
             if (flight := self._flight(key, ticket)) is None:
                 own.append(key)
             else:
-                computation, row = flight
-                computation.join(order, [(row, place) for place in places])
-                self._watch(order, computation)
-        self._orders[ticket] = order
+                self._join(order, *flight, places)
         if own:
-            began = clock() if self._is_timed else 0.0
-            asked = self._prepared(order, own, wanted)
-            if self._is_timed:
-                self._worth.spent(clock() - began)
-            asked.expected_s = expected_s
-            self._batcher.push(asked)
+            rows = picked(ticket.rows, [wanted[key][0] for key in own])
+            links = [(row, place) for row, key in enumerate(own) for place in wanted[key]]
+            self._compute(order, own, rows, links, expected_s)
 
     def _flight(self, key: bytes, ticket: Ticket) -> tuple[Computation, int] | None:
         """Where the row of a ticket is being computed. One of high priority does not wait in the queue for another."""
         low, high = self._flights
         if (flight := high.get(key)) is not None or (flight := low.get(key)) is None or not ticket.high:
             return flight
-        by = flight[0].ticket
-        return None if by is not None and by.queued else flight
+        return None if flight[0].queued else flight
 
-    def _watch(self, order: Order, computation: Computation) -> None:
-        """Sees to its deadline, where the computation has more time."""
-        if computation.ticket is not None and computation.ticket.deadline > order.ticket.deadline:
+    def _join(self, order: Order, computation: Computation, row: int, places: Sequence[int]) -> None:
+        self._orders[order.ticket] = order
+        computation.join(order, [(row, place) for place in places])
+        if computation.deadline > order.ticket.deadline:
             order.watched = True
             self._deadlines.wake_by(order.ticket.deadline)
 
-    def _prepared(self, order: Order, keys: list[bytes], wanted: Wanted) -> Ticket:
-        """The ticket with which the batcher is to be asked for these rows."""
-        ticket = order.ticket
-        computation = Computation(keys, picked(ticket.rows, [wanted[key][0] for key in keys]), order)
-        computation.join(order, [(row, place) for row, key in enumerate(keys) for place in wanted[key]])
-        flights = self._flights[ticket.high]
+    def _compute(self, order: Order, keys: Sequence[bytes], rows: Rows, links: Links, expected_s: float) -> None:
+        """Has these rows computed, for which there is room."""
+        began = clock() if self._is_timed else 0.0
+        self._orders[order.ticket] = order
+        computation = Computation(keys, rows, self._settled, order, links, self._timer.time())
+        computation.expected_s = expected_s
+        flights = self._flights[computation.high]
         for row, key in enumerate(keys):
             flights[key] = computation, row
-        own = computation.ticket = Ticket(
-            computation.rows,
-            self._settled,
-            probabilities=ticket.probabilities,
-            high=ticket.high,
-            deadline=ticket.deadline,
-            queued_at=self._timer.time(),
-        )
-        self._computing[own] = computation
-        return own
+        if self._is_timed:
+            self._worth.spent(clock() - began)
+        self._batcher.push(computation)
 
     # ---------------------------------------------------------------- answers
-    def _settled(self, ticket: Ticket) -> None:
-        computation = self._computing.pop(ticket, None)
-        if computation is None:
+    def _settled(self, computation: Ticket) -> None:
+        assert isinstance(computation, Computation)
+        if not computation.is_wanted:
             return
         self._land(computation)
-        result = ticket.result
-        if result is None:
-            self._failed(computation, ticket.error or NotReady())
-        elif answers := _rows_of(result, len(computation.keys)):
-            self._answered(computation, ticket, result, answers)
-        else:
-            self._failed(computation, ModelFailed())
-
-    def _answered(self, computation: Computation, ticket: Ticket, result: Result, answers: list[Result]) -> None:
+        owner, guests = computation.owner, computation.dismiss()
+        result = computation.result
+        answers = _rows_of(result, len(computation.keys)) if result is not None else []
+        if result is None or not answers:
+            self._failed(computation, owner, guests, computation.error or ModelFailed())
+            return
         self._keep(computation.keys, answers)
-        waiting, computation.waiting = computation.waiting, {}
-        owner, computation.owner = computation.owner, None  # which knows its computations: a circle
-        for order, links in waiting.items():
-            if order.ticket.done:
-                continue  # it left while others were answered
-            order.take(links, answers)
-            order.computed(ticket, result)
-            if order is owner:
-                order.misses += len(answers)
-            if not order.left:
-                whole = order is owner and len(answers) == len(order.parts)
-                self._finish(order, Result(*result[:-1], 0) if whole else order.result())
+        if owner is not None:
+            owner.misses += len(answers)
+            if len(answers) == len(owner.parts):
+                self._finish(owner, result)
+            else:
+                self._hand(owner, computation.links, computation, answers)
+        for guest, links in guests.items():
+            self._hand(guest, links, computation, answers)
 
-    def _keep(self, keys: list[bytes], answers: list[Result]) -> None:
+    def _hand(self, order: Order, links: Links, computation: Computation, answers: Sequence[Result]) -> None:
+        """Gives an order its rows, unless it has left while others were answered."""
+        if not order.ticket.done:
+            order.take(links, answers, computation)
+            if not order.left:
+                self._finish(order, order.result())
+
+    def _keep(self, keys: Sequence[bytes], answers: Sequence[Result]) -> None:
         if not self.is_on:
             return
         self._keeps += 1
         is_timed = not self._keeps % EVERY
         began = clock() if is_timed else 0.0
-        for key, answer in zip(keys, answers, strict=True):
-            self._store.put(key, answer)
+        for at, key in enumerate(keys):
+            self._store.put(key, answers[at])
         if is_timed:
             self._worth.spent(clock() - began)
 
@@ -248,45 +248,38 @@ class Cache:
         meter.shared.value += len(order.parts) - order.cached - order.misses
         order.ticket.answer(result)
 
-    def _failed(self, computation: Computation, error: RequestError) -> None:
+    def _failed(
+        self, computation: Computation, owner: Order | None, guests: Mapping[Order, Links], error: RequestError
+    ) -> None:
         """Those who share the blame are told; who wanted another's row asks for it again."""
         is_shared = len(computation.keys) == 1 and isinstance(error, OWN)
-        waiting, computation.waiting = computation.waiting, {}
-        owner, computation.owner = computation.owner, None
-        for order, links in waiting.items():
-            if order.ticket.done:
-                continue
-            if is_shared or order is owner:
-                self._fail(order, error, computation.ticket)
-            else:
-                self._soon(partial(self._seek_again, order, computation.wanted(links)))
+        for order in (owner, *guests) if is_shared else (owner,):
+            if order is not None and not order.ticket.done:
+                order.ticket.sent_at = max(computation.sent_at, order.ticket.queued_at)
+                self._fail(order, error)
+        if not is_shared:
+            for guest, links in guests.items():
+                self._soon(partial(self._seek_again, guest, computation.wanted(links)))
 
     def _seek_again(self, order: Order, wanted: Wanted) -> None:
         self._is_timed = False
-        if not order.ticket.done:
-            try:
-                self._seek(order, wanted)
-            except RequestError as error:
-                self._fail(order, error)
+        if order.ticket.done:
+            return
+        try:
+            if order.ticket.deadline <= self._timer.time():
+                raise self._batcher.too_late()
+            self._seek(order, wanted)
+        except RequestError as error:
+            self._fail(order, error)
 
     # ---------------------------------------------------------------- leaving
-    def _fail(self, order: Order, error: RequestError, by: Ticket | None = None) -> None:
-        ticket = order.ticket
-        self._orders.pop(ticket, None)
+    def _fail(self, order: Order, error: RequestError) -> None:
+        self._orders.pop(order.ticket, None)
         for computation in order.computations:
-            computation.leave(order)
-            if not computation.waiting:
-                self._abandon(computation)
-        if by is not None:
-            ticket.sent_at = max(by.sent_at, ticket.queued_at)
-        ticket.fail(error)
-
-    def _abandon(self, computation: Computation) -> None:
-        """Nobody waits for it."""
-        ticket = computation.ticket
-        if ticket is not None and self._computing.pop(ticket, None) is not None:
-            self._land(computation)
-            self._batcher.withdraw(ticket)
+            if computation.leaves_alone(order):
+                self._land(computation)
+                self._batcher.withdraw(computation)
+        order.ticket.fail(error)
 
     def _land(self, computation: Computation) -> None:
         """Nobody can join it any more."""

@@ -2,8 +2,10 @@
 
 from collections.abc import Sequence
 from hashlib import blake2b
+from math import prod
 from struct import Struct
 
+from penstock.inference.outputs import SIZES
 from penstock.inference.rows import Column, Rows
 from penstock.model.signature import Tensor
 
@@ -22,17 +24,17 @@ class RowKeys:
     """
 
     def __init__(self, tensors: Sequence[Tensor]) -> None:
-        self._is_plain = len(tensors) == 1 and tensors[0].dtype != "string" and None not in tensors[0].shape
+        first = tensors[0]
+        self._is_plain = len(tensors) == 1 and first.dtype != "string" and None not in first.shape
+        self._is_short = self._is_plain and SIZES[first.dtype] * prod(map(int, filter(None, first.shape))) <= LONGEST
 
     def of(self, rows: Rows, *, probabilities: bool) -> list[bytes]:
         """One key a row. An answer with probabilities is another than one without."""
-        if not self._is_plain:
-            keys = _joined(rows)
-        elif rows.count == 1:
+        if self._is_short and rows.count == 1:
             keys = [bytes(rows.columns[0])]
         else:
-            keys = _slices(rows.columns[0], rows.count)
-        if not self._is_plain or len(keys[0]) > LONGEST:
+            keys = _slices(rows.columns[0], rows.count) if self._is_plain else _joined(rows)
+        if not self._is_short:
             keys = [_within(key) for key in keys]
         return [key + b"p" for key in keys] if probabilities else keys
 

@@ -51,17 +51,18 @@ class RowStore:
 
     def put(self, key: bytes, answer: Result) -> None:
         """Keeps an answer from now on, in the place of the one there is."""
+        entries, now = self._entries, self._clock()
+        if key in entries:
+            self.nbytes -= entries.pop(key)[1]
         nbytes = len(key) + RESULT_BYTES + self._weigh(answer)
-        if (before := self._entries.pop(key, None)) is not None:
-            self.nbytes -= before[1]
         if nbytes > self._most_bytes:
             return
-        self._entries[key] = (self._clock() + self._ttl_s, nbytes, answer)
+        entries[key] = now + self._ttl_s, nbytes, answer
         self.nbytes += nbytes
-        while len(self._entries) > self._most_rows or self.nbytes > self._most_bytes:
-            _, (until, gone, _) = self._entries.popitem(last=False)
+        while len(entries) > self._most_rows or self.nbytes > self._most_bytes:
+            _, (until, gone, _) = entries.popitem(last=False)
             self.nbytes -= gone
-            self._evictions.value += until > self._clock()
+            self._evictions.value += until > now
 
     def clear(self) -> None:
         self._entries.clear()

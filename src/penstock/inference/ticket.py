@@ -15,7 +15,7 @@ class Result(NamedTuple):
     `confidence` and `probabilities` a float and a list of floats a row, or None. `ranks` says of which classes the
     probabilities are where these are not all of them, in order. The model took `inference_s` for a batch of
     `batch_rows`, which is 0 where not all rows are of one batch: some were kept from before, `cached_rows` of them, or
-    computed for another request. None of them are where no cache was asked. Times in seconds.
+    computed for another request. Times in seconds.
     """
 
     outputs: list[list[Any]]
@@ -25,7 +25,7 @@ class Result(NamedTuple):
     inference_s: float
     ranks: list[list[int]] | None = None
     batch_rows: int = 1
-    cached_rows: int | None = None
+    cached_rows: int = 0
 
 
 class Freshness(Enum):

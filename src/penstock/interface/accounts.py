@@ -201,7 +201,7 @@ def _line(account: Account, client: str | None) -> PredictionLine:
         latency_ms=latency_s * 1000,
         queue_ms=(result or call).queue_s * 1000,
     )
-    if result is not None and result.cached_rows is not None:
+    if result is not None and served is not None and served.cache is not None:
         line.cached_rows = result.cached_rows
     if rows is not None and served is not None:
         line.input_shape = (rows.count, *served.row_shape(rows))

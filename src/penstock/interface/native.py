@@ -10,7 +10,7 @@ from penstock.config import Limits
 from penstock.errors import NotReady
 from penstock.inference.engine import Engine
 from penstock.inference.served import ServedVersion
-from penstock.inference.ticket import Result, Ticket
+from penstock.inference.ticket import Freshness, Result, Ticket
 from penstock.interface.access import Access
 from penstock.interface.answers import Labels, Prediction, Predictions, encode
 from penstock.interface.call import Call
@@ -23,6 +23,8 @@ from penstock.observability.timestamps import timestamp
 JSON_TYPE = (b"content-type", b"application/json")
 NAMED = re.compile(r"/models/([^/]+)/(predict|predict-batch)")
 Headers = list[tuple[bytes, bytes]]
+HIT: Headers = [(b"x-cache", b"hit"), (b"x-cache-rows", b"1/1")]  # of a single row
+MISS: Headers = [(b"x-cache", b"miss"), (b"x-cache-rows", b"0/1")]
 
 
 class Reply(NamedTuple):
@@ -101,11 +103,11 @@ class Endpoint:
             raise ticket.error or NotReady()
         began = clock()
         call.result = result
-        reply = self._reply(call, served, result, self._native.codec(served))
+        reply = self._reply(call, served, ticket, result, self._native.codec(served))
         call.encode_s = clock() - began
         return reply
 
-    def _reply(self, call: Call, served: ServedVersion, result: Result, codec: Codec) -> Reply:
+    def _reply(self, call: Call, served: ServedVersion, ticket: Ticket, result: Result, codec: Codec) -> Reply:
         predictions, chances = codec.predictions(result), codec.chances(result)
         ends = (round(call.elapsed() * 1000, 3), timestamp(), served.model, served.version)
         if self._batch:
@@ -122,16 +124,18 @@ class Endpoint:
             body = encode(single)
         timing = b"queue;dur=%.3f, inference;dur=%.3f" % (result.queue_s * 1000, result.inference_s * 1000)
         headers = [JSON_TYPE, (b"content-length", b"%d" % len(body)), (b"server-timing", timing)]
-        if served.cache is not None:
-            headers += _of_cache(result, is_on=served.cache.is_on)
+        if served.cache is not None and served.cache.is_on:
+            headers += _of_cache(ticket, result)
         return Reply(200, headers, body)
 
 
-def _of_cache(result: Result, *, is_on: bool) -> Headers:
-    """How much of an answer was kept from before. Nothing while a cache that is to see for itself is off."""
-    cached, rows = result.cached_rows, len(result.outputs[0])
-    if cached is None:
-        return [(b"x-cache", b"bypass")] if is_on else []
+def _of_cache(ticket: Ticket, result: Result) -> Headers:
+    """How much of an answer was kept from before."""
+    if ticket.freshness is not Freshness.ANY:
+        return [(b"x-cache", b"bypass")]
+    cached, rows = result.cached_rows, ticket.rows.count
+    if rows == 1:
+        return HIT if cached else MISS
     return [(b"x-cache", b"hit" if cached == rows else b"miss"), (b"x-cache-rows", b"%d/%d" % (cached, rows))]
 
 
