@@ -29,6 +29,7 @@ from penstock.inference.outputs import Outputs
 from penstock.inference.row_keys import RowKeys
 from penstock.inference.row_store import RowStore
 from penstock.inference.rows import Rows
+from penstock.inference.shared_store import SharedStore
 from penstock.inference.ticket import Freshness, Result, Ticket
 from penstock.inference.worth import Worth
 from penstock.model.signature import Field, Output, OutputField, Signature
@@ -55,10 +56,37 @@ class Unheard:
     def left(self, reason: str, /) -> None: ...
 
 
+class Elsewhere(SharedStore):
+    """Another store, which answers when the events at hand are dealt with, while it is `there`."""
+
+    def __init__(self, timer: ManualTimer, soon: Callable[[Callable[[], None]], object]) -> None:
+        self.there = True
+        self.asked: list[bytes] = []
+        self._timer = timer
+        self._soon = soon
+        self._kept: dict[bytes, tuple[float, Result]] = {}
+
+    def is_here(self) -> bool:
+        return self.there
+
+    def find(
+        self, keys: Sequence[bytes], probabilities: bool, found: Callable[[Sequence[Result | None]], object]
+    ) -> None:
+        self.asked += keys
+        self._soon(lambda: (found([self._get(key) for key in keys]), None)[1])
+
+    def put(self, key: bytes, answer: Result) -> None:
+        self._kept[key] = self._timer.time() + TTL_S, answer
+
+    def _get(self, key: bytes) -> Result | None:
+        until, answer = self._kept.get(key, (0.0, None))
+        return answer if self.there and until > self._timer.time() else None
+
+
 class World:
     """A cache before a batcher with one host, whose model answers row `n` with `n` and the number of the answer."""
 
-    def __init__(self, *, rows: int = 100, queue: int = 4096, max_rows: int = 4, fronts: int = 1) -> None:
+    def __init__(self, *, rows: int = 100, queue: int = 4096, max_rows: int = 4, elsewhere: bool = False) -> None:
         self.timer = ManualTimer()
         self.waiting: list[Callable[[], None]] = []
         self.settled: Times[Ticket] = Times()
@@ -70,17 +98,17 @@ class World:
             queue=Queue(rows=queue, priority="header"),
             predict_timeout_s=30,
         )
-        self.batcher = Batcher(
-            model, timer=self.timer, soon=self.waiting.append, meter=Unheard(), hung=self._hung, fronts=fronts
-        )
+        self.batcher = Batcher(model, timer=self.timer, soon=self.waiting.append, meter=Unheard(), hung=self._hung)
         self.meter = CacheMeter(Figures(), "m", "1")
         self.store = RowStore(
             rows, 2**20, TTL_S, clock=self.timer.time, weigh=lambda result: 32, evictions=self.meter.evictions
         )
+        self.elsewhere = Elsewhere(self.timer, self.waiting.append)
         self.cache = Cache(
             RowKeys(SIGNATURE.tensors()),
             self.store,
             self.batcher,
+            shared=self.elsewhere if elsewhere else None,
             timer=self.timer,
             soon=self.waiting.append,
             meter=self.meter,
@@ -368,13 +396,49 @@ def test_whoever_waits_at_the_end_is_refused(world: World) -> None:
     assert world.cache.is_idle
 
 
+# ------------------------------------------------------------------ elsewhere
+def test_what_another_front_has_computed_is_found_and_only_the_rest_computed() -> None:
+    world = World(elsewhere=True)
+    world.submit(1)
+    world.answer()
+    several, single = world.ticket(1, 2, 1), world.ticket(1)
+    world.cache.submit(several)
+    world.cache.submit(single)
+    world.settle()
+    assert (rows_of(single), answer_of(single).cached_rows) == ([1], 1)
+    assert [names_of(ticket) for ticket in world.host.sent[-1].tickets] == [[2]]
+    world.answer()
+    assert (rows_of(several), answer_of(several).cached_rows) == ([1, 2, 1], 2)
+
+
+def test_a_thousand_at_once_ask_elsewhere_once_and_the_model_once() -> None:
+    world = World(elsewhere=True)
+    tickets = [world.ticket(1) for _ in range(1000)]
+    for ticket in tickets:
+        world.cache.submit(ticket)
+    world.settle()
+    world.answer()
+    assert (len(world.elsewhere.asked), world.computed) == (1, [(1, 0.0)])
+    assert all(rows_of(ticket) == [1] for ticket in tickets)
+
+
+def test_where_it_is_away_nobody_waits_for_it() -> None:
+    world = World(elsewhere=True)
+    world.elsewhere.there = False
+    ticket = world.submit(1)
+    world.answer()
+    assert (rows_of(ticket), world.elsewhere.asked) == ([1], [])
+
+
 # ------------------------------------------------------------------ anything at all
 class Interleavings(RuleBasedStateMachine):
     """Whatever happens in whatever order."""
 
+    elsewhere = False
+
     def __init__(self) -> None:
         super().__init__()
-        self.world = World(rows=4, queue=6)
+        self.world = World(rows=4, queue=6, elsewhere=self.elsewhere)
         self.tickets: list[Ticket] = []
         self.since: dict[Ticket, tuple[int, float]] = {}  # how many answers there were, and when
         self.withdrawn: set[Ticket] = set()
@@ -445,6 +509,10 @@ class Interleavings(RuleBasedStateMachine):
         now = self.world.timer.time()
         assert all(ticket.done for ticket in self.tickets if ticket.deadline <= now)
 
+    @rule(there=st.booleans())
+    def come_or_go(self, there: bool) -> None:
+        self.world.elsewhere.there = there
+
     @rule(on=st.booleans())
     def switch(self, on: bool) -> None:
         self.world.cache.switch(on=on)
@@ -489,5 +557,11 @@ class Interleavings(RuleBasedStateMachine):
         assert right[error], error
 
 
+class InterleavingsElsewhere(Interleavings):
+    elsewhere = True
+
+
 TestInterleavings = Interleavings.TestCase
-TestInterleavings.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)
+TestInterleavingsElsewhere = InterleavingsElsewhere.TestCase
+for case in (TestInterleavings, TestInterleavingsElsewhere):
+    case.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)

@@ -13,6 +13,7 @@ from penstock.inference.row_answers import apart
 from penstock.inference.row_keys import RowKeys
 from penstock.inference.row_store import RowStore
 from penstock.inference.rows import Rows, picked
+from penstock.inference.shared_store import SharedStore
 from penstock.inference.ticket import Freshness, Result, Ticket
 from penstock.inference.worth import EVERY, Judge, Worth
 from penstock.observability.caching import CacheMeter
@@ -41,6 +42,7 @@ class Cache:
         store: RowStore,
         batcher: Batcher,
         *,
+        shared: SharedStore | None = None,
         timer: Timer,
         soon: Soon,
         meter: CacheMeter,
@@ -50,6 +52,7 @@ class Cache:
         self.judge: Judge | None = None
         self._keys = keys
         self._store = store
+        self._shared = shared
         self._batcher = batcher
         self._timer = timer
         self._soon = soon
@@ -146,18 +149,20 @@ class Cache:
         """As `_seek`, for the only row of a request."""
         key, expected_s = keys[0], 0.0
         flight = self._flight(key, ticket)
-        if flight is None:
+        elsewhere = self._asks_elsewhere
+        if flight is None and elsewhere is None:
             expected_s = self._batcher.admit(ticket.deadline, 1, ticket.nbytes, high=ticket.high)
             flight = self._flight(key, ticket)
         if flight is None:
-            self._compute(Order(ticket, parts, 1), keys, ticket.rows, ONLY, expected_s)
+            self._begin(Order(ticket, parts, 1), keys, ticket.rows, ONLY, elsewhere, expected_s)
         else:
             self._join(Order(ticket, parts, 1), *flight, (0,))
 
     def _seek(self, order: Order, wanted: Wanted) -> None:
         """Waits for who has these rows computed, and has the others computed. Raises as `Batcher.admit` does."""
         ticket, expected_s = order.ticket, 0.0
-        if new := sum([self._flight(key, ticket) is None for key in wanted]):
+        elsewhere = self._asks_elsewhere
+        if elsewhere is None and (new := sum([self._flight(key, ticket) is None for key in wanted])):
             nbytes = ticket.nbytes * new // ticket.rows.count
             expected_s = self._batcher.admit(ticket.deadline, new, nbytes, high=ticket.high)
             if ticket.done:
@@ -171,7 +176,7 @@ class Cache:
         if own:
             rows = picked(ticket.rows, [wanted[key][0] for key in own])
             links = [(row, place) for row, key in enumerate(own) for place in wanted[key]]
-            self._compute(order, own, rows, links, expected_s)
+            self._begin(order, own, rows, links, elsewhere, expected_s)
 
     def _flight(self, key: bytes, ticket: Ticket) -> tuple[Computation, int] | None:
         """Where the row of a ticket is being computed. One of high priority does not wait in the queue for another."""
@@ -183,22 +188,88 @@ class Cache:
     def _join(self, order: Order, computation: Computation, row: int, places: Sequence[int]) -> None:
         self._orders[order.ticket] = order
         computation.join(order, [(row, place) for place in places])
-        if computation.deadline > order.ticket.deadline:
-            order.watched = True
-            self._deadlines.wake_by(order.ticket.deadline)
+        if computation.deadline > order.ticket.deadline or self._shared is not None:
+            self._watch(order)
 
-    def _compute(self, order: Order, keys: Sequence[bytes], rows: Rows, links: Links, expected_s: float) -> None:
-        """Has these rows computed, for which there is room."""
+    def _watch(self, order: Order) -> None:
+        """Sees to its deadline: who computes its rows has more time, or may come to have."""
+        order.watched = True
+        self._deadlines.wake_by(order.ticket.deadline)
+
+    @property
+    def _asks_elsewhere(self) -> SharedStore | None:
+        """Where several machines keep answers, if that can be asked now."""
+        return self._shared if self._shared is not None and self._shared.is_here() else None
+
+    def _begin(
+        self,
+        order: Order,
+        keys: Sequence[bytes],
+        rows: Rows,
+        links: Links,
+        elsewhere: SharedStore | None,
+        expected_s: float,
+    ) -> None:
+        """Has these rows looked up elsewhere, or else computed, for which there is room."""
         began = clock() if self._is_timed else 0.0
         self._orders[order.ticket] = order
-        computation = Computation(keys, rows, self._settled, order, links, self._timer.time())
+        computation = self._take_off(keys, rows, order, links)
         computation.expected_s = expected_s
+        if elsewhere is not None:
+            self._watch(order)
+            elsewhere.find(keys, computation.probabilities, partial(self._found, computation))
+        if self._is_timed:
+            self._worth.spent(clock() - began)
+        if elsewhere is None:
+            self._batcher.push(computation)
+
+    def _take_off(self, keys: Sequence[bytes], rows: Rows, owner: Order, links: Links) -> Computation:
+        """A computation that others can join."""
+        computation = Computation(keys, rows, self._settled, owner, links, self._timer.time())
         flights = self._flights[computation.high]
         for row, key in enumerate(keys):
             flights[key] = computation, row
-        if self._is_timed:
-            self._worth.spent(clock() - began)
-        self._batcher.push(computation)
+        return computation
+
+    # ---------------------------------------------------------------- what others keep
+    def _found(self, computation: Computation, answers: Sequence[Result | None]) -> None:
+        """Hands out what was kept, and has the rest computed."""
+        if not computation.is_wanted:
+            return
+        self._worth.waited(self._timer.time() - computation.queued_at)
+        self._land(computation)
+        orders = computation.dismiss_all()
+        rest = [row for row, answer in enumerate(answers) if answer is None]
+        if rest:
+            self._compute_rest(computation, rest, orders)
+        for order, links in orders.items():
+            if not order.ticket.done:
+                order.keep(links, answers)
+                if not order.left:
+                    self._finish(order, order.result())
+
+    def _compute_rest(self, computation: Computation, rest: Sequence[int], orders: Mapping[Order, Links]) -> None:
+        places = {row: at for at, row in enumerate(rest)}
+        wanting = {
+            order: links
+            for order, old in orders.items()
+            if (links := [(places[row], place) for row, place in old if row in places])
+        }
+        if not wanting:
+            return
+        (owner, own_links), *guests = wanting.items()
+        keys = [computation.keys[row] for row in rest]
+        remaining = self._take_off(keys, picked(computation.rows, rest), owner, own_links)
+        for guest, links in guests:
+            remaining.join(guest, links)
+        try:
+            remaining.expected_s = self._batcher.admit(
+                remaining.deadline, remaining.rows.count, remaining.nbytes, high=remaining.high
+            )
+        except RequestError as error:
+            remaining.fail(error)
+        if not remaining.done:
+            self._batcher.push(remaining)
 
     # ---------------------------------------------------------------- answers
     def _settled(self, computation: Ticket) -> None:
@@ -235,8 +306,9 @@ class Cache:
         self._keeps += 1
         is_timed = not self._keeps % EVERY
         began = clock() if is_timed else 0.0
+        put = self._store.put if self._shared is None else self._shared.put
         for at, key in enumerate(keys):
-            self._store.put(key, answers[at])
+            put(key, answers[at])
         if is_timed:
             self._worth.spent(clock() - began)
 

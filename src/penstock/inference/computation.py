@@ -42,6 +42,14 @@ class Order:
         self.queue_s = max(self.queue_s, by.sent_at - self.ticket.queued_at)
         self.inference_s = max(self.inference_s, by.result.inference_s if by.result is not None else 0.0)
 
+    def keep(self, links: Links, answers: Sequence[Result | None]) -> None:
+        """As far as they are there, these were kept."""
+        for row, place in links:
+            if (answer := answers[row]) is not None:
+                self.parts[place] = answer
+                self.left -= 1
+                self.cached += 1
+
     def result(self) -> Result:
         """The whole answer."""
         parts = [part for part in self.parts if part is not None]
@@ -98,6 +106,12 @@ class Computation(Ticket):
         elif self.guests is not None:
             self.guests.pop(order, None)
         return was_wanted and not self.is_wanted
+
+    def dismiss_all(self) -> Mapping[Order, Links]:
+        """All who wait for it, and do no more; the owner first."""
+        owner = self.owner
+        first: dict[Order, Links] = {} if owner is None else {owner: self.links}
+        return {**first, **self.dismiss()}
 
     def dismiss(self) -> Mapping[Order, Links]:
         """The guests, who wait for it no more: nor does the owner."""

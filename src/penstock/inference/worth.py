@@ -29,6 +29,10 @@ class Worth:
         """One of EVERY parts of the cache's work took so long."""
         self.spent_s += EVERY * seconds
 
+    def waited(self, seconds: float) -> None:
+        """So long a request waited for what others keep, as it would else have waited for the model."""
+        self.spent_s += seconds
+
     def saved_s(self) -> float:
         """Seconds that were saved so far."""
         spared, self._told = self._meter.spared - self._told, self._meter.spared
