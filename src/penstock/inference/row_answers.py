@@ -8,7 +8,7 @@ from penstock.inference.ticket import Result
 from penstock.model.signature import Signature
 
 NUMBER_BYTES = 32  # with its place in a list
-RESULT_BYTES = 600
+RESULT_BYTES = 700
 """Of the answer to a row beside its values: the lists in which they lie, and its place among the others."""
 
 
