@@ -115,14 +115,17 @@ async def no_operations(scope: Any, receive: Any, send: Any) -> None:
 
 @asynccontextmanager
 async def world(
-    tmp_path: Path, trusted_proxies: tuple[str, ...] = (), state: VersionState = STATE
+    tmp_path: Path,
+    trusted_proxies: tuple[str, ...] = (),
+    state: VersionState = STATE,
+    model: Model = Model(path="x"),  # noqa: B008 # frozen
 ) -> AsyncIterator[World]:
     figures = Figures()
     log = open_log(Logs(format="json", file=str(tmp_path / "log")), "front-0")
     loop = asyncio.get_running_loop()
     caches = Caches(figures, log, LoopTimer(loop), loop.call_soon)
     versions = Versions(SETTINGS, figures, lambda host: None, lambda *released: None, caches)
-    versions.update([ModelState(name="m", default="1", versions=(state,))])
+    versions.update([ModelState(name="m", default="1", settings=model, versions=(state,))])
     native = Native(Engine(versions), SETTINGS.limits, Access())
     native.update(versions.models)
     later = asyncio.get_running_loop().call_later
