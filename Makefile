@@ -20,7 +20,7 @@ PYTHON ?= $(firstword $(foreach python,python3 python3.13 python3.12 python3.11,
 	$(shell $(python) -c '$(IN_RANGE)' 2>/dev/null && echo $(python))))
 BIN := $(VENV)/bin
 PEERS := litserve bentoml mlserver
-WAITING := $(addprefix tests/acceptance/test_,versions.py swaps.py admin.py trials.py keys.py) tests/soak/test_swaps.py \
+WAITING := $(addprefix tests/acceptance/test_,versions.py swaps.py admin.py trials.py keys.py caching.py) tests/soak/test_swaps.py \
 	tests/test_benchmarks.py tests/test_overload.py
 BESIDE := tests/cli tests/compile tests/host
 PAGES := tests/test_docs.py tests/zoo
