@@ -45,7 +45,7 @@ def kept(reply: Reply) -> str | None:
 def rows(service: Service) -> dict[str, float]:
     """The rows of penstock_cache_rows_total, by result."""
     told = service.get("/metrics").body.decode()
-    return {result: float(n) for result, n in re.findall(r'penstock_cache_rows_total{.*result="(\w+)"} (\S+)', told)}
+    return {result: float(n) for result, n in re.findall(r'penstock_cache_rows_total{.*result="(\w+)".*?} (\S+)', told)}
 
 
 def states(service: Service) -> dict[str, str]:

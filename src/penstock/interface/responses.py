@@ -68,6 +68,14 @@ ALWAYS = (405, 408, 431)
 HEADERS: dict[str, Schema] = {
     "X-Request-ID": {"description": "The request's id, as sent or made here.", "schema": {"type": "string"}},
     "Server-Timing": {"description": "Milliseconds in the queue and in the model.", "schema": {"type": "string"}},
+    "X-Cache": {
+        "description": "Where answers are kept: whether all rows of this one were, or the client wanted none of them.",
+        "schema": {"type": "string", "enum": ["hit", "miss", "bypass"]},
+    },
+    "X-Cache-Rows": {
+        "description": "Where answers are kept: how many of the rows were, as 3/10.",
+        "schema": {"type": "string"},
+    },
     "Retry-After": {"description": "Seconds after which to try again.", "schema": {"type": "integer"}},
     "Allow": {"description": "The methods that the path takes.", "schema": {"type": "string"}},
 }
@@ -98,6 +106,12 @@ PARAMETERS: dict[str, Schema] = {
         "in": "header",
         "description": "Requests of high priority go first, and others are refused before them.",
         "schema": {"type": "string", "enum": ["high", "low"], "default": "low"},
+    },
+    "Freshness": {
+        "name": "Cache-Control",
+        "in": "header",
+        "description": "no-cache has the model asked, whatever is kept; no-store, moreover, nothing kept of its answer.",
+        "schema": {"type": "string"},
     },
 }
 
