@@ -91,7 +91,8 @@ async def test_the_log_and_the_figures_tell_what_was_kept(tmp_path: Path) -> Non
         assert counted == {"hit": 1, "miss": 3, "shared": 1, "bypass": 1}
         ((_, (saved,)),) = taken["counters"][catalog.CACHE_SAVED.name]
         held = {
-            metric.name: taken["gauges"][metric.name][0][1][0] for metric in (catalog.CACHE_ON, catalog.CACHE_HELD_ROWS)
+            metric.name: taken["gauges"][metric.name][0][1][0]
+            for metric in (catalog.CACHE_LIVE, catalog.CACHE_HELD_ROWS)
         }
         assert saved > 0
         assert held == {"penstock_cache_on": 1, "penstock_cache_held_rows": 3}

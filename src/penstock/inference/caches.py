@@ -61,5 +61,8 @@ class Caches:
     ) -> None:
         cache.switch(on=on)
         meter.switched(on=on)
-        figures = {} if on else {"saved_ms": round(saved_s * 1000, 3), "spent_ms": round(spent_s * 1000, 3)}
-        self._log.info("cache_on" if on else "cache_off", model=model, model_version=version, **figures)
+        if on:
+            self._log.info("cache_on", model=model, model_version=version)
+        else:
+            balance = {"saved_ms": round(saved_s * 1000, 3), "spent_ms": round(spent_s * 1000, 3)}
+            self._log.info("cache_off", model=model, model_version=version, **balance)

@@ -110,7 +110,7 @@ PARAMETERS: dict[str, Schema] = {
     "Freshness": {
         "name": "Cache-Control",
         "in": "header",
-        "description": "no-cache has the model asked, whatever is kept; no-store, moreover, nothing kept of its answer.",
+        "description": "no-cache has the model asked, whatever is kept; no-store also has nothing kept of the answer.",
         "schema": {"type": "string"},
     },
 }

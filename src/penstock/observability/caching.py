@@ -22,7 +22,7 @@ class CacheMeter:
         self.evictions = figures.counter(catalog.CACHE_EVICTIONS).child(model, version)
         self.rejected = figures.counter(catalog.CACHE_REJECTED).child(model, version)
         self.failures = figures.counter(catalog.CACHE_FAILURES).child(model, version)
-        self._on = figures.gauge(catalog.CACHE_ON)
+        self._on = figures.gauge(catalog.CACHE_LIVE)
         self._saved = figures.counter(catalog.CACHE_SAVED).child(model, version)
         self._held = [figures.gauge(metric) for metric in (catalog.CACHE_HELD_ROWS, catalog.CACHE_HELD_BYTES)]
         self._labels = (model, version)

@@ -96,7 +96,7 @@ CACHE_ROWS = _counter(
 CACHE_SAVED = _counter(
     "cache_saved_seconds_total", "Seconds that the model, and the way to it, would have taken for hits.", *MODEL
 )
-CACHE_ON = _gauge("cache_on", "Fronts that keep answers now: none where `auto` finds that it does not pay.", *MODEL)
+CACHE_LIVE = _gauge("cache_live", "Fronts that keep answers now: none where `auto` finds that it does not pay.", *MODEL)
 CACHE_HELD_ROWS = _gauge("cache_held_rows", "Answers that are kept in the memory of all fronts.", *MODEL)
 CACHE_HELD_BYTES = _gauge("cache_held_bytes", "Bytes that these take.", *MODEL)
 CACHE_EVICTIONS = _counter("cache_evictions_total", "Answers that went before their time, for want of room.", *MODEL)
