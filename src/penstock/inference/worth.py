@@ -11,8 +11,8 @@ WINDOW_ROWS = 1_000
 FIRST_PAUSE_S = 30.0
 LONGEST_PAUSE_S = 600.0
 PATH_S = 3e-6
-"""What a row costs a front on its way to the model and back, in a full batch, as benchmarks/cached.py shows it. Alone
-it costs several times as much: a cache that pays by this surely does."""
+"""What a row costs the front on its way to the model and back, among many in a batch. A request of one row costs some
+ten times as much (benchmarks/cached.py): where requests are small, a cache that pays by this account surely does."""
 
 
 class Worth:
