@@ -41,6 +41,16 @@ def test_fronts_are_measured_idle_and_at_work() -> None:
 
 
 @pytest.mark.needs("wrk", "skl2onnx")
+def test_what_is_kept_is_measured_beside_what_is_not() -> None:
+    told = output_of(
+        "cached.py", "--subjects", "iris", "--modes", "off,hits", "--rounds", "1", "--seconds", "1", "--patience", "0"
+    )
+    row = r"^\| iris \| (\d+) \| (\w+) \|.*\| (\d+) % \| \S+ \| 0 \|$"
+    found = re.findall(row, told, re.MULTILINE)
+    assert found == [("1", "off", "0"), ("1", "hits", "100"), ("64", "off", "0"), ("64", "hits", "100")]
+
+
+@pytest.mark.needs("wrk", "skl2onnx")
 def test_overload_is_measured_and_agrees_with_the_server() -> None:
     """A busy machine may make a run void for falling behind its schedule, but never for a wrong answer or sum."""
     done = run("overload.py", "--cases", "sleeper:200", "--loads", "0.5,3", "--seconds", "1", "--calm", "2")

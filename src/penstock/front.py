@@ -18,12 +18,13 @@ from msgspec.structs import replace
 
 from penstock.config import Settings
 from penstock.errors import FiguresLate
+from penstock.inference.caches import Caches
 from penstock.inference.engine import Engine
 from penstock.inference.forecast import Capacity
 from penstock.inference.redis import Redis
 from penstock.inference.served import ServedVersion
 from penstock.inference.stores.registry import Stores
-from penstock.inference.versions import Versions
+from penstock.inference.versions import LoopTimer, Versions
 from penstock.interface.access import Access
 from penstock.interface.accounts import Accounts
 from penstock.interface.app import App
@@ -77,7 +78,9 @@ class Front:
         capture_stdlib(self._log)
         self._redis = Redis(self.settings.redis, self._log, self._figures) if self.settings.redis.url else None
         self._stores = Stores(self.settings.stores, self._log, self._redis)
-        self._versions = Versions(self.settings, self._figures, self._hung, self._released, self._stores)
+        timer = LoopTimer(self._loop)
+        caches = Caches(self._figures, self._log, timer, self._loop.call_soon, self._redis)
+        self._versions = Versions(self.settings, self._figures, self._hung, self._released, caches, self._stores)
         self._access = Access()
         self._native = Native(Engine(self._versions), self.settings.limits, self._access)
         clients = Clients(self.settings.server.trusted_proxies)

@@ -155,7 +155,7 @@ class World:
             start = self.requests[-1].stop if self.requests else 0
             self.requests.append(range(start, start + count))
             rows = [*self.requests[-1]]
-            result = Result([rows], None, None, 0.0, seconds, batch_rows=of or sum(counts))
+            result = Result([rows], None, None, 0.0, seconds, batch_rows=sum(counts) if of is None else of)
             self.mirror.copy(packed(rows), result, f"{start}")
 
     def submit(self, rows: int = 1) -> Ticket:
@@ -247,6 +247,19 @@ def test_copies_are_gathered_for_a_moment_and_go_together(world: World) -> None:
     world.answer(world.hosts[0])
     world.pass_(GATHER_S)
     assert world.lots == [[0], [1, 2, 3, 4, 5]]
+
+
+def test_the_times_of_what_was_kept_are_compared_with_nothing(world: World) -> None:
+    host = world.host()
+    world.copy(1, of=0, seconds=0.0)
+    world.copy(1, of=1)
+    world.pass_(GATHER_S)
+    assert world.lots == [[1]]
+    world.answer(host)
+    world.copy(1, of=0, seconds=0.0)
+    world.pass_(2.0)
+    world.answer(host)
+    assert [against_s for _, against_s in world.times] == [0.001]
 
 
 def test_those_that_come_later_are_gathered_anew(world: World) -> None:

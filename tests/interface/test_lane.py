@@ -16,12 +16,13 @@ import pytest
 from msgspec import structs
 
 from penstock.config import Limits, Logs, Model, Settings, Store
+from penstock.inference.caches import Caches
 from penstock.inference.engine import Engine
 from penstock.inference.outputs import Outputs
 from penstock.inference.rows import Rows
 from penstock.inference.stores.registry import Stores
 from penstock.inference.ticket import Result, Ticket
-from penstock.inference.versions import Versions
+from penstock.inference.versions import LoopTimer, Versions
 from penstock.interface.access import Access
 from penstock.interface.accounts import Accounts
 from penstock.interface.app import App
@@ -120,11 +121,15 @@ async def world(
     trusted_proxies: tuple[str, ...] = (),
     state: VersionState = STATE,
     stores: Mapping[str, Store] = MappingProxyType({}),
+    model: Model = Model(path="x"),  # noqa: B008 # frozen
 ) -> AsyncIterator[World]:
     figures = Figures()
     log = open_log(Logs(format="json", file=str(tmp_path / "log")), "front-0")
-    versions = Versions(SETTINGS, figures, lambda host: None, lambda *released: None, Stores(stores, log, None))
-    versions.update([ModelState(name="m", default="1", versions=(state,))])
+    loop = asyncio.get_running_loop()
+    caches = Caches(figures, log, LoopTimer(loop), loop.call_soon)
+    kept = Stores(stores, log, None)
+    versions = Versions(SETTINGS, figures, lambda host: None, lambda *released: None, caches, kept)
+    versions.update([ModelState(name="m", default="1", settings=model, versions=(state,))])
     native = Native(Engine(versions), SETTINGS.limits, Access())
     native.update(versions.models)
     later = asyncio.get_running_loop().call_later

@@ -1,12 +1,13 @@
 """The OpenAPI document: valid whatever is loaded, and true to it."""
 
 from collections import Counter
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 import pytest
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
+from penstock.config import Cache, Model
 from penstock.interface.openapi import Document
 from penstock.interface.ops import build_ops
 from penstock.model.control import ModelState
@@ -32,6 +33,17 @@ def test_the_document_of_each_kind_of_model_is_valid(alone: ModelState) -> None:
 @pytest.mark.parametrize("models", [(), (broken("b"),), (*GALLERY, broken("b"))], ids=["none", "broken", "all"])
 def test_the_document_is_valid_with_none_broken_or_many(models: tuple[ModelState, ...]) -> None:
     OpenAPIV31SpecValidator(document(*models)).validate()
+
+
+@pytest.mark.parametrize("mode", ["off", "on", "auto"])
+def test_what_a_cache_tells_and_is_told_is_there_where_there_is_one(mode: Literal["off", "on", "auto"]) -> None:
+    settings = Model(path="x", cache=Cache(mode=mode))
+    made = document(msgspec.structs.replace(model("iris", SIGNATURES["iris"]), settings=settings))
+    OpenAPIV31SpecValidator(made).validate()
+    operation = operations(made)["post /predict"]
+    told = {"X-Cache", "X-Cache-Rows"} <= operation["responses"]["200"]["headers"].keys()
+    taken = {"$ref": "#/components/parameters/Freshness"} in operation["parameters"]
+    assert (told, taken) == (mode != "off", mode != "off")
 
 
 def test_the_only_model_has_the_short_paths_too() -> None:

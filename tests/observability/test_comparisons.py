@@ -122,6 +122,18 @@ def test_a_trial_counts_what_says_something_of_the_version(status: int, result: 
     assert (total, sum(buckets), buckets[-1]) == (0.25 * (waited and told), waited, waited and not told)
 
 
+def test_of_how_long_the_model_takes_an_answer_that_was_kept_says_nothing() -> None:
+    figures = Figures()
+    meter = TrialMeter(figures, "iris", "2", "default")
+    meter.answered(200, 0.001, in_batch=False)
+    meter.answered(500, 0.25, in_batch=True)
+    taken = figures.snapshot()
+    counted = {labels[-1]: n for labels, (n,) in taken["counters"][catalog.TRIAL_REQUESTS.name]}
+    assert (counted["ok"], counted["failed"]) == (1, 1)
+    ((_, (_, *buckets)),) = taken["histograms"][catalog.TRIAL_DURATION.name]
+    assert sum(buckets) == 1
+
+
 def test_a_batch_is_slower_if_it_takes_more_than_it_may_and_a_moment_more() -> None:
     figures = Figures()
     meter = ComparisonMeter(figures, "iris", "2", "1", ratio=2.0)

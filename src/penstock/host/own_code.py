@@ -23,8 +23,8 @@ from penstock.host.script import parsed, script_warning
 from penstock.host.source import Source, read
 
 
-def make_importable(paths: Sequence[str], pins: Mapping[str, str], trusted: bool) -> None:
-    """Makes the modules in `paths` (files, packages, directories of modules) importable.
+def make_importable(paths: Sequence[str], pins: Mapping[str, str], trusted: bool) -> dict[str, str]:
+    """Makes the modules in `paths` (files, packages, directories of modules) importable. Returns their sha256, by name.
 
     Warns of a training script when it is run: it would train again, and save what it has trained.
 
@@ -34,6 +34,7 @@ def make_importable(paths: Sequence[str], pins: Mapping[str, str], trusted: bool
     found = {name: _vouched(path, pins, trusted) for place in paths for name, path in _modules(Path(place))}
     if found:
         sys.modules["__main__"].__dict__["__getattr__"] = expose(found, _warn).from_training_script
+    return {name: each.sha256 for name, each in found.items()}
 
 
 def expose(sources: Mapping[str, Source], before: Callable[[Source], object] = lambda source: None) -> "OwnCode":

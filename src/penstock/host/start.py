@@ -34,7 +34,7 @@ def start(artifact: Artifact, report: Report) -> tuple[Model, Loaded]:
     report(Progress("reading"))
     found = source.read(artifact.path, artifact.pinned)
     _demand_trust(artifact, found.sha256)
-    model, caught, compilation = _model(found, artifact, report)
+    model, caught, compilation, code = _model(found, artifact, report)
     loaded_at = perf_counter()
     report(Progress("warming"))
     beside = dict(getattr(model, "beside", {}))
@@ -59,6 +59,7 @@ def start(artifact: Artifact, report: Report) -> tuple[Model, Loaded]:
         device=model.device,
         transforms=tuple(PurePath(each.path).name for each in artifact.transforms),
         beside=beside,
+        code=code,
         libraries=libraries.present(),
         trained_with=model.trained_with or libraries.trained_with(caught),
         warnings=tuple(dict.fromkeys([*libraries.told(caught), *(compilation.warnings if compilation else ())])),
@@ -105,8 +106,9 @@ def _demand_trust(artifact: Artifact, digest: str) -> None:
 
 def _model(
     found: Source, artifact: Artifact, report: Report
-) -> tuple[Model, list[warnings.WarningMessage], "Compilation | None"]:
-    """The model in its compiled form, if it may have one, or as it is; and the warnings that loading it gave.
+) -> tuple[Model, list[warnings.WarningMessage], "Compilation | None", dict[str, str]]:
+    """The model in its compiled form, if it may have one, or as it is; the warnings that loading it gave, and what of
+    its own code was loaded.
 
     Whoever finds the compiled form in the cache never loads the original.
     """
@@ -125,22 +127,23 @@ def _model(
 
             entry, beside = compilation.entry, compilation.beside
             compiled_model = Compiled(entry.graph, entry.signature, artifact, entry.trained_with, beside)
-            return shaped(compiled_model, artifact), [], compilation
+            return shaped(compiled_model, artifact), [], compilation, {}
     report(loading)
-    model, caught = _load(found, artifact)
-    return model, caught, compilation
+    model, caught, code = _load(found, artifact)
+    return model, caught, compilation, code
 
 
-def _load(found: Source, artifact: Artifact) -> tuple[Model, list[warnings.WarningMessage]]:
-    """The model, and the warnings that loading it gave."""
+def _load(found: Source, artifact: Artifact) -> tuple[Model, list[warnings.WarningMessage], dict[str, str]]:
+    """The model, the warnings that loading it gave, and the sha256 of the modules of its own code."""
+    code: dict[str, str] = {}
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         if artifact.code:
             from penstock.host.own_code import make_importable
 
-            make_importable(artifact.code, artifact.code_pins, artifact.trusted)
+            code = make_importable(artifact.code, artifact.code_pins, artifact.trusted)
         try:
-            return runtimes.load(found, artifact), caught
+            return runtimes.load(found, artifact), caught, code
         except UnreadableArtifact as error:
             versions = libraries.other_version(caught)
             if versions is None:

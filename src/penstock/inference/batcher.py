@@ -32,6 +32,7 @@ ENDED = "The model's process ended while it held this request alone: on account 
 """A front sees the end of a socket, and that looks the same however the process came to it."""
 PATIENCE_S = 3.0  # beside what loading took twice: a process has to start, and the first restarts come within 2 s
 AWAY = "The model's process is being restarted, and was not back soon enough."
+NOT_BACK = "The model's process is being restarted, and was not back before the request's deadline."
 WORTH_TELLING_S = 0.001
 """A batch that waited so long in its host, for those of other fronts, was still queued as far as its clients know."""
 SEARCHING = 0.05
@@ -254,8 +255,13 @@ class Batcher:
         overdue = [ticket for ticket in unanswered if ticket.deadline <= now]
         following = min((ticket.deadline for ticket in unanswered if ticket.deadline > now), default=None)
         searched_s = self._timer.time() - now
-        self._fail(overdue, DeadlineExceeded if self._fleet else _not_back, "expired")
+        self._fail(overdue, self.too_late, "expired")
         return following and max(following, now + searched_s / SEARCHING)
+
+    def too_late(self) -> RequestError:
+        """For who was still waiting when its deadline passed. Where there was no model to ask, it is not that it took
+        too long."""
+        return DeadlineExceeded() if self._fleet else NotReady(NOT_BACK)
 
     def _check_hosts(self, now: float) -> float | None:
         """Gives up on hosts that overran, and on waiting where no host comes back."""
@@ -289,8 +295,3 @@ class Batcher:
                 self._queue.remove(ticket)
                 self._meter.left(reason)
             ticket.fail(error())
-
-
-def _not_back() -> NotReady:
-    """Not that the model took too long: there was none to ask."""
-    return NotReady("The model's process is being restarted, and was not back before the request's deadline.")

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable
 
+from penstock.errors import DeadlineExceeded
 from penstock.inference.rows import Rows
 from penstock.inference.served import ServedVersion
 from penstock.inference.ticket import Result, Ticket
@@ -27,9 +28,15 @@ class Engine:
         """A place for a request. `deadline_s` counts from now; None takes the model's own.
 
         Looked at before the rows are: what could not even have one row answered in time is refused for next to
-        nothing. Raises DeadlineExceeded, WaitTooLong, QueueFull and NotReady.
+        nothing. Raises DeadlineExceeded, WaitTooLong, QueueFull and NotReady; where answers are kept, which ask the
+        model for nothing, only the first.
         """
-        deadline = time.monotonic() + (served.deadline_s if deadline_s is None else deadline_s)
+        now = time.monotonic()
+        deadline = now + (served.deadline_s if deadline_s is None else deadline_s)
+        if served.cache is not None and served.cache.is_on:
+            if deadline <= now:
+                raise DeadlineExceeded
+            return deadline, high, 0.0
         return deadline, high, served.batcher.admit(deadline, high=high)
 
     def ticket(
@@ -45,14 +52,17 @@ class Engine:
         return ticket
 
     def submit(self, served: ServedVersion, ticket: Ticket, *, waited: bool = False) -> None:
-        """Queues a ticket; `waited` says that something else was waited for since it was made.
+        """Queues a ticket, or answers it with what is kept; `waited` says that something else was waited for since it
+        was made.
 
         Raises as `admit` does for what has waited, and where there are more rows than one, for which there may be
         neither time nor room.
         """
         if waited:
             ticket.queued_at = ticket.sent_at = time.monotonic()
-        if waited or ticket.rows.count > 1 or ticket.nbytes > SMALL:
+        if served.cache is not None and served.cache.is_on:
+            served.cache.submit(ticket)
+        elif waited or ticket.rows.count > 1 or ticket.nbytes > SMALL:
             served.batcher.submit(ticket)
         else:
             served.batcher.push(ticket)
@@ -64,4 +74,4 @@ class Engine:
 
     def withdraw(self, served: ServedVersion, ticket: Ticket) -> None:
         """Nobody waits for the answer any more."""
-        served.batcher.withdraw(ticket)
+        (served.cache or served.batcher).withdraw(ticket)

@@ -87,6 +87,11 @@ class Forecast:
         rows, seconds = pace.rows, pace.seconds(pace.rows)
         return Capacity(round(hosts * rows / seconds, 1), round(rows, 1), round(seconds * 1000, 3)) if seconds else None
 
+    def row_s(self) -> float:
+        """What the model takes for a row, in batches of the mean size of late; 0 where no batch was answered yet."""
+        rows = self.pace.rows
+        return self.pace.seconds(rows) / rows if rows else 0.0
+
     def batch_s(self, rows: float) -> float:
         """From the sending of such a batch to its answer."""
         return self.pace.seconds(rows) + self._delay.value

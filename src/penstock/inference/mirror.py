@@ -144,9 +144,10 @@ class Mirror:
         return self._gathered(self._waiting.popleft(), self._lot_rows), False
 
     def _fair(self) -> Copy | None:
-        """The first that was answered in a batch which is small enough to be asked for again."""
+        """The first that was answered in a batch which is small enough to be asked for again; what was kept from before
+        was answered in none."""
         for copy in self._waiting:
-            if copy.result.batch_rows <= self._lot_rows:
+            if 0 < copy.result.batch_rows <= self._lot_rows:
                 self._waiting.remove(copy)
                 return copy
         return None

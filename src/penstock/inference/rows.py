@@ -46,6 +46,20 @@ def concatenated(parts: Sequence[Rows]) -> Rows:
     return Rows(sum([part.count for part in parts]), columns, parts[0].shapes)
 
 
+def picked(rows: Rows, which: Sequence[int]) -> Rows:
+    """These of the rows, by their places, in this order."""
+    if len(which) == rows.count and list(which) == list(range(rows.count)):
+        return rows
+    columns: list[Column] = []
+    for column in rows.columns:
+        if isinstance(column, list):
+            columns.append([column[at] for at in which])
+        else:
+            size = len(column) // rows.count
+            columns.append(b"".join([column[at * size : (at + 1) * size] for at in which]))
+    return Rows(len(which), columns, rows.shapes)
+
+
 def join(tensors: Sequence[Tensor], parts: Sequence[Rows]) -> tuple[tuple[TensorHead, ...], list[Buffer]]:
     """The rows of several requests as one batch: the heads of its tensors and its payload.
 

@@ -2,6 +2,7 @@
 
 from penstock.config import Model
 from penstock.inference.batcher import Batcher
+from penstock.inference.cache import Cache
 from penstock.inference.checks import checks
 from penstock.inference.context import Completion
 from penstock.inference.mirror import Mirror
@@ -21,6 +22,7 @@ class ServedVersion:
         loaded: Loaded,
         settings: Model,
         batcher: Batcher,
+        cache: Cache | None = None,
         context: Completion | None = None,
     ) -> None:
         self.model = model
@@ -36,6 +38,7 @@ class ServedVersion:
         self.batcher = batcher
         self.context = context
         """What completes rows from stores, where the model takes any features from them."""
+        self.cache = cache
         self.mirrors: tuple[Mirror, ...] = ()
         """To which it is told what was answered to requests that named no version."""
         self.trial: TrialMeter | None = None
@@ -50,6 +53,8 @@ class ServedVersion:
 
     def close(self) -> None:
         """Fails whatever is left, and lets go of hosts and stores."""
+        if self.cache is not None:
+            self.cache.close()
         self.batcher.close()
         if self.context is not None:
             self.context.close()

@@ -1,6 +1,7 @@
 """One request's rows, from admission to answer."""
 
 from collections.abc import Callable
+from enum import Enum
 from typing import Any, NamedTuple
 
 from penstock.inference.rows import Rows
@@ -15,7 +16,8 @@ class Result(NamedTuple):
     `outputs` holds one list for each field of the signature's output, with one value (or index of a class) a row;
     `confidence` and `probabilities` a float and a list of floats a row, or None. `ranks` says of which classes the
     probabilities are where these are not all of them, in order. The model took `inference_s` for a batch of
-    `batch_rows`. Times in seconds.
+    `batch_rows`, which is 0 where not all rows are of one batch: some were kept from before, `cached_rows` of them, or
+    computed for another request. Times in seconds.
     """
 
     outputs: list[list[Any]]
@@ -25,6 +27,18 @@ class Result(NamedTuple):
     inference_s: float
     ranks: list[list[int]] | None = None
     batch_rows: int = 1
+    cached_rows: int = 0
+
+
+class Freshness(Enum):
+    """What a client wants of a cache."""
+
+    ANY = "any"
+    """What is kept will do."""
+    NEW = "new"
+    """The model is to be asked; the answer may be kept (`no-cache`)."""
+    UNKEPT = "unkept"
+    """The model is to be asked, and nothing kept of it (`no-store`)."""
 
 
 class Ticket:
@@ -35,8 +49,8 @@ class Ticket:
     """
 
     __slots__ = (
-        "deadline", "done", "error", "expected_s", "high", "nbytes", "probabilities", "queued", "queued_at", "result",
-        "rows", "sent_at", "settled", "suspect",
+        "deadline", "done", "error", "expected_s", "freshness", "high", "nbytes", "probabilities", "queued",
+        "queued_at", "result", "rows", "sent_at", "settled", "suspect",
     )  # fmt: skip
 
     def __init__(
@@ -54,6 +68,7 @@ class Ticket:
         self.settled = settled
         self.probabilities = probabilities
         self.high = high
+        self.freshness = Freshness.ANY
         self.suspect = False
         self.expected_s = 0.0
         self.deadline = deadline

@@ -1,8 +1,7 @@
 """What follows from a model's route besides where its requests go: the copies that a shadow gets, or a canary that is
 held to agree with the default version, and the figures of both sides while a canary has a share."""
 
-from collections.abc import Callable, Iterator, Mapping
-from math import prod
+from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 from penstock.config import Canary, Shadow
@@ -10,21 +9,17 @@ from penstock.inference.alarm import Timer
 from penstock.inference.comparison import Comparison
 from penstock.inference.mirror import Mirror
 from penstock.inference.router import Share
+from penstock.inference.row_answers import weigher
 from penstock.inference.served import ServedVersion
-from penstock.inference.ticket import Result
 from penstock.inference.translation import Translation
 from penstock.model.control import ModelState
 from penstock.model.fitness import strangeness_of
-from penstock.model.signature import Signature
 from penstock.observability.comparisons import ComparisonMeter, TrialMeter
 from penstock.observability.metrics import Figures
 
 BESIDE = 0.02
 """The part of a canary's time that the copies of all fronts may take: so many of its own requests may find one in their
 way."""
-
-
-NUMBER_BYTES = 32  # with its place in a list
 
 
 class Pair(NamedTuple):
@@ -100,19 +95,3 @@ def _pairs(model: ModelState, default: ServedVersion, of: Mapping[str, ServedVer
     if shadow is not None:
         part = BESIDE if canary is shadow else 1.0
         yield Pair(default, shadow, f"shadow of {model.name}", model.shadow.percent, part, tolerance, 1.0)
-
-
-def weigher(signature: Signature) -> Callable[[Result], int]:
-    """What an answer of this kind weighs, in bytes, as lists of Python's numbers or text."""
-    fields, classes = signature.output.fields, signature.output.fields[0].classes or ()
-    if any(field.dtype == "string" or None in field.shape for field in fields if not field.classes):
-        return lambda result: sum(map(_weight, result.outputs))
-    stated = len(classes) if signature.output.probabilities else 0
-    of_row = NUMBER_BYTES * (stated + sum(prod(length or 1 for length in field.shape) for field in fields))
-    return lambda result: of_row * len(result.outputs[0])
-
-
-def _weight(value: object) -> int:
-    if isinstance(value, list):
-        return NUMBER_BYTES + sum(map(_weight, value))
-    return NUMBER_BYTES + (len(value) if isinstance(value, str) else 0)

@@ -9,6 +9,7 @@ from typing import NamedTuple
 from penstock.config import Settings
 from penstock.errors import NotReady
 from penstock.inference.batcher import Batcher
+from penstock.inference.caches import Caches
 from penstock.inference.forecast import Capacity
 from penstock.inference.hosts import Host, HostLink
 from penstock.inference.router import Share, canary_share, choose_model, choose_version, loaded_versions
@@ -57,6 +58,7 @@ class Versions:
         figures: Figures,
         hung: Callable[[int], None],
         released: Callable[[str, str, ServedVersion | None], None],
+        caches: Caches,
         stores: Stores,
     ) -> None:
         self.settings = settings
@@ -64,6 +66,7 @@ class Versions:
         self.figures = figures
         self._hung = hung
         self._released = released
+        self._caches = caches
         self._stores = stores
         self._served: dict[tuple[str, str], ServedVersion] = {}
         self._leaving: dict[tuple[str, str], ServedVersion] = {}
@@ -184,7 +187,8 @@ class Versions:
             fronts=self.settings.server.workers,
         )
         self.figures.gauge(catalog.QUEUE_ROWS).child(model, version).watch(lambda: batcher.queued_rows)
-        return ServedVersion(model, version, loaded, settings, batcher, self._stores.completion(loaded))
+        cache = self._caches.of(model, version, loaded, settings, batcher)
+        return ServedVersion(model, version, loaded, settings, batcher, cache, self._stores.completion(loaded))
 
     def _overran(self, host: Host) -> None:
         self._hung(host.id)

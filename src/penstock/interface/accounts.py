@@ -95,7 +95,7 @@ class Accounts:
         elif isinstance(meter, PredictionMeter) and (result := call.result) is not None:
             meter.predicted(latency_s, result.queue_s, result.inference_s, call.decode_s, call.encode_s)
         if served is not None and served.trial is not None and call.query.version is None:
-            served.trial.answered(status, latency_s)
+            served.trial.answered(status, latency_s, in_batch=call.result is None or call.result.batch_rows > 0)
         if call.findings is not None and served is not None:
             self._found(self._prediction_meter(route, served), call, served)
         if call.completed is not None and served is not None and served.context is not None:
@@ -204,6 +204,8 @@ def _line(account: Account, client: str | None) -> PredictionLine:
         latency_ms=latency_s * 1000,
         queue_ms=(result or call).queue_s * 1000,
     )
+    if result is not None and served is not None and served.cache is not None:
+        line.cached_rows = result.cached_rows
     if rows is not None and served is not None:
         line.input_shape = (rows.count, *served.row_shape(rows))
         if result is not None and rows.count == 1:

@@ -50,15 +50,18 @@ class App:
     async def _reply(self, endpoint: Endpoint, call: Call, receive: Receive) -> Reply:
         endpoint.admit(call)
         body = await call.body(receive, self._lane.limits)
-        settled: asyncio.Future[Ticket] = asyncio.get_running_loop().create_future()
+        settled: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
-        def settle(ticket: Ticket) -> None:
+        def settle(_: Ticket) -> None:
             if not settled.cancelled():
-                settled.set_result(ticket)
+                settled.set_result(None)  # not the ticket, which knows this future: a circle
 
         ticket = endpoint.submit(call, body, settle)
-        call.scope[GONE] = partial(endpoint.withdraw, call, ticket)
-        return endpoint.reply(call, await settled)
+        if not ticket.done:
+            call.scope[GONE] = partial(endpoint.withdraw, call, ticket)
+            await settled
+            del call.scope[GONE]  # which knows the call
+        return endpoint.reply(call, ticket)
 
     async def _operate(self, call: Call, receive: Receive, send: Send) -> None:
         status = 500

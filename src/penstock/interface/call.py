@@ -18,7 +18,7 @@ from penstock.errors import (
 from penstock.inference.checks import Findings
 from penstock.inference.rows import Rows
 from penstock.inference.served import ServedVersion
-from penstock.inference.ticket import Result
+from penstock.inference.ticket import Freshness, Result
 from penstock.interface.claim import Claim
 from penstock.interface.client_quota import ClientQuota
 from penstock.interface.completed import Completed
@@ -153,6 +153,16 @@ class Call:
         if said not in PRIORITIES:
             raise BadPriority
         return said == b"high" and (key is None or key.priority != "low")
+
+    def freshness(self) -> Freshness:
+        """Whether the client takes an answer that was kept, and lets its own be kept."""
+        said = self.headers.get(b"cache-control")
+        if said is None:
+            return Freshness.ANY
+        directives = [directive.strip() for directive in said.lower().split(b",")]
+        if b"no-store" in directives:
+            return Freshness.UNKEPT
+        return Freshness.NEW if b"no-cache" in directives else Freshness.ANY
 
     def read_query(self) -> Query:
         """The query string. Raises InvalidRequest for what cannot be meant."""

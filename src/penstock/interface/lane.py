@@ -108,9 +108,12 @@ class Exchange:
     def end(self) -> None:
         self.more_body = False
         try:
-            self._ticket = self._endpoint.submit(self._call, bytes(self._body), self._settled)
+            ticket = self._endpoint.submit(self._call, bytes(self._body), self._settled)
         except Exception as error:  # noqa: BLE001 # as above
             self.fail(error)
+        else:
+            if not ticket.done:
+                self._ticket = ticket
 
     def gone(self) -> None:
         """The client went away: what is queued is not computed."""

@@ -12,7 +12,7 @@ from penstock.config import Limits
 from penstock.errors import NoContext, NotReady
 from penstock.inference.engine import Engine, Place
 from penstock.inference.served import ServedVersion
-from penstock.inference.ticket import NOT_YET, Result, Ticket
+from penstock.inference.ticket import NOT_YET, Freshness, Result, Ticket
 from penstock.interface.access import Access
 from penstock.interface.answers import Labels, Prediction, Predictions, encode
 from penstock.interface.call import Call
@@ -28,6 +28,8 @@ from penstock.observability.timestamps import timestamp
 JSON_TYPE = (b"content-type", b"application/json")
 NAMED = re.compile(r"/models/([^/]+)/(predict|predict-batch|predict-with-context)")
 Headers = list[tuple[bytes, bytes]]
+HIT: Headers = [(b"x-cache", b"hit"), (b"x-cache-rows", b"1/1")]  # of a single row
+MISS: Headers = [(b"x-cache", b"miss"), (b"x-cache-rows", b"0/1")]
 
 
 class Reply(NamedTuple):
@@ -104,6 +106,8 @@ class Endpoint:
         """Queues a ticket whose rows are whole, as soon as its client's quota allows it; that may settle it at once.
         `waited` says whether the rows had to be waited for."""
         call.nbytes = ticket.nbytes
+        if served.cache is not None:
+            ticket.freshness = call.freshness()
         quotas, submit = self._native.quotas, self._native.engine.submit
         if call.quota is not None and quotas is not None:
             quotas.spend_rows(call, call.quota, ticket.rows.count)
@@ -127,11 +131,11 @@ class Endpoint:
             raise ticket.error or NotReady()
         began = clock()
         call.result = result
-        reply = self._reply(call, served, result, self._native.codec(served))
+        reply = self._reply(call, served, ticket, result, self._native.codec(served))
         call.encode_s = clock() - began
         return reply
 
-    def _reply(self, call: Call, served: ServedVersion, result: Result, codec: Codec) -> Reply:
+    def _reply(self, call: Call, served: ServedVersion, ticket: Ticket, result: Result, codec: Codec) -> Reply:
         predictions, chances = codec.predictions(result), codec.chances(result)
         ends = (round(call.elapsed() * 1000, 3), timestamp(), served.model, served.version)
         if self._batch:
@@ -148,9 +152,21 @@ class Endpoint:
             body = encode(single)
         timing = b"queue;dur=%.3f, inference;dur=%.3f" % (result.queue_s * 1000, result.inference_s * 1000)
         headers = [JSON_TYPE, (b"content-length", b"%d" % len(body)), (b"server-timing", timing)]
+        if served.cache is not None and served.cache.is_on:
+            headers += _of_cache(ticket, result)
         if call.quota is not None:
             headers += call.quota.headers()
         return Reply(200, headers, body)
+
+
+def _of_cache(ticket: Ticket, result: Result) -> Headers:
+    """How much of an answer was kept from before."""
+    if ticket.freshness is not Freshness.ANY:
+        return [(b"x-cache", b"bypass")]
+    cached, rows = result.cached_rows, ticket.rows.count
+    if rows == 1:
+        return HIT if cached else MISS
+    return [(b"x-cache", b"hit" if cached == rows else b"miss"), (b"x-cache-rows", b"%d/%d" % (cached, rows))]
 
 
 class ContextEndpoint(Endpoint):

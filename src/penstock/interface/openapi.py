@@ -115,6 +115,8 @@ def _common(model: ModelState) -> Json:
         names.insert(0, "Probabilities")
     if model.settings.queue.priority == "header":
         names.append("Priority")
+    if model.settings.cache.mode != "off":
+        names.append("Freshness")
     return {"tags": [model.name], "parameters": [_version_parameter(model), *map(responses.parameter, names)]}
 
 
@@ -144,7 +146,8 @@ def _request(model: ModelState, kind: str, bodies: Json) -> Json:
 def _answers(model: ModelState, kind: str, made: Callable[[str, str, Signature], Json | None]) -> Json:
     state = default_version(model)
     example = made(model.name, state.version, state.loaded.signature) if state and state.loaded else None
-    also = ("Server-Timing", *responses.QUOTA_HEADERS)
+    cached = ("X-Cache", "X-Cache-Rows") if model.settings.cache.mode != "off" else ()
+    also = ("Server-Timing", *cached, *responses.QUOTA_HEADERS)
     answer = responses.success("The model's answer.", _ref(model, kind), also=also, example=example)
     return {"200": answer, **responses.errors(*STATUSES)}
 

@@ -70,6 +70,14 @@ ALWAYS = (405, 408, 431)
 HEADERS: dict[str, Schema] = {
     "X-Request-ID": {"description": "The request's id, as sent or made here.", "schema": {"type": "string"}},
     "Server-Timing": {"description": "Milliseconds in the queue and in the model.", "schema": {"type": "string"}},
+    "X-Cache": {
+        "description": "Where answers are kept: whether all rows of this one were, or the client wanted none of them.",
+        "schema": {"type": "string", "enum": ["hit", "miss", "bypass"]},
+    },
+    "X-Cache-Rows": {
+        "description": "Where answers are kept: how many of the rows were, as 3/10.",
+        "schema": {"type": "string"},
+    },
     "Retry-After": {"description": "Seconds after which to try again.", "schema": {"type": "integer"}},
     "RateLimit-Policy": {
         "description": "Where the client has quotas: how much in how many seconds.",
@@ -109,6 +117,12 @@ PARAMETERS: dict[str, Schema] = {
         "in": "header",
         "description": "Requests of high priority go first, and others are refused before them.",
         "schema": {"type": "string", "enum": ["high", "low"], "default": "low"},
+    },
+    "Freshness": {
+        "name": "Cache-Control",
+        "in": "header",
+        "description": "no-cache has the model asked, whatever is kept; no-store also has nothing kept of the answer.",
+        "schema": {"type": "string"},
     },
 }
 

@@ -104,6 +104,29 @@ QUOTA_STORE_FAILURES = _counter(
     "quota_store_failures_total", "Times that Redis was not there for a quota, and this machine counted by itself."
 )
 
+# ------------------------------------------------------------------ answers that are kept
+CACHE_RESULTS = ("hit", "miss", "shared", "bypass")
+CACHE_ROWS = _counter(
+    "cache_rows_total",
+    "Rows that were looked up among the answers that are kept: hit, miss, shared (the same as one that was being "
+    "computed), or bypass (the client wanted no answer that is kept).",
+    *MODEL,
+    "result",
+)
+CACHE_SAVED = _counter(
+    "cache_saved_seconds_total", "Seconds that the model, and the way to it, would have taken for hits.", *MODEL
+)
+CACHE_LIVE = _gauge("cache_live", "Fronts that keep answers now: none where `auto` finds that it does not pay.", *MODEL)
+CACHE_HELD_ROWS = _gauge("cache_held_rows", "Answers that are kept in the memory of all fronts.", *MODEL)
+CACHE_HELD_BYTES = _gauge("cache_held_bytes", "Bytes that these take.", *MODEL)
+CACHE_EVICTIONS = _counter("cache_evictions_total", "Answers that went before their time, for want of room.", *MODEL)
+CACHE_REJECTED = _counter(
+    "cache_rejected_total", "What Redis had in the place of an answer and was none; it counts as a miss.", *MODEL
+)
+CACHE_FAILURES = _counter(
+    "cache_store_errors_total", "Requests for which Redis was not asked, or did not answer; they are misses.", *MODEL
+)
+
 # ------------------------------------------------------------------ what models say, and about what
 PREDICTIONS = _counter(
     "predictions_total", "Rows of the first output that were given this class; rare classes as other.", *MODEL, "class"

@@ -96,15 +96,19 @@ class TrialMeter:
         self._latency = figures.histogram(catalog.TRIAL_DURATION).child(model, version, arm)
         self._is_tried = arm == "canary"
 
-    def answered(self, status: int, latency_s: float) -> None:
+    def answered(self, status: int, latency_s: float, *, in_batch: bool = True) -> None:
         """A request was answered, or nobody waited for the answer any more.
+
+        One of which not all rows went to the model in a batch says nothing of how long that takes: the version that has
+        been there for longer has more answers to keep.
 
         Of an answer that never came it is known that it would have taken longer still: what favours the canary is
         taken for true, so that it is not sent away for what is not known.
         """
         if status == 200:
             self._ok.value += 1
-            self._latency.observe(latency_s)
+            if in_batch:
+                self._latency.observe(latency_s)
         elif status == 422:
             self._refused.value += 1
         elif status >= 499:

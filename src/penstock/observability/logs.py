@@ -41,8 +41,8 @@ class PredictionLine(Line, kw_only=True):
 
     `context` says what was looked up in stores: names, and nothing of what they hold.
     `client` is an address, `key` the name of the client's key. `prediction` and `confidence` are there for single rows
-    only; the confidence of a regressor is null. `code` and `detail` are there for failures. The level follows from the
-    status, `latency_per_row_ms` from the rows.
+    only; the confidence of a regressor is null. `cached_rows` are those that were kept from before, where any are kept.
+    `code` and `detail` are there for failures. The level follows from the status, `latency_per_row_ms` from the rows.
     """
 
     event: str = "prediction"
@@ -60,6 +60,7 @@ class PredictionLine(Line, kw_only=True):
     context: Sequence[Mapping[str, Any]] | UnsetType = UNSET
     prediction: Any = UNSET
     confidence: float | UnsetType | None = UNSET
+    cached_rows: int | UnsetType = UNSET
     code: str | UnsetType = UNSET
     detail: str | UnsetType = UNSET
 

@@ -1,0 +1,91 @@
+"""Answers in Redis, where all fronts of several machines find them."""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from hashlib import blake2b
+from pathlib import PurePath
+from typing import Any
+
+import msgspec
+
+from penstock.inference.redis import Redis
+from penstock.inference.row_format import FORMAT, RowFormat
+from penstock.inference.ticket import Result
+from penstock.model.control import Loaded
+from penstock.observability.caching import CacheMeter
+
+DIGEST = 32
+
+
+def identity(model: str, version: str, loaded: Loaded) -> bytes:
+    """All that decides what a version answers, in a digest: its files, its code, what runs it and how it is shaped."""
+    certificate = loaded.certificate
+    form = (certificate.verdict, certificate.form, certificate.sha256) if certificate is not None else None
+    beside = sorted((PurePath(path).name, sha256) for path, sha256 in loaded.beside.items())
+    whole = (
+        FORMAT, model, version, loaded.sha256, beside, loaded.code, loaded.transforms, loaded.runtime, loaded.device,
+        loaded.libraries, form, loaded.signature,
+    )  # fmt: skip
+    return blake2b(msgspec.msgpack.encode(whole, order="deterministic"), digest_size=DIGEST).digest()
+
+
+class SharedStore:
+    """The answers of one model version in Redis, each under the digest of the version and the row, for `ttl_s`.
+
+    Nothing that is read is believed: what is no answer of this model to this row is as good as nothing.
+    """
+
+    def __init__(self, redis: Redis, identity: bytes, ttl_s: float, form: RowFormat, meter: CacheMeter) -> None:
+        self._redis = redis
+        self._identity = identity
+        self._ttl_ms = max(1, round(ttl_s * 1000))
+        self._form = form
+        self._meter = meter
+
+    def is_here(self) -> bool:
+        """Whether it can be asked. Where it cannot, nobody waits for it."""
+        here = self._redis.is_here
+        if not here:
+            self._meter.failures.value += 1
+        return here
+
+    def find(
+        self, keys: Sequence[bytes], probabilities: bool, found: Callable[[Sequence[Result | None]], object]
+    ) -> None:
+        """Tells `found` what there is, key by key, as soon as Redis has answered or its time is up."""
+        digests = [self._digest(key) for key in keys]
+        asked = self._redis.ask("MGET", *map(self._name, digests))
+        asked.add_done_callback(partial(self._answered, digests, probabilities, found))
+
+    def put(self, key: bytes, answer: Result) -> None:
+        """Keeps an answer, if Redis takes it; nobody waits for that."""
+        digest = self._digest(key)
+        if self._redis.is_here and (raw := self._form.written(digest, answer)) is not None:
+            self._redis.ask("SET", self._name(digest), raw, "PX", self._ttl_ms)
+
+    def _answered(
+        self,
+        digests: Sequence[bytes],
+        probabilities: bool,
+        found: Callable[[Sequence[Result | None]], object],
+        asked: Any,
+    ) -> None:
+        raws = None if asked.cancelled() or asked.exception() is not None else asked.result()
+        if not isinstance(raws, list) or len(raws) != len(digests):
+            self._meter.failures.value += 1
+            raws = [None] * len(digests)
+        answers = [self._read(raw, digests[at], probabilities) for at, raw in enumerate(raws)]
+        found(answers)
+
+    def _read(self, raw: object, digest: bytes, probabilities: bool) -> Result | None:
+        if raw is None:
+            return None
+        answer = self._form.read(raw, digest, probabilities=probabilities)
+        self._meter.rejected.value += answer is None
+        return answer
+
+    def _digest(self, key: bytes) -> bytes:
+        return blake2b(key, digest_size=DIGEST, key=self._identity).digest()
+
+    def _name(self, digest: bytes) -> str:
+        return f"{self._redis.prefix}:cache:{digest.hex()}"

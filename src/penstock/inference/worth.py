@@ -1,0 +1,86 @@
+"""Whether it pays to keep answers: what looking them up takes, held against what the model would have taken."""
+
+from collections.abc import Callable
+
+from penstock.inference.alarm import Timer
+from penstock.observability.caching import CacheMeter
+
+EVERY = 16
+"""Of so many look-ups one is timed, which stands for all of them."""
+WINDOW_ROWS = 1_000
+FIRST_PAUSE_S = 30.0
+LONGEST_PAUSE_S = 600.0
+PATH_S = 3e-6
+"""What a row costs the front on its way to the model and back, among many in a batch. A request of one row costs some
+ten times as much (benchmarks/cached.py): where requests are small, a cache that pays by this account surely does."""
+
+
+class Worth:
+    """The account of one cache. `row_s` tells what the model takes for a row, in seconds; 0 as long as nobody knows."""
+
+    def __init__(self, meter: CacheMeter, row_s: Callable[[], float]) -> None:
+        self._meter = meter
+        self._row_s = row_s
+        self._told = meter.spared
+        self._saved_s = 0.0
+        self.spent_s = 0.0
+
+    def spent(self, seconds: float) -> None:
+        """One of EVERY parts of the cache's work took so long."""
+        self.spent_s += EVERY * seconds
+
+    def waited(self, seconds: float) -> None:
+        """So long a request waited for what others keep, as it would else have waited for the model."""
+        self.spent_s += seconds
+
+    def saved_s(self) -> float:
+        """Seconds that were saved so far."""
+        spared, self._told = self._meter.spared - self._told, self._meter.spared
+        if spared:
+            self._saved_s += spared * (self._row_s() + PATH_S)
+        return self._saved_s
+
+
+class Judge:
+    """Switches a cache off where it does not pay, and on again for a trial.
+
+    Each window of rows has to save more than it cost. While it goes on not to pay the pauses double, and so do the
+    trials: many different rows take a while to be known. `switch` is told whether it is to be on, and what was saved
+    and spent in the last window.
+    """
+
+    def __init__(
+        self, worth: Worth, meter: CacheMeter, timer: Timer, switch: Callable[[bool, float, float], None]
+    ) -> None:
+        self._worth = worth
+        self._meter = meter
+        self._timer = timer
+        self._switch = switch
+        self._pause_s = FIRST_PAUSE_S
+        self._begin()
+        self._trial_from = self._from
+
+    def look(self) -> None:
+        """Some more rows were asked for."""
+        rows = self._meter.looked_up - self._from
+        if rows < WINDOW_ROWS:
+            return
+        saved_s = self._worth.saved_s() - self._saved_s
+        spent_s = self._worth.spent_s - self._spent_s
+        self._begin()
+        if saved_s > spent_s:
+            self._pause_s = FIRST_PAUSE_S
+        elif self._from - self._trial_from >= WINDOW_ROWS * self._pause_s / FIRST_PAUSE_S:
+            self._switch(False, saved_s, spent_s)
+            self._timer.call_later(self._pause_s, self._try)
+            self._pause_s = min(2 * self._pause_s, LONGEST_PAUSE_S)
+
+    def _begin(self) -> None:
+        """Of another window."""
+        self._from = self._meter.looked_up
+        self._saved_s, self._spent_s = self._worth.saved_s(), self._worth.spent_s
+
+    def _try(self) -> None:
+        self._begin()
+        self._trial_from = self._from
+        self._switch(True, 0.0, 0.0)

@@ -1,0 +1,126 @@
+"""Answers in memory: no more than there is room for, no older than they may be."""
+
+import tracemalloc
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from penstock.inference.row_answers import RESULT_BYTES, apart, together, weigher
+from penstock.inference.row_store import RowStore
+from penstock.inference.ticket import Result
+from penstock.model.signature import Field, Output, OutputField, Signature
+from penstock.observability.metrics import Counter
+from penstock.testing import ManualTimer
+
+SIGNATURE = Signature(
+    inputs=(Field(name="a"),),
+    output=Output(fields=(OutputField(name="y", dtype="int32", classes=("no", "yes")),), probabilities=True),
+)
+ENTRY = 8 + RESULT_BYTES + 100
+
+
+def answer(value: int = 0) -> Result:
+    return Result([[value]], [0.5], None, 0.0, 0.0, None, 0, 1)
+
+
+class World:
+    def __init__(self, rows: int = 100, nbytes: int = 2**20) -> None:
+        self.timer = ManualTimer()
+        self.evictions = Counter()
+        self.store = RowStore(
+            rows, nbytes, 10.0, clock=self.timer.time, weigh=lambda result: 100, evictions=self.evictions
+        )
+
+    def put(self, *names: int) -> None:
+        for name in names:
+            self.store.put(key(name), answer(name))
+
+    def held(self, *names: int) -> list[int]:
+        return [name for name in names if self.store.get(key(name)) is not None]
+
+
+def key(name: int) -> bytes:
+    return name.to_bytes(8, "little")
+
+
+def test_what_was_asked_for_least_lately_goes_first() -> None:
+    world = World(rows=3)
+    world.put(1, 2, 3)
+    assert world.held(1) == [1]
+    world.put(4)
+    assert world.held(1, 2, 3, 4) == [1, 3, 4]
+    assert world.evictions.value == 1
+
+
+def test_there_is_no_more_than_fits_into_the_bytes() -> None:
+    world = World(nbytes=3 * ENTRY)
+    world.put(1, 2, 3, 4)
+    assert (world.held(1, 2, 3, 4), world.store.nbytes) == ([2, 3, 4], 3 * ENTRY)
+
+
+def test_what_is_larger_than_all_the_room_is_not_kept() -> None:
+    world = World(nbytes=ENTRY - 1)
+    world.put(1)
+    assert (len(world.store), world.store.nbytes, world.evictions.value) == (0, 0, 0)
+
+
+def test_an_answer_lasts_so_long_from_when_it_came() -> None:
+    world = World()
+    world.put(1)
+    world.timer.advance(9.9)
+    assert world.held(1) == [1]
+    world.timer.advance(0.1)
+    assert (world.held(1), len(world.store), world.store.nbytes) == ([], 0, 0)
+
+
+def test_what_goes_when_its_time_is_up_is_not_counted_as_gone_before_it() -> None:
+    world = World(rows=1)
+    world.put(1)
+    world.timer.advance(11)
+    world.put(2)
+    assert world.evictions.value == 0
+
+
+@given(st.lists(st.tuples(st.sampled_from(["put", "get", "wait", "clear"]), st.integers(0, 8))))
+def test_rows_and_bytes_are_those_that_are_there(steps: list[tuple[str, int]]) -> None:
+    world = World(rows=4)
+    for step, name in steps:
+        if step == "put":
+            world.put(name)
+        elif step == "get":
+            found = world.store.get(key(name))
+            assert found is None or found.outputs == [[name]]
+        elif step == "wait":
+            world.timer.advance(name)
+        else:
+            world.store.clear()
+        assert len(world.store) <= 4
+        assert world.store.nbytes == ENTRY * len(world.store)
+
+
+def test_an_answer_weighs_about_what_it_takes() -> None:
+    """Never less, so that the bound holds, and no more than half as much again."""
+    store = RowStore(10_000, 2**30, 60.0, clock=ManualTimer().time, weigh=weigher(SIGNATURE), evictions=Counter())
+    tracemalloc.start()
+    try:
+        for name in range(10_000):
+            store.put(key(name), Result([[name % 2]], [name / 3], [[name / 3, name / 7]], 0.0, 0.0, None, 0, 1))
+        taken, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert taken <= store.nbytes <= 1.5 * taken
+
+
+@given(st.lists(st.tuples(st.integers(), st.floats(0, 1)), min_size=1, max_size=5), st.booleans())
+def test_an_answer_taken_apart_and_put_together_is_the_same(rows: list[tuple[int, float]], ranked: bool) -> None:
+    values, chances = map(list, zip(*rows, strict=True))
+    whole = Result(
+        [values, values[::-1]], chances, [[chance] for chance in chances], 0.1, 0.2,
+        [[0]] * len(rows) if ranked else None, len(rows), 0,
+    )  # fmt: skip
+    parts = apart(whole)
+    assert [(part.queue_s, part.inference_s, part.batch_rows, part.cached_rows) for part in parts] == [
+        (0.0, 0.0, 0, 1)
+    ] * len(rows)
+    again = together(parts, 0.1, 0.2, 0)
+    assert again == whole._replace(batch_rows=0)

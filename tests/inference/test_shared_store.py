@@ -1,0 +1,146 @@
+"""Answers in a real Redis: shared by all who serve the same, by nobody else, and missed without harm."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from msgspec.structs import replace
+
+from penstock import config
+from penstock.config import Logs
+from penstock.inference.redis import Redis
+from penstock.inference.row_format import RowFormat
+from penstock.inference.shared_store import SharedStore, identity
+from penstock.inference.ticket import Result
+from penstock.model.certificate import Certificate
+from penstock.model.control import Loaded
+from penstock.model.signature import Field, Output, OutputField, Signature
+from penstock.observability.caching import CacheMeter
+from penstock.observability.logs import open_log
+from penstock.observability.metrics import Figures
+from tests.redis_server import RedisServer, redis_server
+
+pytestmark = [pytest.mark.anyio, pytest.mark.needs("redis-server", "hiredis")]
+
+SIGNATURE = Signature(
+    inputs=(Field(name="a"),), output=Output(fields=(OutputField(name="y", dtype="int64"), OutputField(name="z")))
+)
+LOADED = Loaded(signature=SIGNATURE, sha256="0" * 64, bytes=1, runtime="onnx", device="cpu", beside={"/x/s.pkl": "1"})
+ANSWER = Result([[7], [0.5]], None, None, 0.0, 0.0, None, 0, 1)
+
+
+class Shelf:
+    """The store of one front."""
+
+    def __init__(self, redis: Redis, loaded: Loaded = LOADED, ttl_s: float = 60.0) -> None:
+        self.redis = redis
+        self.meter = CacheMeter(Figures(), "m", "1")
+        form = RowFormat(loaded.signature)
+        self.store = SharedStore(redis, identity("m", "1", loaded), ttl_s, form, self.meter)
+
+    async def find(self, *keys: bytes) -> Sequence[Result | None]:
+        found: asyncio.Future[Sequence[Result | None]] = asyncio.get_running_loop().create_future()
+        self.store.find(keys, False, found.set_result)
+        return await found
+
+    async def put(self, key: bytes) -> None:
+        self.store.put(key, ANSWER)
+        await self.redis.ask("PING")
+
+
+@asynccontextmanager
+async def connected(folder: Path, url: str, timeout_ms: float = 10_000) -> AsyncIterator[Redis]:
+    log = open_log(Logs(file=str(folder / "front.log"), format="json"), "front")
+    redis = Redis(config.Redis(url=url, timeout_ms=timeout_ms), log, Figures())
+    try:
+        await redis.tried.wait()
+        yield redis
+    finally:
+        redis.close()
+        log.close()
+
+
+def keys_in(server: RedisServer) -> list[bytes]:
+    return list(server.ask("KEYS", "*"))
+
+
+async def test_what_one_front_keeps_another_finds_until_its_time_is_up(tmp_path: Path) -> None:
+    with redis_server(tmp_path) as server:
+        async with connected(tmp_path, server.url) as redis, connected(tmp_path, server.url) as other:
+            await Shelf(redis, ttl_s=90.0).put(b"row")
+            assert await Shelf(other).find(b"row", b"no row") == [ANSWER, None]
+            (name,) = keys_in(server)
+            assert name.startswith(b"penstock:cache:")
+            assert 80_000 < server.ask("PTTL", name) <= 90_000
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        replace(LOADED, sha256="1" * 64),
+        replace(LOADED, beside={"/x/s.pkl": "2"}),
+        replace(LOADED, code={"features": "1"}),
+        replace(LOADED, libraries={"scikit-learn": "1.8"}),
+        replace(LOADED, runtime="sklearn"),
+        replace(LOADED, certificate=Certificate(verdict="compiled", form="float32", sha256="3")),
+        replace(LOADED, signature=replace(SIGNATURE, output=replace(SIGNATURE.output, top_k=2))),
+    ],
+)
+async def test_nothing_of_another_version_is_ever_found(other: Loaded, tmp_path: Path) -> None:
+    assert len({identity("m", "1", other), identity("m", "1", LOADED), identity("m", "2", LOADED)}) == 3
+
+
+async def test_where_the_files_lie_does_not_matter(tmp_path: Path) -> None:
+    assert identity("m", "1", replace(LOADED, beside={"/elsewhere/s.pkl": "1"})) == identity("m", "1", LOADED)
+
+
+@pytest.mark.parametrize("hostile", [b"cos\nsystem\n(S'true'\ntR.", b"", b"\x91" * 1000, b"x" * 100_000])
+async def test_what_is_no_answer_is_a_miss_and_counted(hostile: bytes, tmp_path: Path) -> None:
+    with redis_server(tmp_path) as server:
+        async with connected(tmp_path, server.url) as redis:
+            shelf = Shelf(redis)
+            await shelf.put(b"row")
+            server.ask("SET", keys_in(server)[0], hostile)
+            assert await shelf.find(b"row") == [None]
+            assert (shelf.meter.rejected.value, shelf.meter.failures.value) == (1, 0)
+
+
+async def test_another_rows_answer_is_not_taken_for_this_ones(tmp_path: Path) -> None:
+    """Whoever can write there may exchange two of them."""
+    with redis_server(tmp_path) as server:
+        async with connected(tmp_path, server.url) as redis:
+            shelf = Shelf(redis)
+            await shelf.put(b"row")
+            (name,) = keys_in(server)
+            await shelf.put(b"other row")
+            (other,) = set(keys_in(server)) - {name}
+            server.ask("RENAME", name, other)
+            assert await shelf.find(b"other row") == [None]
+            assert shelf.meter.rejected.value == 1
+
+
+async def test_a_key_of_another_kind_is_a_miss(tmp_path: Path) -> None:
+    with redis_server(tmp_path) as server:
+        async with connected(tmp_path, server.url) as redis:
+            shelf = Shelf(redis)
+            await shelf.put(b"row")
+            (name,) = keys_in(server)
+            server.ask("DEL", name)
+            server.ask("LPUSH", name, "x")
+            assert await shelf.find(b"row") == [None]
+
+
+async def test_one_that_does_not_answer_is_waited_for_no_longer_than_its_time(tmp_path: Path) -> None:
+    with redis_server(tmp_path) as server:
+        async with connected(tmp_path, server.url, timeout_ms=200) as redis:
+            shelf = Shelf(redis)
+            await shelf.put(b"row")
+            server.freeze()
+            found: Any = await asyncio.wait_for(shelf.find(b"row"), 10)
+            assert (found, shelf.meter.failures.value) == ([None], 1)
+            assert not shelf.store.is_here()
+            shelf.store.put(b"row", ANSWER)
+            server.thaw()
