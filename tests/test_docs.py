@@ -76,13 +76,13 @@ def free_port() -> int:
 class Session:
     """One shell with the package's programs on its PATH, on a port of its own instead of 8000."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, environment: dict[str, str]) -> None:
         self.port = str(free_port())
         programs = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
         self._shell = subprocess.Popen(
             ["bash"],
             cwd=folder,
-            env=os.environ | {"PATH": programs, "PENSTOCK_PORT": self.port},
+            env=os.environ | environment | {"PATH": programs, "PENSTOCK_PORT": self.port},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -184,6 +184,11 @@ def follow(session: Session, block: Block, folder: Path) -> None:
         assert block.language == "text", f"a block of {block.language or 'no language'} is neither run nor checked"
 
 
+def shows_compiling(page: Path) -> bool:
+    """Whether anything that is run or printed is about it; other pages are spared the seconds that it takes."""
+    return any("compil" in block.text for block in blocks(page) if block.language != "text")
+
+
 def runnable(page: Path) -> Any:
     """The page as a parameter, with what it says that it needs."""
     wanted = [name.strip() for names in NEEDS.findall(page.read_text()) for name in names.split(",")]
@@ -195,7 +200,7 @@ def test_what_a_page_says_is_so(page: Path) -> None:
     with tempfile.TemporaryDirectory(prefix="penstock-docs-") as name:
         if page.is_relative_to(ROOT / "examples"):
             shutil.copytree(page.parent, name, dirs_exist_ok=True)
-        session = Session(Path(name))
+        session = Session(Path(name), {} if shows_compiling(page) else {"PENSTOCK_COMPILE": "off"})
         try:
             for block in blocks(page):
                 follow(session, block, Path(name))

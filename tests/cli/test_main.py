@@ -146,7 +146,18 @@ def test_nothing_heavy_is_imported_on_the_way_to_serving(iris: bytes) -> None:
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     loaded = set(done.stdout.split())
     assert "penstock.supervisor.service" in loaded
-    assert not loaded & {"yaml", "hashlib", "asyncio", "tempfile", "difflib", "json", "subprocess", "numpy", "sklearn", "ssl"}
+    assert not loaded & {
+        "yaml",
+        "hashlib",
+        "asyncio",
+        "tempfile",
+        "difflib",
+        "json",
+        "subprocess",
+        "numpy",
+        "sklearn",
+        "ssl",
+    }
 
 
 def test_the_environment_counts_for_every_command(
