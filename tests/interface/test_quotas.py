@@ -177,7 +177,7 @@ async def test_who_lends_is_not_waited_for_for_ever(tmp_path: Path) -> None:
         assert (status, headers["retry-after"], body["code"]) == (503, "1", "quota_unknown")
         status, _, body = told(await front.send(post("/predict", ROW, b"x-request-timeout-ms: 30")))
         assert (status, body["code"]) == (504, "deadline_exceeded")
-        desk.timer.advance(0.3)  # it has not answered for so long: nobody waits now
+        desk.timer.advance(1.1)  # it has not answered for so long: nobody waits now
         waited = len(desk.held)
         assert told(await front.send(post("/predict", ROW)))[2]["code"] == "quota_unknown"
         assert len(desk.held) == waited

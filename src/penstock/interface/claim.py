@@ -8,6 +8,8 @@ from penstock.inference.ticket import Ticket
 
 WAIT_S = 0.25
 """Who lends is waited for no longer than that."""
+READ_FIRST_S = 0.001
+"""For the loop to come round once more: where it was held up, the answer may lie there unread."""
 
 
 Later = Callable[[float, Callable[[], object]], Any]
@@ -21,13 +23,14 @@ class Claim:
     that queued or failed as soon as all is said.
     """
 
-    __slots__ = ("_alarm", "_queue", "_ticket", "pending", "refusal")
+    __slots__ = ("_alarm", "_later", "_queue", "_ticket", "pending", "refusal")
 
     def __init__(self) -> None:
         self.pending = 0
         self.refusal: RequestError | None = None
         self._ticket: Ticket | None = None
         self._queue: Callable[[Ticket], object] | None = None
+        self._later: Later
         self._alarm: Any = None
 
     def passed(self) -> None:
@@ -47,8 +50,11 @@ class Claim:
         if not self.pending:
             queue(ticket)
             return
-        self._ticket, self._queue = ticket, queue
-        self._alarm = later(min(WAIT_S, max(0.0, ticket.deadline - ticket.queued_at)), self._give_up)
+        self._ticket, self._queue, self._later = ticket, queue, later
+        self._alarm = later(min(WAIT_S, max(0.0, ticket.deadline - ticket.queued_at)), self._look)
+
+    def _look(self) -> None:
+        self._alarm = self._later(READ_FIRST_S, self._give_up)
 
     def _give_up(self) -> None:
         ticket = self._ticket

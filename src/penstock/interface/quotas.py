@@ -10,7 +10,7 @@ from typing import Any, Protocol
 from penstock.errors import InvalidRequest, Problem, QuotaUnknown
 from penstock.inference.ticket import Ticket
 from penstock.interface.call import Call
-from penstock.interface.claim import WAIT_S, Claim
+from penstock.interface.claim import Claim
 from penstock.interface.client import Clients
 from penstock.interface.client_quota import ClientQuota
 from penstock.interface.lease import Lease
@@ -23,6 +23,8 @@ from penstock.model.quota import by_address, by_key
 from penstock.observability import catalog
 from penstock.observability.metrics import Figures
 
+STUCK_S = 1.0
+"""Who has not answered for so long is asked nothing more until it does."""
 MOST_ADDRESSES = 16_384  # more than there are connections, so that one of them has nobody who waits
 
 
@@ -165,7 +167,7 @@ class Quotas:
         if (out_s := lease.out_s(size, now)) > 0:
             self._refusals[lease.limit.unit].value += 1
             raise lease.refusal(size, out_s)
-        if self._flights and now > next(iter(self._flights.values())) + WAIT_S:
+        if self._flights and now > next(iter(self._flights.values())) + STUCK_S:
             raise QuotaUnknown
         claim = call.claim
         if claim is None:
@@ -194,8 +196,9 @@ class Quotas:
     def _granted(self, number: int, asked: Sequence[tuple[ClientQuota, Lease]], grants: Sequence[Grant]) -> None:
         self._flights.pop(number, None)
         now = self._now()
+        for _, lease in asked:
+            lease.asking = False  # first of all: whatever one of them does now, the others can ask again
         for (known, lease), grant in zip(asked, grants, strict=True):
-            lease.asking = False
             self._refusals[lease.limit.unit].value += lease.granted(grant, now)
             if lease.waiting:
                 self._soon(known, lease)
