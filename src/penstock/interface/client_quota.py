@@ -1,6 +1,7 @@
 """What a front knows of one client that has a quota, and what its answers tell of it."""
 
 import math
+from functools import lru_cache
 
 from penstock.errors import QuotaExceeded
 from penstock.interface.lease import Lease
@@ -26,9 +27,7 @@ class ClientQuota:
         """Other limits hold. Whoever waits is answered all the same."""
         self.requests = _changed(self.requests, limits.requests)
         self.rows = _changed(self.rows, limits.rows)
-        leases = self.leases
-        self.policy: Header = (POLICY, ", ".join(_policy(lease.limit) for lease in leases).encode())
-        self.state = ", ".join(f'"{lease.limit.unit}";r=%d;t={_period_s(lease.limit)}' for lease in leases).encode()
+        self.policy, self.state = _told(limits)
 
     @property
     def leases(self) -> list[Lease]:
@@ -57,6 +56,15 @@ class ClientQuota:
             after_s = refusal.retry_after if limit.unit == refusal.unit else _period_s(limit)
             said.append(f'"{limit.unit}";r={lease.left + lease.level};t={after_s}')
         return self.policy, (STATE, ", ".join(said).encode())
+
+
+@lru_cache(1024)
+def _told(limits: Limits) -> tuple[Header, bytes]:
+    """What is told of limits: the policy, and the state as far as it is always the same."""
+    there = [limit for limit in limits if limit is not None]
+    policy = ", ".join(map(_policy, there))
+    state = ", ".join(f'"{limit.unit}";r=%d;t={_period_s(limit)}' for limit in there)
+    return (POLICY, policy.encode()), state.encode()
 
 
 def _changed(lease: Lease | None, limit: Limit | None) -> Lease | None:
