@@ -144,6 +144,21 @@ async def test_who_is_known_to_be_refused_need_not_send_the_body(tmp_path: Path)
         assert (statuses, desk.asked) == ([200, 429], asked)
 
 
+async def test_who_is_refused_while_it_still_sends_is_told_when_the_body_is_there_and_nothing_is_decoded(
+    tmp_path: Path,
+) -> None:
+    async with limited(tmp_path, requests="1/min", rows="9/s") as (front, desk):
+        assert told(await front.send(post("/predict", ROW)))[0] == 200
+        head, _, body = post("/predict", ROW).partition(b"\r\n\r\n")
+        reader, writer = await asyncio.open_connection("127.0.0.1", front.port)
+        writer.write(head + b"\r\n\r\n")
+        await until(lambda: desk.asked == 2)  # for one request and its row, and now for one more request
+        writer.write(body)
+        status, headers, _ = told(await asyncio.wait_for(reader.readuntil(b"}"), 5))
+        writer.close()
+        assert (status, headers["ratelimit"]) == (429, '"requests";r=0;t=60, "rows";r=8;t=1')
+
+
 async def test_those_who_come_in_one_turn_are_asked_for_together(tmp_path: Path) -> None:
     async with limited(tmp_path, requests="10/s", rows="9/s") as (front, desk):
         desk.holds = True
