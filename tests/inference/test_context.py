@@ -13,7 +13,7 @@ from msgspec import UNSET
 
 from penstock.errors import ContextUnavailable, MissingContext
 from penstock.inference.context import Completion, Judged, moment_of
-from penstock.inference.stores import AWAY, Answer
+from penstock.inference.stores import AWAY, UNREADABLE, Answer
 from penstock.model.context import Context, Feature
 from penstock.model.signature import Field, Output, OutputField, Signature
 
@@ -127,6 +127,12 @@ async def test_a_redis_that_knows_nothing_of_an_entity_is_no_stale_one() -> None
     (entry,) = completion([context], Still()).entries
     assert entry.judge({"age_field": None, "at": None}, NOW).faults == {"age": "missing"}
     assert entry.judge({"age_field": "3", "at": None}, NOW).faults == {"age": "stale"}
+
+
+async def test_what_is_no_record_at_all_is_no_stale_one_either() -> None:
+    context = Context(key="u", store="s", updated="at", max_age_s=1.0, features=(feature("age", has_default=False),))
+    (entry,) = completion([context], Still()).entries
+    assert entry.judge({"age_field": UNREADABLE, "at": UNREADABLE}, NOW).faults == {"age": "invalid"}
 
 
 async def test_what_a_store_of_ones_own_holds_may_be_anything() -> None:

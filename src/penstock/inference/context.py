@@ -10,14 +10,14 @@ from msgspec import UNSET
 
 from penstock.errors import ContextUnavailable, MissingContext, Problem, RequestError
 from penstock.inference.lookup import Answers, Lookup
-from penstock.inference.stores import AWAY, Answer, Source
+from penstock.inference.stores import AWAY, UNREADABLE, Answer, Source
 from penstock.model.cells import reader_of
 from penstock.model.context import Context, own_part
 from penstock.model.signature import Field, Signature
 
 AHEAD_S = 86_400.0  # a moment further ahead than clocks may differ is in another unit, and says nothing
 NONE: Mapping[str, str] = {}
-UNREADABLE = ("invalid", "away")
+OF_STORES = ("invalid", "away")
 """What is wrong with the store rather than with the entity that was named."""
 SAID = {
     "missing": "{} of this {} is not known.",
@@ -86,10 +86,12 @@ class Entry:
         return [name for name, *_, default in self._features if default is UNSET and name in faults]
 
     def _staleness(self, record: Mapping[str, object], now: float) -> str | None:
-        """ "stale" where the values are too old, or do not say how old they are."""
+        """ "stale" where the values are too old, or do not say how old they are; or why there are none."""
         if self._max_age_s is None or self._updated is None:
             return None
         raw = record.get(self._updated)
+        if raw is UNREADABLE:
+            return "invalid"
         if raw is None and all(record.get(field) is None for field in self._fields):
             return "missing"
         try:
@@ -148,7 +150,7 @@ class Completion:
         problems = [
             Problem((e.key,), SAID[j.faults[name]].format(name, e.key))
             for e, j, name in pairs
-            if j.faults[name] not in UNREADABLE
+            if j.faults[name] not in OF_STORES
         ]
         if problems:
             raise _missing(problems)

@@ -9,8 +9,8 @@ import pytest
 
 from penstock import config
 from penstock.inference.redis import Redis
-from penstock.inference.stores import AWAY, Answer
-from penstock.inference.stores.hashes import UNREADABLE, Hashes
+from penstock.inference.stores import AWAY, UNREADABLE, Answer
+from penstock.inference.stores.hashes import Hashes
 from penstock.observability.logs import Log
 from penstock.observability.metrics import Figures
 from tests.redis_server import RedisServer, redis_server

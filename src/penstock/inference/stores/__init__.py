@@ -13,6 +13,8 @@ class Away(Enum):
 
 
 AWAY = Away.AWAY
+UNREADABLE = object()
+"""Stands for each field of what is no record at all: it is a value of none."""
 Record = Mapping[str, object]
 """The fields of an entity, as the store holds them; what it has not may be absent, or None."""
 Answer = Record | Away | None

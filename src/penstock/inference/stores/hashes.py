@@ -6,17 +6,10 @@ from functools import partial
 from typing import Any
 
 from penstock.inference.redis import Redis, RedisAway, RedisRefused
-from penstock.inference.stores import AWAY, Answer
+from penstock.inference.stores import AWAY, UNREADABLE, Answer
 
 WRONG_KIND = "WRONGTYPE"
 """What Redis says where a key holds something else than a hash."""
-
-
-class Unreadable:
-    """Stands for the fields of a key that is no hash: they are values of no field."""
-
-
-UNREADABLE = Unreadable()
 
 
 class Hashes:
