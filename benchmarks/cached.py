@@ -1,7 +1,7 @@
 """Measures what an answer that is kept costs, beside one that the model gives, for a quick and for a slow model.
 
-    python benchmarks/cached.py                                      about seven minutes
-    python benchmarks/cached.py --quick                              two minutes
+    python benchmarks/cached.py                                      about ten minutes
+    python benchmarks/cached.py --quick                              three minutes
     python benchmarks/cached.py --modes off,hits --subjects iris     a part of it
 
 The same service four times: without a cache (off), with one that knows no request (misses), with one that knows all of
@@ -176,7 +176,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--modes", type=partial(some_of, MODES), default=list(MODES))
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=3, help="of one run")
-    parser.add_argument("--warmup", type=float, default=1, help="seconds of the same load before each run")
+    parser.add_argument("--warmup", type=float, default=3, help="seconds of the same load before each run")
     parser.add_argument("--patience", type=float, default=10, help="seconds to wait for a quiet machine")
     parser.add_argument("--quick", action="store_true", help="two rounds of one-second runs")
     options = parser.parse_args()
