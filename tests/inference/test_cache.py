@@ -19,7 +19,6 @@ from penstock.errors import (
     NotReady,
     PredictTimeout,
     QueueFull,
-    RequestError,
     WaitTooLong,
 )
 from penstock.inference.batcher import Batcher
@@ -543,7 +542,7 @@ class Interleavings(RuleBasedStateMachine):
                 assert ticket.freshness is Freshness.ANY or answer >= number
             return
         error = error_of(ticket)
-        right = {
+        right: dict[type[Exception], bool] = {
             ClientGone: ticket in self.withdrawn,
             DeadlineExceeded: ticket.deadline <= self.world.timer.time(),
             GaveWay: not ticket.high,
