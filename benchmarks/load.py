@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -93,11 +94,20 @@ def bodies(subject: Subject, rows: int, wire: Wire, folder: Path) -> Path:
     return path
 
 
-def drive(server: Server, cell: Cell, seconds: float, folder: Path, core: int | None) -> Figures:
-    """Closed loop with keep-alive: each connection sends its next request when the last is answered."""
+def drive(
+    server: Server,
+    cell: Cell,
+    seconds: float,
+    folder: Path,
+    core: int | None,
+    script: Path = SCRIPT,
+    said: Mapping[str, str] | None = None,
+) -> Figures:
+    """Closed loop with keep-alive: each connection sends its next request when the last is answered. `said` is for the
+    script."""
     before, machine = server.cpu(), machine_seconds()
     own = sum(os.times()[:4])
-    seen = wrk(server, cell, seconds, folder, core)
+    seen = wrk(server, cell, seconds, folder, core, script, said or {})
     used = {pid: now - before.get(pid, 0.0) for pid, now in server.cpu().items()}
     busy, stolen = (now - then for now, then in zip(machine_seconds(), machine, strict=True))
     own = sum(os.times()[:4]) - own
@@ -115,13 +125,15 @@ def drive(server: Server, cell: Cell, seconds: float, folder: Path, core: int | 
     )
 
 
-def wrk(server: Server, cell: Cell, seconds: float, folder: Path, core: int | None) -> dict[str, float]:
+def wrk(
+    server: Server, cell: Cell, seconds: float, folder: Path, core: int | None, script: Path, said: Mapping[str, str]
+) -> dict[str, float]:
     wire = server.target.wire
     url = f"http://127.0.0.1:{server.port}{wire.path(cell.rows)}"
     load = ["wrk", "--threads", "1", "--connections", str(cell.connections), "--duration", f"{max(1, round(seconds))}s"]
     done = subprocess.run(
-        [*pinned(core), *load, "--timeout", "20s", "--script", str(SCRIPT), url],
-        env=os.environ | {"BODIES": str(bodies(server.subject, cell.rows, wire, folder))},
+        [*pinned(core), *load, "--timeout", "20s", "--script", str(script), url],
+        env=os.environ | dict(said) | {"BODIES": str(bodies(server.subject, cell.rows, wire, folder))},
         capture_output=True,
         text=True,
         check=True,

@@ -53,6 +53,6 @@ def _listed(rows: Any, entry: Entry) -> Sequence[Any]:
     if isinstance(rows, list):
         return [[text] for text in rows]
     if isinstance(rows, np.ndarray):
-        return rows.tolist()  # type: ignore[no-any-return]
+        return list(rows.tolist())
     table = rows[[field.name for field in entry.signature.inputs]].to_numpy(object).tolist()
     return [[None if value != value else value for value in row] for row in table]  # as JSON has a gap

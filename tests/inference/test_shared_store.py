@@ -82,7 +82,7 @@ async def test_what_one_front_keeps_another_finds_until_its_time_is_up(tmp_path:
     [
         replace(LOADED, sha256="1" * 64),
         replace(LOADED, beside={"/x/s.pkl": "2"}),
-        replace(LOADED, code={"features": "1"}),
+        replace(LOADED, modules={"features": "1"}),
         replace(LOADED, libraries={"scikit-learn": "1.8"}),
         replace(LOADED, runtime="sklearn"),
         replace(LOADED, certificate=Certificate(verdict="compiled", form="float32", sha256="3")),

@@ -79,7 +79,7 @@ class Running:
             stderr=subprocess.PIPE,
             text=True,
             start_new_session=terminal is not None,
-            preexec_fn=None if terminal is None else lambda: fcntl.ioctl(terminal, termios.TIOCSCTTY, 0),  # noqa: PLW1509
+            preexec_fn=None if terminal is None else lambda: fcntl.ioctl(terminal, termios.TIOCSCTTY, 0),  # noqa: PLW1509 # no thread runs
         )
 
     def __enter__(self) -> "Running":

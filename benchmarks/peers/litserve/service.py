@@ -16,7 +16,7 @@ import numpy as np
 Array = np.ndarray[Any, Any]
 
 
-class Classifier(litserve.LitAPI):  # type: ignore[misc]
+class Classifier(litserve.LitAPI):  # type: ignore[misc] # it has no types here
     def setup(self, device: str) -> None:
         self.model = pickle.loads(Path(os.environ["MODEL"]).read_bytes())
 

@@ -34,7 +34,7 @@ def start(artifact: Artifact, report: Report) -> tuple[Model, Loaded]:
     report(Progress("reading"))
     found = source.read(artifact.path, artifact.pinned)
     _demand_trust(artifact, found.sha256)
-    model, caught, compilation, code = _model(found, artifact, report)
+    model, caught, compilation, modules = _model(found, artifact, report)
     loaded_at = perf_counter()
     report(Progress("warming"))
     beside = dict(getattr(model, "beside", {}))
@@ -59,7 +59,7 @@ def start(artifact: Artifact, report: Report) -> tuple[Model, Loaded]:
         device=model.device,
         transforms=tuple(PurePath(each.path).name for each in artifact.transforms),
         beside=beside,
-        code=code,
+        modules=modules,
         libraries=libraries.present(),
         trained_with=model.trained_with or libraries.trained_with(caught),
         warnings=tuple(dict.fromkeys([*libraries.told(caught), *(compilation.warnings if compilation else ())])),
@@ -129,21 +129,21 @@ def _model(
             compiled_model = Compiled(entry.graph, entry.signature, artifact, entry.trained_with, beside)
             return shaped(compiled_model, artifact), [], compilation, {}
     report(loading)
-    model, caught, code = _load(found, artifact)
-    return model, caught, compilation, code
+    model, caught, modules = _load(found, artifact)
+    return model, caught, compilation, modules
 
 
 def _load(found: Source, artifact: Artifact) -> tuple[Model, list[warnings.WarningMessage], dict[str, str]]:
     """The model, the warnings that loading it gave, and the sha256 of the modules of its own code."""
-    code: dict[str, str] = {}
+    modules: dict[str, str] = {}
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         if artifact.code:
             from penstock.host.own_code import make_importable
 
-            code = make_importable(artifact.code, artifact.code_pins, artifact.trusted)
+            modules = make_importable(artifact.code, artifact.code_pins, artifact.trusted)
         try:
-            return runtimes.load(found, artifact), caught, code
+            return runtimes.load(found, artifact), caught, modules
         except UnreadableArtifact as error:
             versions = libraries.other_version(caught)
             if versions is None:

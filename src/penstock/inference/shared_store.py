@@ -23,7 +23,7 @@ def identity(model: str, version: str, loaded: Loaded) -> bytes:
     form = (certificate.verdict, certificate.form, certificate.sha256) if certificate is not None else None
     beside = sorted((PurePath(path).name, sha256) for path, sha256 in loaded.beside.items())
     whole = (
-        FORMAT, model, version, loaded.sha256, beside, loaded.code, loaded.transforms, loaded.runtime, loaded.device,
+        FORMAT, model, version, loaded.sha256, beside, loaded.modules, loaded.transforms, loaded.runtime, loaded.device,
         loaded.libraries, form, loaded.signature,
     )  # fmt: skip
     return blake2b(msgspec.msgpack.encode(whole, order="deterministic"), digest_size=DIGEST).digest()

@@ -144,7 +144,7 @@ class Loaded(Struct, frozen=True, tag=True, kw_only=True):
     `trained_with` map packages to versions.
 
     `beside` has the sha256 of every file that was read besides the artifact, by path: transforms, external weights,
-    examples, reference; `code` that of each module of the model's own, by name. `certificate` says whether it runs
+    examples, reference; `modules` that of each module of the model's own, by name. `certificate` says whether it runs
     compiled; None where that was not asked. `example_us`: microseconds for each of its examples; `comparison`: what it
     made of the others'.
     """
@@ -157,7 +157,7 @@ class Loaded(Struct, frozen=True, tag=True, kw_only=True):
     device: str
     transforms: tuple[str, ...] = ()
     beside: dict[str, str] = {}
-    code: dict[str, str] = {}
+    modules: dict[str, str] = {}
     libraries: dict[str, str] = {}
     trained_with: dict[str, str] = {}
     warnings: tuple[str, ...] = ()
