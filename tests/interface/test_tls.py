@@ -169,12 +169,16 @@ async def test_who_is_refused_reads_why_whatever_it_is_still_sending(
 
 
 async def test_an_answer_that_nobody_takes_is_given_up(files: Files) -> None:
-    async with serving(files, HASTY) as (service, server):
+    async with serving(files, Limits(send_s=0.2)) as (service, server):
+        service.hold.clear()
         _, writer = await service.connect(limit=1)
-        writer.write(GET.replace(b"/", b"/large", 1))
-        await until(lambda: server.connections == 1)
-        await until(lambda: server.connections == 0)
-        writer.transport.abort()
+        try:
+            writer.write(GET.replace(b"/", b"/large", 1))
+            await until(lambda: server.connections == 1)
+            service.hold.set()
+            await until(lambda: server.connections == 0)
+        finally:
+            writer.transport.abort()
 
 
 async def test_a_slow_client_gets_all_of_its_last_answer(files: Files) -> None:
