@@ -33,7 +33,23 @@ def test_a_connection_begins_with_who_it_is(address: Address, commands: list[obj
     assert list(address.greeting()) == commands
 
 
-@pytest.mark.parametrize("url", ["redis://ann:se/cret@cache:1/0", "redis://cache:99999", "redis://cache/x"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        "redis://ann:se/cret@cache:1/0",
+        "redis://cache:99999",
+        "redis://cache/x",
+        "redis://cache/-1",
+        "redis://se-cret@cache",
+        "redis://cache?password=se-cret",
+        "redis://:12#se-cret@cache",
+        "redis://:12?se-cret@cache",
+        "redis://:6379",
+        "redis://a..b",
+        f"redis://{64 * 'a'}",
+        "unix:///run/redis.sock?password=se-cret",
+    ],
+)
 def test_a_url_that_cannot_be_read_is_refused_without_being_told(url: str) -> None:
     with pytest.raises(ConfigurationError, match="%2F") as refused:
         load(flags={"redis.url": [url]})

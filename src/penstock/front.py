@@ -76,10 +76,11 @@ class Front:
         process = f"front-{configure.slot}"
         self._log = open_log(self.settings.logs, process)
         capture_stdlib(self._log)
-        self._redis = Redis(self.settings.redis, self._log, self._figures) if self.settings.redis.url else None
+        self._redis = self._open_redis("quotas and features")
+        self._kept = self._open_redis("cache")  # apart, since it may be given more than it can take
         self._stores = Stores(self.settings.stores, self._log, self._redis)
         timer = LoopTimer(self._loop)
-        caches = Caches(self._figures, self._log, timer, self._loop.call_soon, self._redis)
+        caches = Caches(self._figures, self._log, timer, self._loop.call_soon, self._kept)
         self._versions = Versions(self.settings, self._figures, self._hung, self._released, caches, self._stores)
         self._access = Access()
         self._native = Native(Engine(self._versions), self.settings.limits, self._access)
@@ -95,6 +96,10 @@ class Front:
         lane = Lane(self._native, self._accounts)
         self._certificate = Certificate(configure.pair) if configure.pair else None
         self._server = HttpServer(App(lane, build_ops(self)), lane, self._certificate)
+
+    def _open_redis(self, purpose: str) -> Redis | None:
+        settings = self.settings.redis
+        return Redis(settings, purpose, self._log, self._figures) if settings.url else None
 
     # ---------------------------------------------------------------- what the operations pages ask
     @property
@@ -149,8 +154,9 @@ class Front:
         await self._ended
         self._versions.close()
         self._stores.close()
-        if self._redis is not None:
-            self._redis.close()
+        for redis in (self._redis, self._kept):
+            if redis is not None:
+                redis.close()
         self._accounts.settle()
         self._log.close()
 
@@ -229,8 +235,9 @@ class Front:
             self._versions.attach(host, sock, shared)
 
     async def _listen(self, slot: int, listener: socket.socket) -> None:
-        if self._redis is not None:
-            await self._redis.tried.wait()
+        for redis in (self._redis, self._kept):
+            if redis is not None:
+                await redis.tried.wait()
         try:
             await self._server.listen(slot, listener)
         except OSError as problem:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from typing import NamedTuple
-from urllib.parse import parse_qs, unquote, urlsplit
+from urllib.parse import SplitResult, parse_qs, unquote, urlsplit
 
 from penstock.errors import ConfigurationError
 
@@ -34,20 +34,32 @@ def address_of(url: str) -> Address:
     Raises ConfigurationError, whose message has nothing of the URL: there may be a password in it.
     """
     try:
-        parts = urlsplit(url)
-        is_path = parts.scheme == "unix"
-        said = parse_qs(parts.query).get("db", ["0"])[0] if is_path else parts.path.strip("/") or "0"
-        return Address(
-            parts.hostname or "localhost",
-            parts.port or PORT,
-            unquote(parts.path) if is_path else None,
-            parts.scheme == "rediss",
-            unquote(parts.username or ""),
-            unquote(parts.password or ""),
-            int(said),
-        )
+        address = _address(urlsplit(url))
     except ValueError:
         raise ConfigurationError(
-            "redis.url: expected a URL such as redis://user:password@127.0.0.1:6379/0; "
-            "write the signs / : @ # ? of a password as %2F %3A %40 %23 %3F"
+            "redis.url: expected a URL such as redis://user:password@127.0.0.1:6379/0 (redis://:password@… without a "
+            "user); write the signs / : @ # ? of a password as %2F %3A %40 %23 %3F"
         ) from None
+    return address
+
+
+def _address(parts: SplitResult) -> Address:
+    """Raises ValueError for what nobody can mean: part of a password that was not quoted, most of the time."""
+    is_path = parts.scheme == "unix"
+    query = parse_qs(parts.query, strict_parsing=True) if parts.query else {}
+    database = int(query.pop("db", ["0"])[0] if is_path else parts.path.strip("/") or "0")
+    if query or parts.fragment or database < 0 or (parts.username and not parts.password):
+        raise ValueError
+    if not is_path:
+        (parts.hostname or "").encode("idna")
+    if not (parts.path if is_path else parts.hostname):
+        raise ValueError
+    return Address(
+        parts.hostname or "localhost",
+        parts.port or PORT,
+        unquote(parts.path) if is_path else None,
+        parts.scheme == "rediss",
+        unquote(parts.username or ""),
+        unquote(parts.password or ""),
+        database,
+    )

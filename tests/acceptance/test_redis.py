@@ -208,9 +208,11 @@ def test_redis_goes_away_under_load_and_comes_back(scene: Scene, state: str) -> 
     assert crowd.completed[Answer(503, "context_unavailable")] > 0
     assert crowd.completed[Answer(200)] > 0
     for slot in ("front-0", "front-1"):
-        told = [line["event"] for line in scene.service.lines() if line.get("process") == slot]
-        away = [event for event in told if event in ("redis_away", "redis_back")]
-        assert away == ["redis_away", "redis_back"] * (len(away) // 2), "each is said once, in turn"
+        lines = [line for line in scene.service.lines() if line.get("process") == slot]
+        told = [line for line in lines if line["event"] in ("redis_away", "redis_back")]
+        for purpose in ("cache", "quotas and features"):
+            away = [line["event"] for line in told if line.get("purpose") == purpose]
+            assert away == ["redis_away", "redis_back"] * (len(away) // 2), "each is said once, in turn"
 
 
 def test_a_slow_redis_is_as_good_as_none_to_quota_and_cache(scene: Scene) -> None:

@@ -38,7 +38,7 @@ class Desk:
     def __init__(self, folder: Path, url: str, timeout_ms: float) -> None:
         self._path = folder / "front.log"
         self._log: Log = open_log(Logs(file=str(self._path), format="json"), "front")
-        self.redis = Redis(config.Redis(url=url, timeout_ms=timeout_ms), self._log, Figures())
+        self.redis = Redis(config.Redis(url=url, timeout_ms=timeout_ms), "a test", self._log, Figures())
 
     def close(self) -> None:
         self.redis.close()
@@ -92,9 +92,13 @@ def reads(info: bytes) -> int:
 async def test_an_error_of_redis_concerns_who_asked_for_it(server: RedisServer, tmp_path: Path) -> None:
     async with desk(tmp_path, server.url) as at:
         wrong, right = at.redis.ask("INCR", "a", "b"), at.redis.ask("SET", "a", 1)
-        with pytest.raises(RedisRefused, match="wrong number of arguments"):
+        with pytest.raises(RedisRefused, match=r"^ERR$"):
             await wrong
         assert await right == b"OK"
+        await until(lambda: at.events() == ["redis_refused"])
+        with pytest.raises(RedisRefused):
+            await at.redis.ask("INCR", "a", "b")
+        assert at.events() == ["redis_refused"], "told once, and not for each"
 
 
 async def test_a_frozen_redis_is_waited_for_once_and_then_nobody_waits(server: RedisServer, tmp_path: Path) -> None:
@@ -185,6 +189,25 @@ async def test_a_wrong_password_is_told_without_the_password(tmp_path: Path) -> 
         async with desk(tmp_path, f"redis://:right@{host}/3") as at:
             assert await at.redis.ask("SET", "a", 1) == b"OK"
         assert server.ask("INFO", "keyspace", password="right").count(b"db3:keys=1") == 1
+
+
+async def test_what_knows_no_passwords_is_told_without_the_password(tmp_path: Path) -> None:
+    """It repeats what it was asked, and that is not for the log."""
+    with redis_server(tmp_path, "--rename-command", "AUTH", "") as server:
+        async with desk(tmp_path, f"redis://:hunter2@127.0.0.1:{server.port}") as at:
+            await until(lambda: "redis_away" in at.events())
+            assert "hunter2" not in json.dumps(at.lines())
+
+
+async def test_whatever_keeps_a_connection_from_being_made_is_an_outage_like_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise UnicodeError("label too long")
+
+    monkeypatch.setattr(redis, "_Line", refuse)
+    async with desk(tmp_path, "redis://127.0.0.1:1") as at:
+        await until(lambda: at.events() == ["redis_away"])
 
 
 async def test_what_is_not_redis_is_away(tmp_path: Path) -> None:

@@ -54,7 +54,7 @@ class Shelf:
 @asynccontextmanager
 async def connected(folder: Path, url: str, timeout_ms: float = 10_000) -> AsyncIterator[Redis]:
     log = open_log(Logs(file=str(folder / "front.log"), format="json"), "front")
-    redis = Redis(config.Redis(url=url, timeout_ms=timeout_ms), log, Figures())
+    redis = Redis(config.Redis(url=url, timeout_ms=timeout_ms), "a test", log, Figures())
     try:
         await redis.tried.wait()
         yield redis

@@ -122,7 +122,7 @@ class Machine:
         self._log = open_log(Logs(file=str(self._path), format="json"), "front")
         self.figures = Figures()
         slow = config.Redis(url=server.url, timeout_ms=10_000)
-        self.redis = Redis(slow, self._log, self.figures)
+        self.redis = Redis(slow, "quotas", self._log, self.figures)
         self.supervisor = Supervisor()
         self.lender = RedisLender(self.redis, Quotas(said), 1, self.supervisor, self._log, self.figures)
 

@@ -7,6 +7,7 @@ hiredis reads the answers; what stands around it here is a tenth of what a gener
 import asyncio
 import ssl
 from collections import deque
+from collections.abc import Callable
 from typing import Any, cast
 
 import hiredis
@@ -22,6 +23,8 @@ Word = str | bytes | int | float
 CONNECT_S = 1.0  # for a connection to be made, and the password to be taken
 FIRST_PAUSE_S = 0.1  # before it is looked for again,
 LONGEST_PAUSE_S = 2.0  # which it is at least so often
+QUIET_S = 10.0  # between two lines of the log that say that it refuses something
+EXPECTED = ("NOSCRIPT", "WRONGTYPE")
 MOST_WAITING = 10_000  # commands that have no answer yet
 READ_FIRST_S = 0.001  # for the loop to come round once more
 MOST_UNSENT = 16 * 2**20  # bytes
@@ -33,20 +36,23 @@ class RedisAway(PenstockError):
 
 
 class RedisRefused(RedisAway):
-    """Redis answers, but with an error."""
+    """Redis answers, but with an error, of which this is the code: the rest may repeat what it was asked, a password
+    for instance."""
 
 
 class Redis:
-    """One connection, which is looked for until it is there, and again when it is lost.
+    """One connection for one `purpose`, which is looked for until it is there, and again when it is lost.
 
     While it is away whoever asks hears so at once: nobody waits for a connection to be made. What was asked before it
     went away waits for `timeout_ms` at most.
     """
 
-    def __init__(self, settings: config.Redis, log: Log, figures: Figures) -> None:
+    def __init__(self, settings: config.Redis, purpose: str, log: Log, figures: Figures) -> None:
         assert settings.url is not None
+        self._purpose = purpose
         self.prefix = settings.prefix
         self._address = address_of(settings.url)
+        self._tls = ssl.create_default_context() if self._address.tls else None  # reading all authorities takes 40 ms
         self._timeout_s = settings.timeout_ms / 1000
         self._log = log
         self._failures = figures.counter(catalog.REDIS_FAILURES)
@@ -54,6 +60,7 @@ class Redis:
         self._loop = asyncio.get_running_loop()
         self._line: _Line | None = None
         self._told: str | None = None  # why it is away, as the log has it
+        self._complained_at = -QUIET_S
         self.tried = asyncio.Event()
         """Set once a connection is made, or could not be."""
         self._looking = self._loop.create_task(self._look())
@@ -61,6 +68,11 @@ class Redis:
     @property
     def is_here(self) -> bool:
         return self._line is not None
+
+    @property
+    def unanswered(self) -> int:
+        """Commands that wait for their answers."""
+        return self._line.unanswered if self._line is not None else 0
 
     def ask(self, *words: Word) -> asyncio.Future[Any]:
         """The answer to one command, as bytes, numbers, None and lists of these.
@@ -87,7 +99,7 @@ class Redis:
             try:
                 async with asyncio.timeout(CONNECT_S):
                     line = await self._connect()
-            except (OSError, RedisAway, TimeoutError) as problem:
+            except Exception as problem:  # noqa: BLE001 # whatever it is, the service goes on without Redis
                 self._missed(_reason(problem), "connect")
             else:
                 self._found(line)
@@ -99,11 +111,10 @@ class Redis:
 
     async def _connect(self) -> "_Line":
         to = self._address
-        context = ssl.create_default_context() if to.tls else None
         if to.path is not None:
             _, line = await self._loop.create_unix_connection(self._new_line, to.path)
         else:
-            _, line = await self._loop.create_connection(self._new_line, to.host, to.port, ssl=context)
+            _, line = await self._loop.create_connection(self._new_line, to.host, to.port, ssl=self._tls)
         try:
             for words in to.greeting():
                 await line.ask(words, CONNECT_S)
@@ -114,14 +125,14 @@ class Redis:
         return line
 
     def _new_line(self) -> "_Line":
-        return _Line(self._loop, self._timeout_s)
+        return _Line(self._loop, self._timeout_s, self._refused)
 
     def _found(self, line: "_Line") -> None:
         self._line = line
         self._up.set(1)
         if self._told is not None:
             self._told = None
-            self._log.info("redis_back")
+            self._log.info("redis_back", purpose=self._purpose)
         self.tried.set()
 
     def _missed(self, reason: str, kind: str) -> None:
@@ -129,17 +140,27 @@ class Redis:
         self._up.set(0)
         self._failures.child(kind).inc()
         if self._told is None:
-            self._log.warning("redis_away", reason=reason)
+            self._log.warning("redis_away", purpose=self._purpose, reason=reason)
         self._told = reason
+
+    def _refused(self, code: str) -> None:
+        """It is there, but does not do what it is asked. What can be meant by that is told; but not again and again."""
+        if self._line is None or code in EXPECTED:
+            return  # it is not even let in, which is told as an outage; or whoever asked sees to it
+        self._failures.child("refused").inc()
+        if (now := self._loop.time()) >= self._complained_at + QUIET_S:
+            self._complained_at = now
+            self._log.warning("redis_refused", purpose=self._purpose, code=code)
 
 
 class _Line(asyncio.Protocol):
     """A connection that answers in the order in which it is asked, until it once does not in time."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, timeout_s: float) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, timeout_s: float, refused: Callable[[str], object]) -> None:
         self.ended: asyncio.Future[tuple[str, str]] = loop.create_future()
         self._loop = loop
         self._timeout_s = timeout_s
+        self._refused = refused
         self._reader = hiredis.Reader()
         self._transport: asyncio.Transport | None = None
         self._unsent: list[bytes] = []
@@ -147,6 +168,10 @@ class _Line(asyncio.Protocol):
         self._unread = 0  # bytes
         self._waiting: deque[tuple[asyncio.Future[Any], float]] = deque()  # and when each answer is due
         self._watch: asyncio.TimerHandle | None = None
+
+    @property
+    def unanswered(self) -> int:
+        return len(self._waiting)
 
     def ask(self, words: tuple[Word, ...], timeout_s: float | None = None) -> asyncio.Future[Any]:
         answer = self._loop.create_future()
@@ -224,12 +249,13 @@ class _Line(asyncio.Protocol):
 
     def _answer(self, reply: Any) -> None:
         answer, _ = self._waiting.popleft()
-        if answer.done():
-            return
         if isinstance(reply, hiredis.ReplyError):
-            answer.set_exception(RedisRefused(str(reply)))
-            answer.exception()
-        else:
+            code = str(reply).partition(" ")[0]
+            self._refused(code)
+            if not answer.done():
+                answer.set_exception(RedisRefused(code))
+                answer.exception()
+        elif not answer.done():
             answer.set_result(reply)
 
 

@@ -14,6 +14,7 @@ from penstock.inference.ticket import Result
 from penstock.model.control import Loaded
 from penstock.observability.caching import CacheMeter
 
+MOST_UNANSWERED = 512  # commands, beyond which Redis would be late with those that are waited for
 DIGEST = 32
 
 
@@ -58,7 +59,10 @@ class SharedStore:
         asked.add_done_callback(partial(self._answered, digests, probabilities, found))
 
     def put(self, key: bytes, answer: Result) -> None:
-        """Keeps an answer, if Redis takes it; nobody waits for that."""
+        """Keeps an answer, if Redis takes it; nobody waits for that. While it is behind none are given to it."""
+        if self._redis.unanswered >= MOST_UNANSWERED:
+            self._meter.failures.value += 1
+            return
         digest = self._digest(key)
         if self._redis.is_here and (raw := self._form.written(digest, answer)) is not None:
             self._redis.ask("SET", self._name(digest), raw, "PX", self._ttl_ms)

@@ -239,9 +239,11 @@ GUARD_BREACHES = _counter(
 )
 
 # ------------------------------------------------------------------ models and processes
-REDIS_LIVE = _gauge("redis_live", "Fronts that have a connection to Redis.")
+REDIS_LIVE = _gauge("redis_live", "Connections of fronts to Redis: one for quotas and features, one for caches.")
 REDIS_FAILURES = _counter(
-    "redis_failures_total", "Connections to Redis that could not be made or were lost, by how.", "reason"
+    "redis_failures_total",
+    "Connections to Redis that could not be made or were lost, and commands it refused.",
+    "reason",
 )
 HOSTS_LIVE = _gauge("hosts_live", "Processes of the model that answer.", *MODEL)
 HOST_RESTARTS = _counter("host_restarts_total", "Times that a process of the model was replaced.", *MODEL, "reason")

@@ -26,7 +26,7 @@ def server(tmp_path: Path) -> Iterator[RedisServer]:
 
 @asynccontextmanager
 async def hashes(server: RedisServer, log: Log) -> AsyncIterator[Hashes]:
-    redis = Redis(config.Redis(url=server.url, timeout_ms=5000), log, Figures())
+    redis = Redis(config.Redis(url=server.url, timeout_ms=5000), "features", log, Figures())
     try:
         await redis.tried.wait()
         yield Hashes(redis, 5.0)
