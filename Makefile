@@ -1,8 +1,9 @@
 # make demo      sets everything up and serves two trained models on 127.0.0.1:8000
 # make test      sets everything up and runs every test
 # make check     format, lint, strict types, then every test with the branch coverage gate
-# make bench     measures penstock beside a hand-written server and an empty one, and then what a shadow costs and
-#                what a kept answer does (QUICK=1: a few minutes; with ARGS only the first)
+# make bench     measures penstock beside a hand-written server and an empty one, and then what a shadow costs, what
+#                a kept answer saves, and what keys, quotas and a cache cost that never hits (QUICK=1: a few minutes;
+#                with ARGS only the first)
 # make bench-peers  the same beside LitServe, BentoML and MLServer, each in an environment of its own (QUICK=1)
 # make fronts    measures what a front costs, and what a second one brings
 # make overload  asks for ten times what can be answered, and tells what becomes of it (QUICK=1: a short form)
@@ -20,8 +21,10 @@ PYTHON ?= $(firstword $(foreach python,python3 python3.13 python3.12 python3.11,
 	$(shell $(python) -c '$(IN_RANGE)' 2>/dev/null && echo $(python))))
 BIN := $(VENV)/bin
 PEERS := litserve bentoml mlserver
-WAITING := $(addprefix tests/acceptance/test_,versions.py swaps.py admin.py trials.py keys.py caching.py) tests/soak/test_swaps.py \
-	tests/test_benchmarks.py tests/test_overload.py
+WAITING := $(addprefix tests/acceptance/test_,versions.py swaps.py admin.py trials.py keys.py) \
+	tests/soak/test_swaps.py tests/test_benchmarks.py tests/test_overload.py
+GATES := $(addprefix tests/acceptance/test_,caching.py confined.py context.py evil.py openapi.py quotas.py redis.py \
+	tls.py) tests/hostile tests/deploy
 BESIDE := tests/cli tests/compile tests/host
 PAGES := tests/test_docs.py tests/zoo
 
@@ -37,9 +40,11 @@ ifeq ($(strip $(ARGS)),)
 	nice -n 19 $(BIN)/pytest $(BESIDE) > $(VENV)/beside.log 2>&1 & beside=$$!; \
 	nice -n 19 $(BIN)/pytest $(PAGES) > $(VENV)/pages.log 2>&1 & pages=$$!; \
 	nice -n 5 $(BIN)/pytest $(WAITING) > $(VENV)/waiting.log 2>&1 & waiting=$$!; \
-	$(BIN)/pytest $(addprefix --ignore=,$(BESIDE) $(PAGES) $(WAITING)); served=$$?; \
-	wait $$waiting; waited=$$?; wait $$pages; paged=$$?; wait $$beside; calculated=$$?; \
-	cat $(VENV)/waiting.log $(VENV)/pages.log $(VENV)/beside.log; exit $$((served + waited + paged + calculated))
+	nice -n 5 $(BIN)/pytest $(GATES) > $(VENV)/gates.log 2>&1 & gates=$$!; \
+	$(BIN)/pytest $(addprefix --ignore=,$(BESIDE) $(PAGES) $(WAITING) $(GATES)); served=$$?; \
+	wait $$waiting; waited=$$?; wait $$gates; gated=$$?; wait $$pages; paged=$$?; wait $$beside; calculated=$$?; \
+	cat $(VENV)/waiting.log $(VENV)/gates.log $(VENV)/pages.log $(VENV)/beside.log; \
+	exit $$((served + waited + gated + paged + calculated))
 else
 	$(BIN)/pytest $(ARGS)
 endif
@@ -62,6 +67,7 @@ bench: $(VENV)/installed-$(EXTRAS)
 ifeq ($(strip $(ARGS)),)
 	$(BIN)/python benchmarks/shadow.py $(if $(QUICK),--quick)
 	$(BIN)/python benchmarks/cached.py $(if $(QUICK),--quick)
+	$(BIN)/python benchmarks/gate.py $(if $(QUICK),--quick)
 endif
 
 bench-peers: $(VENV)/installed-$(EXTRAS) $(PEERS:%=.venv-peers/%/installed)

@@ -61,6 +61,13 @@ def test_overload_is_measured_and_agrees_with_the_server() -> None:
 
 
 @pytest.mark.needs("wrk", "skl2onnx")
+def test_what_keys_quotas_and_a_cache_cost_is_measured_without_hits_or_errors() -> None:
+    told = output_of("gate.py", "--cells", "iris:1x1", "--pairs", "1", "--seconds", "1", "--patience", "0")
+    assert re.search(r"^\| iris:1x1 \| 1 \|.*\| 0 \|$", told, re.MULTILINE)
+    assert "0 rows came from the cache" in told
+
+
+@pytest.mark.needs("wrk", "skl2onnx")
 def test_a_shadow_is_asked_in_one_half_of_each_pair() -> None:
     """A busy machine may make a pair void for falling behind its schedule, but never for a wrong answer or sum."""
     done = run("shadow.py", "--pairs", "2", "--seconds", "1", "--tries", "1", "--rate", "300")

@@ -58,7 +58,7 @@ def test_schemathesis_finds_nothing(tmp_path: Path, scale: Callable[[int, int], 
         done = subprocess.run(
             [
                 command, "run", f"http://127.0.0.1:{service.port}/openapi.json", "--checks", "all",
-                "--max-examples", str(scale(8, 300)), "--seed", "7", "--no-color",
+                "--max-examples", str(scale(3 if manifest else 8, 300)), "--seed", "7", "--no-color",
             ],
             cwd=tmp_path, capture_output=True, text=True, timeout=scale(300, 3600), check=False,
         )  # fmt: skip
