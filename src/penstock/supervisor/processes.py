@@ -38,7 +38,8 @@ PASSED_ON = {
 }
 # fmt: on
 QUIET = {"ORT_DISABLE_TELEMETRY": "1"}
-"""ONNX Runtime tells its makers of each start, over the network, unless it is told before it is imported not to."""
+"""ONNX Runtime holds what it would tell its makers in a file under ~/.cache, unless it is told not to before it is
+imported."""
 PASSED_ON_PREFIXES = ("PYTHON", "LC_", "CUDA_", "NVIDIA_", "COVERAGE_")
 
 
