@@ -116,6 +116,7 @@ class Piped(Service):
     """A service whose log goes to a pipe, which is read while `reading` is set."""
 
     def __init__(self, model: Path, cwd: Path) -> None:
+        self.trust = None
         self.errors, self.log = cwd / "service.err", cwd / "read.log"
         command = [sys.executable, "-m", "penstock", "serve", str(model), "--port", "0", "--drain-linger-s", "0"]
         with self.errors.open("wb") as errors:
