@@ -13,9 +13,11 @@ from hypothesis import strategies as st
 
 from penstock.config import Allowance, Logs
 from penstock.errors import QuotaExceeded, QuotaUnknown
+from penstock.interface import claim
 from penstock.interface.call import Call
 from penstock.interface.client import Clients
-from penstock.interface.quotas import Quotas
+from penstock.interface.client_quota import ClientQuota
+from penstock.interface.quotas import STUCK_S, Quotas
 from penstock.model import quota as model
 from penstock.model.bucket import Grant
 from penstock.model.control import Demand, Demands
@@ -126,6 +128,28 @@ async def test_rows_count_one_by_one_and_a_batch_that_never_fits_is_told_so(tmp_
         assert told(await front.send(three))[0] == 200
 
 
+async def test_a_batch_that_is_too_large_now_keeps_nobody_out(tmp_path: Path) -> None:
+    """Of 4 rows 3 are there, and all ask in the same moment: 4 are too many, and so are 3 once there are 2."""
+    async with limited(tmp_path, rows="4/s") as (front, desk):
+        three, four = (post("/predict-batch", json.dumps({"batch": [[1, 2]] * rows}).encode()) for rows in (3, 4))
+        assert (await front.through_asgi(post("/predict", ROW)))[0] == 200
+        desk.holds = True
+        asked = [
+            asyncio.create_task(front.through_asgi(request))
+            for request in (four, post("/predict", ROW), three, post("/predict", ROW))
+        ]
+        await until(lambda: desk.held)
+        desk.holds = False
+        desk.answer()
+        answers = await asyncio.gather(*asked)
+        assert [status for status, _ in answers] == [429, 200, 429, 200]
+        waits = [answers[place][1]["detail"].rpartition("try again in ")[2] for place in (0, 2)]
+        assert waits == ["0.8 seconds.", "0.5 seconds."], "for 4 and 3 where 1 is left"
+        asked_before = desk.asked
+        _, body = await front.through_asgi(four)
+        assert ("in 0.8 seconds" in body["detail"], desk.asked) == (True, asked_before), "as is known by now"
+
+
 async def test_each_address_has_its_own_quota_and_all_of_a_64_the_same(tmp_path: Path) -> None:
     async with limited(tmp_path, requests="1/min") as (front, _):
         asked = ("192.0.2.1", "192.0.2.2", "2001:db8::1", "2001:db8::2:0:0:1", "2001:db8:0:1::1", "::ffff:192.0.2.1")
@@ -185,14 +209,15 @@ async def test_who_goes_away_while_the_quota_is_asked_for_is_never_computed(tmp_
         assert (front.host.sent, front.batcher.queued_rows, in_flight(front)) == ([], 0, 0)
 
 
-async def test_who_lends_is_not_waited_for_for_ever(tmp_path: Path) -> None:
+async def test_who_lends_is_not_waited_for_for_ever(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(claim, "WAIT_S", 0.05)
     async with limited(tmp_path, requests="10/s") as (front, desk):
         desk.holds = True
         status, headers, body = told(await front.send(post("/predict", ROW)))
         assert (status, headers["retry-after"], body["code"]) == (503, "1", "quota_unknown")
         status, _, body = told(await front.send(post("/predict", ROW, b"x-request-timeout-ms: 30")))
         assert (status, body["code"]) == (504, "deadline_exceeded")
-        desk.timer.advance(1.1)  # it has not answered for so long: nobody waits now
+        desk.timer.advance(STUCK_S + 0.1)  # it has not answered for so long: nobody waits now
         waited = len(desk.held)
         assert told(await front.send(post("/predict", ROW)))[2]["code"] == "quota_unknown"
         assert len(desk.held) == waited
@@ -248,6 +273,17 @@ async def test_quotas_of_keys_that_change_hold_for_who_is_known_already() -> Non
     assert told == [b'"requests";q=10;w=60', b'"requests";q=20;w=1', False, b'"requests";q=30;w=60']
 
 
+async def test_who_is_refused_what_has_no_quota_any_more_is_told_nothing_of_it() -> None:
+    known = ClientQuota("key:a", model.limits_of(Allowance(requests="1/min")))
+    refusal = QuotaExceeded("used up", unit="requests", retry_after=60)
+    assert dict(known.refused(refusal)) == {
+        b"ratelimit-policy": b'"requests";q=1;w=60',
+        b"ratelimit": b'"requests";r=1;t=60',
+    }
+    known.change(model.NO_LIMITS)
+    assert known.refused(refusal) == ()
+
+
 # ------------------------------------------------------------------ several fronts
 class Channel:
     """Between a front and the supervisor: what is said arrives later, in order, or never if the front has died."""
@@ -257,13 +293,14 @@ class Channel:
         self.lender = lender
         self.number = number
         self.dead = False
+        self.busy_s = 0.0
 
     def ask(self, demands: Sequence[Demand], granted: Granted) -> None:
         def arrived() -> None:
             grants = self.lender.grant(self.number, Demands(tuple(demands))).grants
             self.timer.call_later(LATE_S, lambda: None if self.dead else granted(grants))
 
-        self.timer.call_later(LATE_S, arrived)
+        self.timer.call_later(LATE_S + self.busy_s, arrived)
 
 
 class Loop:
@@ -336,6 +373,18 @@ class Waiting:
         self._fronts.refused += 1
 
 
+async def test_a_supervisor_that_is_busy_for_a_while_has_requests_wait_and_none_refused() -> None:
+    fronts = Fronts(Allowance(requests="10/s"), 1)
+    fronts.channel.busy_s = 1.8  # as long as many models take to be read anew
+    for _ in range(3):
+        fronts.ask(0, "192.0.2.1")
+        fronts.timer.advance(0.5)
+    assert (fronts.passed["192.0.2.1"], fronts.refused) == ([], 0)
+    fronts.channel.busy_s = 0.0
+    fronts.timer.advance(0.5)
+    assert (len(fronts.passed["192.0.2.1"]), fronts.refused) == (3, 0)
+
+
 ASK = st.tuples(st.integers(0, 2), st.sampled_from([*["192.0.2.1"] * 4, "192.0.2.2"]), st.sampled_from([1, 3, 70]))
 PASS = st.sampled_from([3 * LATE_S, 3 * LATE_S, 0.2, 0.95, 1.5])
 
@@ -361,7 +410,7 @@ def test_all_fronts_together_never_let_more_pass_and_answer_everybody(rate: str,
             asked += times
             for _ in range(times):
                 fronts.ask(place, address)
-    fronts.timer.advance(1.0)
+    fronts.timer.advance(STUCK_S + 0.1)
     assert fronts.refused + sum(map(len, fronts.passed.values())) == asked
     most, _, window = rate.partition("/")
     a_second = int(most) / {"s": 1, "min": 60}[window]

@@ -17,12 +17,12 @@ from penstock.config import Allowance, Logs
 from penstock.inference.redis import Redis
 from penstock.interface.lenders import Granted
 from penstock.interface.redis_lender import SCRIPT, RedisLender
-from penstock.model.bucket import LAPSE_S, Grant
+from penstock.model.bucket import LAPSE_S, Bucket, Grant
 from penstock.model.control import Demand
 from penstock.model.quota import Limit, Quotas
 from penstock.observability.logs import open_log
 from penstock.observability.metrics import Figures
-from tests.model.test_bucket import SLACK, STEPS, Borrowers, limit
+from tests.model.test_bucket import SLACK, STEPS, Borrowers, limit, passed
 from tests.redis_server import RedisServer, redis_server
 
 pytestmark = [pytest.mark.anyio, pytest.mark.needs("redis-server", "hiredis")]
@@ -52,8 +52,8 @@ class ScriptedBucket:
         words = (repr(self._limit.rate), self._limit.burst, block, left, stamp, f"front{who}")
         times = (round(LAPSE_S * 1_000_000), 5_000)
         said = self._server.ask("EVAL", AT_TIMES, 1, KEY, *words, *times, *sizes, round(now * 1_000_000))
-        admitted, lent, stamp, level, wait_us = said
-        return Grant(admitted, lent, stamp, level, wait_us / 1_000_000)
+        room, lent, stamp, level, wait_us = said
+        return Grant(room, lent, stamp, level, wait_us / 1_000_000)
 
 
 @settings(max_examples=60)
@@ -70,13 +70,23 @@ def test_the_script_lets_nobody_spend_more_than_the_burst_and_what_has_come_sinc
 def test_the_script_lends_takes_back_and_says_how_long_to_wait(server: RedisServer) -> None:
     bucket = ScriptedBucket(server, limit(10, 20))
     lent = bucket.take(0.0, 1, [1], 5)
-    assert (lent.admitted, lent.lent, lent.level) == (1, 5, 14)
+    assert (passed(lent, [1]), lent.lent, lent.level) == ([1], 5, 14)
     assert bucket.take(0.9, 2, [], 0).level == 15, "full but for the five that may still be spent"
     back = bucket.take(0.9, 1, [1], 0, left=3, stamp=lent.stamp)
-    assert (back.admitted, back.lent, back.level) == (1, 0, 17)
-    assert bucket.take(0.9, 2, [17], 0).admitted == 1
+    assert (passed(back, [1]), back.lent, back.level) == ([1], 0, 17)
+    assert passed(bucket.take(0.9, 2, [17], 0), [17]) == [17]
     assert bucket.take(0.9, 2, [3], 0).wait_s == pytest.approx(0.3)
-    assert bucket.take(9.0, 1, [20], 0).admitted == 1
+    assert passed(bucket.take(9.0, 1, [20], 0), [20]) == [20]
+
+
+def test_the_script_passes_over_what_is_too_large_as_the_bucket_does(server: RedisServer) -> None:
+    of, sizes = limit(10, 1000), [700, 1, 400, 900, 1, 1]
+    for bucket in (ScriptedBucket(server, of), Bucket(of, 0.0)):
+        bucket.take(0.0, 2, [500], 0)
+        grant = bucket.take(0.0, 1, sizes, 40)
+        assert passed(grant, sizes) == [1, 400, 1, 1]
+        assert (grant.lent, grant.level) == (0, 97)
+        assert grant.wait_s == pytest.approx((700 - 97) / 10)
 
 
 @pytest.mark.parametrize(
@@ -86,18 +96,24 @@ def test_the_script_lends_takes_back_and_says_how_long_to_wait(server: RedisServ
         ("LPUSH", KEY, "nonsense"),
         ("HSET", KEY, "level", "nan", "at", "nan"),
         ("HSET", KEY, "level", "1e308", "at", "-inf"),
+        ("HSET", KEY, "level", "-1e9"),
+        ("HSET", KEY, "level", "-inf", "at", "1e300"),
+        ("HSET", KEY, "level", "-1e300", "at", "1000000000000000"),
         ("HSET", KEY, "level", "plenty", "at", b"\xff\x00"),
         ("HSET", KEY, "someone", "9999999 99999999999999999", "another", "9", "\n", "4 99999999999999999999"),
         ("HSET", KEY, *[word for n in range(3000) for word in (f"f{n}", "1 1")]),
+        ("HSET", KEY, *[word for n in range(500) for word in (f"f{n}", "10 99999999999999999")]),
+        ("HSET", KEY, "one", "15 99999999999999999", "none", "0 99999999999999999"),
     ],
-    ids=["text", "list", "nan", "huge", "words", "loans", "many"],
+    ids=["text", "list", "nan", "huge", "negative", "-inf", "-1e300", "words", "loans", "many", "all", "large"],
 )
 def test_what_somebody_else_has_written_does_no_harm(server: RedisServer, write: tuple[Any, ...]) -> None:
     bucket = ScriptedBucket(server, limit(1, 20))
     server.ask(*write)
     first = bucket.take(0.0, 1, [1] * 30, 0)
-    assert first.admitted in (16, 20), "all of it, but for the four that look as if they were lent"
-    assert bucket.take(5.0, 1, [1] * 30, 0).admitted in (5, 9)
+    assert first.room in (16, 20), "all of it, but for the four that look as if they were lent"
+    assert first.wait_s == 1
+    assert bucket.take(5.0, 1, [1] * 30, 0).room in (5, 9)
     assert server.ask("HLEN", KEY) <= 3
     assert 0 < server.ask("PTTL", KEY) <= 30_000
 
@@ -111,7 +127,7 @@ class Supervisor:
 
     def ask(self, demands: Sequence[Demand], granted: Granted) -> None:
         self.granted += sum(len(demand.sizes) for demand in demands)
-        granted([Grant(len(demand.sizes)) for demand in demands])
+        granted([Grant(sum(demand.sizes)) for demand in demands])
 
 
 class Machine:
@@ -169,7 +185,7 @@ async def test_each_demand_is_answered_in_its_place(server: RedisServer, tmp_pat
             Demand("key:a", "rows", (2, 2)),
             Demand("key:b", "requests", (1,)),
         )
-        assert [(grant.admitted, grant.level) for grant in grants] == [(3, 0), (2, 1), (1, 2)]
+        assert [(grant.room, grant.level) for grant in grants] == [(3, 0), (5, 1), (3, 2)]
         assert grants[0].wait_s == pytest.approx(20, abs=1)
         assert front.supervisor.granted == 0
 
@@ -187,26 +203,37 @@ async def test_a_script_that_redis_has_forgotten_is_told_again(server: RedisServ
 async def test_without_redis_the_supervisor_is_asked_and_the_log_says_so_once(tmp_path: Path) -> None:
     with redis_server(tmp_path) as server:
         async with machine(tmp_path, server, requests="2/min") as front:
-            assert (await front.take(1, 1, 1)).admitted == 2
+            assert (await front.take(1, 1, 1)).room == 2
             server.stop()
             for _ in range(3):
-                assert (await front.take(1)).admitted == 1
+                assert (await front.take(1)).room == 1
             assert front.supervisor.granted == 3
             server.start()
             async with asyncio.timeout(30):
                 while not front.redis.is_here:  # noqa: ASYNC110 # nothing tells of it
                     await asyncio.sleep(0.01)
-            assert (await front.take(1, 1, 1)).admitted == 2
+            assert (await front.take(1, 1, 1)).room == 2
             await front.events("quota_store_away", "quota_store_back")
             counted = front.figures.snapshot()["counters"]["penstock_quota_store_failures_total"]
             assert counted == [[[], [3]]]
+
+
+async def test_who_did_not_ask_redis_does_not_say_that_it_is_back(tmp_path: Path) -> None:
+    with redis_server(tmp_path) as server:
+        async with machine(tmp_path, server, requests="2/min") as front:
+            server.stop()
+            await front.take(1)
+            grants = await front.ask(Demand(CLIENT, "rows", (3, 4)))
+            assert grants[0].verdicts((3, 4)) == [True, True], "of rows it has no quota any more"
+            await front.take(1)
+            await front.events("quota_store_away")
 
 
 async def test_a_redis_that_refuses_is_as_good_as_none(tmp_path: Path) -> None:
     with redis_server(tmp_path) as server:
         async with machine(tmp_path, server, requests="2/min") as front:
             server.ask("CONFIG", "SET", "maxmemory", "1")
-            assert (await front.take(1, 1, 1)).admitted == 3
+            assert (await front.take(1, 1, 1)).room == 3
             assert front.supervisor.granted == 3
             await front.events("quota_store_away")
 
@@ -225,5 +252,5 @@ async def test_several_machines_together_are_granted_what_one_would_be(server: R
         began = time.monotonic()
         while time.monotonic() < began + 0.5:
             for grant in await asyncio.gather(*(each.take(1, 1, 1, 1) for each in (a, b, c))):
-                spent += grant.admitted + grant.lent
+                spent += len(passed(grant, [1, 1, 1, 1])) + grant.lent
         assert 100 < spent <= 100 + 1000 * (time.monotonic() - began)

@@ -1,13 +1,14 @@
 """Buckets: whoever borrows from them, and whatever becomes of the borrowers, no client spends more than its quota."""
 
 import math
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from penstock.model.bucket import LAPSE_S, Bucket, block_of
+from penstock.model.bucket import LAPSE_S, Bucket, Grant, block_of
 from penstock.model.quota import Limit
 
 SLACK = 1e-6  # tokens; floats do not add up exactly
@@ -16,6 +17,11 @@ SLACK = 1e-6  # tokens; floats do not add up exactly
 def limit(rate: float, burst: int) -> Limit:
     """So many tokens in a minute that it is `rate` a second."""
     return Limit("requests", round(rate * 60), 60, burst)
+
+
+def passed(grant: Grant, sizes: Sequence[int]) -> list[int]:
+    """Those of the sizes that may pass."""
+    return [size for size, passes in zip(sizes, grant.verdicts(sizes), strict=True) if passes]
 
 
 class Held(NamedTuple):
@@ -54,7 +60,7 @@ class Borrowers:
         held = self.held.pop(who, NOTHING)
         left = held.left if self.now - asked_s_ago < held.until else 0
         grant = self.bucket.take(self.now, who, sizes, self.limit.burst, left, held.stamp)
-        self.spend(sum(sizes[: grant.admitted]))
+        self.spend(sum(passed(grant, sizes)))
         self.held[who] = Held(grant.lent, self.now - asked_s_ago + LAPSE_S, grant.stamp)
 
     def forget(self, who: int, asked_s_ago: float) -> None:
@@ -87,7 +93,9 @@ class Borrowers:
 WHO = st.integers(0, 1)
 STEPS = st.lists(
     st.one_of(
-        st.tuples(st.just("ask"), WHO, st.sampled_from([[1], [3, 1], [1] * 40]), st.sampled_from([0.0, 0.3])),
+        st.tuples(
+            st.just("ask"), WHO, st.sampled_from([[1], [3, 1], [30, 9, 2, 1], [1] * 40]), st.sampled_from([0.0, 0.3])
+        ),
         st.tuples(st.just("forget"), WHO, st.sampled_from([0.0, 0.3])),
         st.tuples(st.just("use"), st.sampled_from([0, 1, 10, 11]), st.sampled_from([1, 40])),
         st.tuples(st.just("pass"), st.sampled_from([0.01, 0.2, 0.9, 4.0])),
@@ -128,7 +136,7 @@ def test_two_that_always_want_more_get_all_there_is(rate: int, burst: int, pause
 def test_what_is_lent_and_not_spent_keeps_its_room_until_it_lapses() -> None:
     bucket = Bucket(limit(10, 20), 0.0)
     lent = bucket.take(0.0, 1, [1], 5)
-    assert (lent.admitted, lent.lent, lent.level) == (1, 5, 14)
+    assert (passed(lent, [1]), lent.lent, lent.level) == ([1], 5, 14)
     assert bucket.level(0.9) == 15, "full but for the five that may still be spent"
     assert bucket.level(LAPSE_S + 0.2) == pytest.approx(17), "which were taken to be spent"
     assert not bucket.is_full(LAPSE_S + 0.4)
@@ -155,10 +163,10 @@ def test_who_is_refused_is_told_when_there_is_enough() -> None:
     """10 a second, 20 at once: of 21 that are asked for the last waits 0.1 s; 5 of 20 wait 0.5 s."""
     bucket = Bucket(limit(10, 20), 0.0)
     refused = bucket.take(0.0, 1, [1] * 21, 5)
-    assert (refused.admitted, refused.lent, refused.level) == (20, 0, 0)
+    assert (len(passed(refused, [1] * 21)), refused.lent, refused.level) == (20, 0, 0)
     assert refused.wait_s == pytest.approx(0.1)
     assert bucket.take(0.0, 2, [5], 5).wait_s == pytest.approx(0.5)
-    assert bucket.take(refused.wait_s + 1e-9, 1, [1], 5).admitted == 1
+    assert passed(bucket.take(refused.wait_s + 1e-9, 1, [1], 5), [1]) == [1]
 
 
 def test_who_wants_all_of_a_burst_waits_for_what_is_lent() -> None:
@@ -166,7 +174,25 @@ def test_who_wants_all_of_a_burst_waits_for_what_is_lent() -> None:
     bucket.take(0.0, 1, [], 5)
     wait_s = bucket.take(0.5, 2, [20], 5).wait_s
     assert wait_s == pytest.approx(LAPSE_S - 0.5)
-    assert bucket.take(0.5 + wait_s + 5 / 100 + 1e-9, 2, [20], 5).admitted == 1
+    assert passed(bucket.take(0.5 + wait_s + 5 / 100 + 1e-9, 2, [20], 5), [20]) == [20]
+
+
+def test_what_is_too_large_keeps_nobody_out() -> None:
+    """10 a second, 1000 at once, of which 500 are there: 700 and 900 are too many, and the others pass beside them."""
+    bucket = Bucket(limit(10, 1000), 0.0, level=500)
+    sizes = [700, 1, 400, 900, 1, 1]
+    grant = bucket.take(0.0, 1, sizes, 0)
+    assert passed(grant, sizes) == [1, 400, 1, 1]
+    assert grant.wait_s == pytest.approx((700 - 97) / 10)
+    assert grant.level == bucket.level(0.0) == 97
+
+
+@given(st.floats(0, 60), st.lists(st.integers(1, 40), max_size=30), st.integers(0, 30))
+def test_what_the_grant_says_may_pass_is_what_was_taken(level: float, sizes: list[int], block: int) -> None:
+    bucket = Bucket(limit(1, 60), 0.0, level)
+    grant = bucket.take(0.0, 1, sizes, block)
+    assert sum(passed(grant, sizes)) + grant.lent + bucket.level(0.0) == pytest.approx(level)
+    assert (grant.wait_s > 0) == (len(passed(grant, sizes)) < len(sizes))
 
 
 def test_another_limit_holds_at_once_and_forgets_nothing() -> None:

@@ -6,8 +6,8 @@ from typing import Any
 from penstock.errors import DeadlineExceeded, QuotaUnknown, RequestError
 from penstock.inference.ticket import Ticket
 
-WAIT_S = 0.25
-"""Who lends is waited for no longer than that."""
+WAIT_S = 2.0
+"""Who lends is waited for no longer than that: long enough that it may be busy, reading a large repository anew say."""
 READ_FIRST_S = 0.001
 """For the loop to come round once more: where it was held up, the answer may lie there unread."""
 

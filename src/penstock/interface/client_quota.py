@@ -48,13 +48,15 @@ class ClientQuota:
             return ()  # it was taken away meanwhile
         return self.policy, (STATE, state)
 
-    def refused(self, refusal: QuotaExceeded) -> tuple[Header, Header]:
+    def refused(self, refusal: QuotaExceeded) -> tuple[Header, ...]:
         """The same for who was refused: what it lacks comes no sooner than the header Retry-After says."""
         said = []
         for lease in self.leases:
             limit = lease.limit
             after_s = refusal.retry_after if limit.unit == refusal.unit else _period_s(limit)
             said.append(f'"{limit.unit}";r={lease.left + lease.level};t={after_s}')
+        if not said:
+            return ()  # it was taken away meanwhile
         return self.policy, (STATE, ", ".join(said).encode())
 
 

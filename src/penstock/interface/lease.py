@@ -58,8 +58,14 @@ class Lease:
         return True
 
     def out_s(self, size: int, now: float) -> float:
-        """For how many seconds it is known that there are not so many to be had."""
-        return self._out_until - now if size >= self._out_size else 0.0
+        """For how many seconds it is known that there are not so many to be had.
+
+        What is said of one size tells of all that are larger: for what they have more they wait longer.
+        """
+        out_s = self._out_until - now
+        if size < self._out_size or out_s <= 0:
+            return 0.0
+        return out_s + max(0, min(size, self.limit.burst) - self._out_size) / self.limit.rate
 
     def demand(self, now: float) -> tuple[tuple[int, ...], int, int]:
         """What those ask for who wait now; and what is left of the last loan, and its stamp."""
@@ -75,15 +81,17 @@ class Lease:
         sent, self.sent = self.sent, []
         self.left, self._stamp, self.level = grant.lent, grant.stamp, grant.level
         self.until = self._asked_at + LAPSE_S
-        if grant.admitted < len(sent):
-            self._out_size = sent[grant.admitted][1]
+        passes = grant.verdicts([size for _, size in sent])
+        refused = [size for passed, (_, size) in zip(passes, sent, strict=True) if not passed]
+        if refused:
+            self._out_size = min(refused)
             self._out_until = now + grant.wait_s
-        for place, (claim, size) in enumerate(sent):
-            if place < grant.admitted:
+        for passed, (claim, size) in zip(passes, sent, strict=True):
+            if passed:
                 claim.passed()
             else:
-                claim.refused(self.refusal(size, grant.wait_s))
-        return len(sent) - grant.admitted + self._serve(now)
+                claim.refused(self.refusal(size, self.out_s(size, now)))
+        return len(refused) + self._serve(now)
 
     def _serve(self, now: float) -> int:
         """Answers those who wait, as far as something is known of them here; returns how many were refused."""

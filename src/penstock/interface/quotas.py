@@ -10,7 +10,7 @@ from typing import Any, Protocol
 from penstock.errors import InvalidRequest, Problem, QuotaUnknown
 from penstock.inference.ticket import Ticket
 from penstock.interface.call import Call
-from penstock.interface.claim import Claim
+from penstock.interface.claim import WAIT_S, Claim
 from penstock.interface.client import Clients
 from penstock.interface.client_quota import ClientQuota
 from penstock.interface.lease import Lease
@@ -23,7 +23,7 @@ from penstock.model.quota import by_address, by_key
 from penstock.observability import catalog
 from penstock.observability.metrics import Figures
 
-STUCK_S = 1.0
+STUCK_S = WAIT_S
 """Who has not answered for so long is asked nothing more until it does."""
 MOST_ADDRESSES = 16_384  # more than there are connections, so that one of them has nobody who waits
 

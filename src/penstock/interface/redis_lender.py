@@ -1,7 +1,8 @@
 """Quotas that several machines share: their buckets are in Redis, and each front is lent tokens from there.
 
 The script is the bucket of model/bucket.py, told in Lua, since nothing may come between looking and taking. Times are
-Redis' own. What is not what the script itself has written is taken for a full bucket.
+Redis' own. What is not what the script itself has written is taken for a full bucket: it never writes a level that is
+not between nothing and the burst, nor a loan of more than half the burst, nor loans that are all of it together.
 """
 
 import asyncio
@@ -41,11 +42,7 @@ for i = 1, #state, 2 do
   else
     local tokens, ends = string.match(value, '^(%d+) (%d+)$')
     tokens, ends = tonumber(tokens), tonumber(ends)
-    if tokens and tokens <= burst then
-      if ends > now + lapse_us then
-        ends = now + lapse_us
-        redis.call('HSET', KEYS[1], name, string.format('%d %.0f', tokens, ends))
-      end
+    if tokens and tokens >= 1 and tokens <= burst / 2 then
       loans[#loans + 1] = {name = name, tokens = tokens, ends = ends}
       lent = lent + tokens
     else
@@ -53,8 +50,18 @@ for i = 1, #state, 2 do
     end
   end
 end
-if level ~= level then level = burst end
-if at ~= at or at > now then at = now end
+if lent >= burst then
+  for _, loan in ipairs(loans) do redis.call('HDEL', KEYS[1], loan.name) end
+  lent, loans = 0, {}
+end
+for _, loan in ipairs(loans) do
+  if loan.ends > now + lapse_us then
+    loan.ends = now + lapse_us
+    redis.call('HSET', KEYS[1], loan.name, string.format('%d %.0f', loan.tokens, loan.ends))
+  end
+end
+if not (level >= 0 and level <= burst) then level = burst end
+if not (at <= now) then at = now end
 level = math.min(level, burst - lent)
 
 local function fill(upto)
@@ -64,38 +71,40 @@ local function fill(upto)
   end
 end
 table.sort(loans, function(a, b) return a.ends < b.ends end)
-local mine, last = nil, now
+local mine, back, last = nil, nil, now
 for _, loan in ipairs(loans) do
   if loan.ends <= now then
     fill(loan.ends)
     lent = lent - loan.tokens
     redis.call('HDEL', KEYS[1], loan.name)
+  elseif loan.name == me and string.format('%.0f', loan.ends) == stamp then
+    back = loan
   else
     last = loan.ends
-    if loan.name == me then mine = loan end
+    mine = mine or loan.name == me
   end
 end
 fill(now)
-if mine and string.format('%.0f', mine.ends) == stamp then
-  level = level + math.min(left, mine.tokens)
-  lent = lent - mine.tokens
+if back then
+  level = level + math.min(left, back.tokens)
+  lent = lent - back.tokens
   redis.call('HDEL', KEYS[1], me)
-  mine = nil
 end
 
-local admitted, wait_us, given, ends = 0, 0, 0, 0
+local room, refused, wait_us, given, ends = math.floor(level), nil, 0, 0, 0
 for i = 9, #ARGV do
   local size = tonumber(ARGV[i])
-  if size > level then
-    wait_us = (math.min(size, burst) - level) / rate * 1000000
-    if size > burst - lent then wait_us = math.max(wait_us, last - now) end
-    wait_us = math.ceil(math.max(wait_us, math.min(again_us, burst / rate * 500000)))
-    break
+  if size <= level then
+    level = level - size
+  elseif not refused or size < refused then
+    refused = size
   end
-  level = level - size
-  admitted = admitted + 1
 end
-if wait_us == 0 and not mine then
+if refused then
+  wait_us = (math.min(refused, burst) - level) / rate * 1000000
+  if refused > burst - lent then wait_us = math.max(wait_us, last - now) end
+  wait_us = math.ceil(math.max(wait_us, math.min(again_us, burst / rate * 500000)))
+elseif not mine then
   given = math.min(block, math.floor(level / 2))
   if given > 0 then
     level = level - given
@@ -105,7 +114,7 @@ if wait_us == 0 and not mine then
 end
 redis.call('HSET', KEYS[1], 'level', string.format('%.17g', level), 'at', string.format('%.0f', now))
 redis.call('PEXPIRE', KEYS[1], math.ceil(burst / rate * 1000 + lapse_us / 1000) + 1000)
-return {admitted, given, ends, math.floor(math.max(level, 0)), wait_us}
+return {room, given, ends, math.floor(level), wait_us}
 """
 DIGEST = sha1(SCRIPT.encode(), usedforsecurity=False).hexdigest()
 MICROSECONDS = 1_000_000
@@ -142,7 +151,7 @@ class RedisLender:
         )  # fmt: skip
 
     def limit_of(self, demand: Demand) -> Limit | None:
-        return getattr(self._quotas.of(demand.client), demand.unit)  # type: ignore[no-any-return] # of its two fields
+        return self._quotas.of(demand.client).of(demand.unit)
 
     def answered(self) -> None:
         if self._away:
@@ -170,20 +179,23 @@ class _Round:
         self._grants: list[Grant | None] = [None] * len(demands)
         self._missing = len(demands)
         self._reason = ""
+        self._is_answered = False
         for place, demand in enumerate(demands):
             self._ask(place, demand, script=False)
 
     def _ask(self, place: int, demand: Demand, *, script: bool) -> None:
         limit = self._lender.limit_of(demand)
         if limit is None:  # it was taken away just now
-            self._take(place, Grant(len(demand.sizes)))
+            self._take(place, Grant(sum(demand.sizes)))
             return
         answer = self._lender.evaluate(demand, limit, script=script)
         answer.add_done_callback(partial(self._heard, place, demand))
 
     def _heard(self, place: int, demand: Demand, answer: "asyncio.Future[object]") -> None:
         try:
-            self._take(place, _grant(answer.result()))
+            grant = _grant(answer.result())
+            self._is_answered = True
+            self._take(place, grant)
         except RedisRefused as refused:
             if str(refused).startswith("NOSCRIPT"):
                 self._ask(place, demand, script=True)
@@ -208,7 +220,8 @@ class _Round:
         if places:
             self._lender.failed([self._demands[place] for place in places], self._reason, partial(self._fill, places))
         else:
-            self._lender.answered()
+            if self._is_answered:
+                self._lender.answered()
             self._fill([], [])
 
     def _fill(self, places: Sequence[int], grants: Sequence[Grant]) -> None:
@@ -220,6 +233,6 @@ class _Round:
 def _grant(said: object) -> Grant:
     """What the script has answered. Raises RedisAway for what no script of ours answers."""
     match said:
-        case [int(admitted), int(lent), int(stamp), int(level), int(wait_us)]:
-            return Grant(admitted, lent, stamp, level, wait_us / MICROSECONDS)
+        case [int(room), int(lent), int(stamp), int(level), int(wait_us)]:
+            return Grant(room, lent, stamp, level, wait_us / MICROSECONDS)
     raise RedisAway("what it answers is no grant")

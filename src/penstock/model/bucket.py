@@ -6,7 +6,7 @@ room until it is given back or lapses, whether it is spent or not; what was not 
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import count
 
 from msgspec import Struct
@@ -30,17 +30,30 @@ class Loan(Struct, frozen=True, array_like=True):
     stamp: int
 
 
-class Grant(Struct, frozen=True, array_like=True):
-    """What becomes of a demand: the first `admitted` of its sizes may pass, and `lent` tokens may be spent beside.
+NO_LOAN = Loan(0, 0.0, 0)
 
-    Of the next size `wait_s` says in how many seconds there may be enough for it. `level` is what is left for all.
+
+class Grant(Struct, frozen=True, array_like=True):
+    """What becomes of a demand: of its sizes, each that still fits into `room` when its turn comes may pass.
+
+    `lent` tokens may be spent beside, and `level` is what is left for all. In `wait_s` seconds there may be enough for
+    the smallest size that does not pass.
     """
 
-    admitted: int
+    room: int
     lent: int = 0
     stamp: int = 0
     level: int = 0
     wait_s: float = 0.0
+
+    def verdicts(self, sizes: Iterable[int]) -> list[bool]:
+        """Whether each of the sizes that were demanded may pass."""
+        room, passes = self.room, []
+        for size in sizes:
+            passes.append(size <= room)
+            if size <= room:
+                room -= size
+        return passes
 
 
 class Bucket:
@@ -72,10 +85,10 @@ class Bucket:
         return not self._loans and self._level >= self._limit.burst
 
     def take(self, now: float, borrower: int, sizes: Sequence[int], block: int, left: int = 0, stamp: int = 0) -> Grant:
-        """Takes each of `sizes` in turn, up to the first for which there is not enough.
+        """Takes each of `sizes` in turn, but for those for which there is not enough: what is large keeps nobody out.
 
-        Then up to `block` tokens more are lent. Of its last loan, that of `stamp`, the borrower gives `left` back; one
-        that holds another is lent nothing. Stamps count up from 1.
+        If there was enough for all, up to `block` tokens more are lent. Of its last loan, that of `stamp`, the borrower
+        gives `left` back; one that holds another is lent nothing. Stamps count up from 1.
         """
         self._advance(now)
         before = self._loans.get(borrower) if self._loans else None
@@ -83,19 +96,31 @@ class Bucket:
             del self._loans[borrower]
             self._level += min(left, before.tokens)
             before = None
-        admitted = 0
+        room = max(0, int(self._level))
+        refused = self._spend(sizes)
+        if refused is not None:
+            return Grant(room, level=max(0, int(self._level)), wait_s=self._wait_s(refused))
+        loan = self._lend(now, borrower, block) if before is None else NO_LOAN
+        return Grant(room, loan.tokens, loan.stamp, int(self._level))
+
+    def _spend(self, sizes: Sequence[int]) -> int | None:
+        """Takes those for which there is enough; returns the smallest of the others."""
+        refused = None
         for size in sizes:
-            if size > self._level:
-                return Grant(admitted, level=max(0, int(self._level)), wait_s=self._wait_s(size))
-            self._level -= size
-            admitted += 1
-        lent = min(block, int(self._level / 2)) if before is None else 0
-        if lent < 1:
-            return Grant(admitted, level=int(self._level))
-        self._level -= lent
-        loan = Loan(lent, now + LAPSE_S, next(_stamps))
+            if size <= self._level:
+                self._level -= size
+            elif refused is None or size < refused:
+                refused = size
+        return refused
+
+    def _lend(self, now: float, borrower: int, block: int) -> Loan:
+        tokens = min(block, int(self._level / 2))
+        if tokens < 1:
+            return NO_LOAN
+        self._level -= tokens
+        loan = Loan(tokens, now + LAPSE_S, next(_stamps))
         self._loans = {**(self._loans or {}), borrower: loan}
-        return Grant(admitted, lent, loan.stamp, int(self._level))
+        return loan
 
     def _advance(self, now: float) -> None:
         """Lets it fill until `now`, with room for what is lent as long as it is."""

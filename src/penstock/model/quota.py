@@ -32,6 +32,10 @@ class Limits(NamedTuple):
     requests: Limit | None = None
     rows: Limit | None = None
 
+    def of(self, unit: Unit) -> Limit | None:
+        """The one that is in this unit."""
+        return self.requests if unit == "requests" else self.rows
+
 
 NO_LIMITS = Limits()
 

@@ -51,10 +51,9 @@ class Lender:
         return Grants(tuple([self._grant(front, demand, now) for demand in demands.demands]))
 
     def _grant(self, front: int, demand: Demand, now: float) -> Grant:
-        limits = self._quotas.of(demand.client)
-        limit = limits.requests if demand.unit == "requests" else limits.rows
+        limit = self._quotas.of(demand.client).of(demand.unit)
         if limit is None:  # it was taken away while the front was asking
-            return Grant(len(demand.sizes))
+            return Grant(sum(demand.sizes))
         at = demand.client, demand.unit
         bucket = self._keys.get(at) or self._addresses.get(at) or self._new(at, limit, now)
         bucket.change(limit, now)
