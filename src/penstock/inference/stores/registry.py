@@ -8,7 +8,7 @@ from penstock.inference.context import Completion
 from penstock.inference.redis import Redis
 from penstock.inference.stores import Nowhere, Source
 from penstock.inference.stores.hashes import Hashes
-from penstock.inference.stores.own import OwnStore, made
+from penstock.inference.stores.own import OwnStore, made, where
 from penstock.inference.stores.table import Table
 from penstock.model.context import Context
 from penstock.model.control import Loaded
@@ -50,9 +50,10 @@ class Stores:
             try:
                 return OwnStore(name, made(store.python), store.timeout_ms / 1000, self._log)
             except Exception as error:  # noqa: BLE001 # it is somebody's own code
-                return self._nowhere(name, f"{store.python} cannot be made ({type(error).__name__}: {error})")
+                return self._nowhere(name, f"{store.python} cannot be made: {where(error)}")
         assert self._redis is not None  # as the configuration has seen to
-        return Hashes(self._redis, store.timeout_ms / 1000)
+        assert store.prefix is not None
+        return Hashes(name, self._redis, store.prefix, store.timeout_ms / 1000, self._log)
 
     def _nowhere(self, name: str, reason: str) -> Source:
         self._log.error("store_failed", store=name, reason=reason)
