@@ -181,7 +181,10 @@ def test_a_flag_that_may_be_given_again_adds_up() -> None:
         ("stores: {a: {}}", "stores.a: say what it is: redis: true, file: users.csv, or python: module:name"),
         ("stores: {a: {redis: true, python: m:S}}", "stores.a: say what it is: redis: true,"),
         ("stores: {a: {redis: true}}", "stores.a: say where Redis is, too"),
-        ("redis: {url: redis://x}\nstores: {a: {redis: true}}", "stores.a: Redis needs a prefix, and nothing else does"),
+        (
+            "redis: {url: redis://x}\nstores: {a: {redis: true}}",
+            "stores.a: Redis needs a prefix, and nothing else does",
+        ),
         ("redis: {url: redis://x}\nstores: {a: {redis: true, prefix: ''}}", "stores.a.prefix: expected"),
         ("stores: {a: {file: u.csv, key: id, prefix: 'u:'}}", "stores.a: Redis needs a prefix, and nothing else does"),
         ("stores: {a: {file: u.txt, key: id}}", "stores.a: expected a file that ends in .csv or .parquet"),

@@ -120,7 +120,7 @@ def _misfit(store: Store, settings: Settings) -> str | None:
         return "say where Redis is, too (redis: {url: redis://…})"
     if store.redis != bool(store.prefix):
         return (
-            "Redis needs a prefix, and nothing else does: what the names of its keys begin with, and no other key is read "
+            "Redis needs a prefix, and nothing else does: what the names of its keys begin with: no other is read "
             "(redis: true, prefix: 'user:')"
         )
     if store.file is not None and not store.file.endswith(TABLES):

@@ -142,6 +142,7 @@ async def test_what_a_store_of_ones_own_holds_may_be_anything() -> None:
             raise RuntimeError("boom")
 
         __eq__ = __ne__
+
         def __hash__(self) -> int:
             return 0
 

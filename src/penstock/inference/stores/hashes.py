@@ -15,9 +15,12 @@ WRONG_KIND = "WRONGTYPE"
 
 
 class Hashes:
-    """Reads keys that begin with `prefix`, whatever a manifest or a client calls an entity, so that nobody reads what is
-    in the same Redis for another purpose. Asks for no more than the fields that are needed. What is asked in one turn of the event loop travels together,
-    and an entity that is being looked up is not asked for again."""
+    """Reads keys that begin with `prefix`, whatever a manifest or a client calls an entity: what else is in that Redis
+    is not theirs to read.
+
+    Asks for no more than the fields that are needed. What is asked in one turn of the event loop travels together, and
+    an entity that is being looked up is not asked for again.
+    """
 
     def __init__(self, name: str, redis: Redis, prefix: str, timeout_s: float, log: Log) -> None:
         self.timeout_s = timeout_s
