@@ -68,6 +68,11 @@ class RedisServer:
                 return int(line.partition("calls=")[2].partition(",")[0])
         return 0
 
+    def reads(self) -> int:
+        """How often it has read something from anybody: what is sent together, it reads at once."""
+        said: bytes = self.ask("INFO", "stats")
+        return int(said.partition(b"total_reads_processed:")[2].split()[0])
+
     def _accepts(self) -> bool:
         try:
             return bool(self.ask("PING"))

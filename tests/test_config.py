@@ -115,10 +115,10 @@ def test_relative_paths_start_where_they_are_written(tmp_path: Path, monkeypatch
 
 
 def test_stores_have_names_and_paths_that_start_where_they_are_written(tmp_path: Path) -> None:
-    stores = "{a: {redis: true, timeout_ms: 5}, b: {file: t/u.csv, key: 7}, c: {python: m:S}}"
+    stores = "{a: {redis: true, prefix: 'u:', timeout_ms: 5}, b: {file: t/u.csv, key: 7}, c: {python: m:S}}"
     configuration = load(yaml_file(tmp_path, f"redis: {{url: redis://x}}\nstores: {stores}"))
     assert configuration.settings.stores == {
-        "a": Store(redis=True, timeout_ms=5),
+        "a": Store(redis=True, prefix="u:", timeout_ms=5),
         "b": Store(file=str(tmp_path / "t" / "u.csv"), key="7"),
         "c": Store(python="m:S"),
     }
@@ -181,6 +181,12 @@ def test_a_flag_that_may_be_given_again_adds_up() -> None:
         ("stores: {a: {}}", "stores.a: say what it is: redis: true, file: users.csv, or python: module:name"),
         ("stores: {a: {redis: true, python: m:S}}", "stores.a: say what it is: redis: true,"),
         ("stores: {a: {redis: true}}", "stores.a: say where Redis is, too"),
+        (
+            "redis: {url: redis://x}\nstores: {a: {redis: true}}",
+            "stores.a: Redis needs a prefix, and nothing else does",
+        ),
+        ("redis: {url: redis://x}\nstores: {a: {redis: true, prefix: ''}}", "stores.a.prefix: expected"),
+        ("stores: {a: {file: u.csv, key: id, prefix: 'u:'}}", "stores.a: Redis needs a prefix, and nothing else does"),
         ("stores: {a: {file: u.txt, key: id}}", "stores.a: expected a file that ends in .csv or .parquet"),
         ("stores: {a: {file: u.csv}}", "stores.a: a table needs a key, and nothing else does"),
         ("stores: {a: {python: m:S, key: id}}", "stores.a: a table needs a key, and nothing else does"),

@@ -136,8 +136,17 @@ class Store(Slice, frozen=True, kw_only=True):
     """Where features come from that clients do not send: Redis, a table, or a store of one's own."""
 
     redis: Annotated[
-        bool, Meta(description="the hashes of the Redis at redis.url; an entity is called like its key there")
+        bool,
+        Meta(
+            description="the hashes of the Redis at redis.url; an entity is called like its key there, after the prefix"
+        ),
     ] = False
+    prefix: Annotated[
+        Annotated[str, Meta(min_length=1)] | None,
+        Meta(
+            description="what the names of all its keys in Redis begin with, such as user: ; no other key is ever read"
+        ),
+    ] = None
     file: Annotated[
         FilePath | None,
         Meta(description="a .csv or .parquet table, a row for each entity; read again when it changes"),

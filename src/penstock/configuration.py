@@ -118,6 +118,11 @@ def _misfit(store: Store, settings: Settings) -> str | None:
         return "say what it is: redis: true, file: users.csv, or python: module:name"
     if store.redis and settings.redis.url is None:
         return "say where Redis is, too (redis: {url: redis://…})"
+    if store.redis != bool(store.prefix):
+        return (
+            "Redis needs a prefix, and nothing else does: what the names of its keys begin with: no other is read "
+            "(redis: true, prefix: 'user:')"
+        )
     if store.file is not None and not store.file.endswith(TABLES):
         return f"expected a file that ends in {' or '.join(TABLES)}"
     if (store.file is None) != (store.key is None):

@@ -2,10 +2,11 @@
 
 import http.client
 import json
+import os
 import pickle
+import signal
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -184,8 +185,6 @@ def test_a_store_of_ones_own_is_asked_for_many_at_once(tmp_path: Path, artifact:
 
 
 def _with(folder: Path) -> str:
-    import os
-
     return os.pathsep.join(filter(None, [str(folder), os.environ.get("PYTHONPATH", "")]))
 
 
@@ -214,7 +213,7 @@ def test_a_check_tells_what_comes_from_where(tmp_path: Path, artifact: bytes) ->
 
 # ------------------------------------------------------------------ Redis
 REDIS = """
-  - {key: user_id, entity: "user:{user_id}", features: {age: {default: 30}, balance: {}}}
+  - {key: user_id, entity: "{user_id}/now", features: {age: {default: 30}, balance: {}}}
 """
 PASSWORD = "s3cret"
 Ask = Callable[[], Reply]
@@ -238,7 +237,7 @@ def stored(tmp_path_factory: pytest.TempPathFactory, artifact: bytes, redis: Red
 def _configuration(url: str, timeout_ms: float = 300) -> str:
     return f"""
 redis: {{url: '{url}', timeout_ms: {timeout_ms}}}
-stores: {{users: {{redis: true, timeout_ms: {timeout_ms}}}}}
+stores: {{users: {{redis: true, prefix: 'user:', timeout_ms: {timeout_ms}}}}}
 models: {{m: {{path: m, compile: 'off'}}}}
 """
 
@@ -248,35 +247,59 @@ def users(redis: RedisServer, stored: Service) -> None:
     """Redis is there, and holds what it should."""
     redis.ask("FLUSHALL")
     for i in range(100):
-        redis.ask("HSET", f"user:{i}", "age", 40, "balance", i)
+        redis.ask("HSET", f"user:{i}/now", "age", 40, "balance", i)
     wait_until(lambda: ask(stored, 5).status == 200, "Redis", stored.explain)
 
 
 @pytest.mark.needs("redis-server")
 @pytest.mark.usefixtures("users")
 def test_redis_completes_rows_in_few_round_trips(stored: Service, redis: RedisServer) -> None:
-    before = redis.calls("hmget")
-    with ThreadPoolExecutor(20) as clients:
-        replies = list(clients.map(lambda i: asked(ask(stored, i % 100)), range(200)))
-    assert replies == [(1, 40, i % 100) for i in range(200)]
-    assert 0 < redis.calls("hmget") - before <= 200
+    connections = [http.client.HTTPConnection("127.0.0.1", stored.port, timeout=30) for _ in range(100)]
+    for connection in connections:
+        connection.request("GET", "/health")
+        connection.getresponse().read()
+    (front,) = stored.processes("front")
+    calls, reads = redis.calls("hmget"), redis.reads()
+    os.kill(front, signal.SIGSTOP)  # so that all of them are there when it looks
+    try:
+        for user, connection in enumerate(connections):
+            body = json.dumps({"user_id": user, "features": {"amount": 1}})
+            connection.request("POST", "/predict-with-context", body, {"content-type": "application/json"})
+    finally:
+        os.kill(front, signal.SIGCONT)
+    answers = [json.loads(connection.getresponse().read()) for connection in connections]
+    for connection in connections:
+        connection.close()
+    assert [round(answer["prediction"] * 1000) for answer in answers] == [1_040_000 + user for user in range(100)]
+    assert redis.calls("hmget") - calls == 100
+    assert redis.reads() - reads < 30, "and not 100: it reads at once what is asked at once"
 
 
 @pytest.mark.needs("redis-server")
 @pytest.mark.usefixtures("users")
 def test_garbage_in_redis_has_its_default_or_is_refused(stored: Service, redis: RedisServer) -> None:
-    redis.ask("SET", "user:text", "garbage")
-    redis.ask("HSET", "user:odd", "age", b"\xff\xfe", "balance", "3")
-    redis.ask("HSET", "user:nan", "age", "40", "balance", "nan")
-    redis.ask("HSET", "user:huge", "age", "9" * 100_000, "balance", "4")
-    redis.ask("LPUSH", "user:list", "age", "balance")
+    redis.ask("SET", "user:text/now", "garbage")
+    redis.ask("HSET", "user:odd/now", "age", b"\xff\xfe", "balance", "3")
+    redis.ask("HSET", "user:nan/now", "age", "40", "balance", "nan")
+    redis.ask("HSET", "user:huge/now", "age", "9" * 100_000, "balance", "4")
+    redis.ask("LPUSH", "user:list/now", "age", "balance")
     for key in ("text", "nan", "list"):
         reply = ask(stored, key)
-        assert (reply.status, reply.body["code"]) == (503, "context_unavailable")
-        assert reply.body["detail"] == "balance comes from the store 'users', which holds something else."
+        assert (reply.status, reply.body["code"]) == (422, "missing_context")
+        assert reply.body["detail"] == "At user_id: balance of this user_id is no value that the model takes."
     assert asked(ask(stored, "odd")) == (1, 30, 3)
     assert asked(ask(stored, "huge")) == (1, 30, 4)
     assert asked(ask(stored, 9)) == (1, 40, 9)
+
+
+@pytest.mark.needs("redis-server")
+@pytest.mark.usefixtures("users")
+def test_no_key_but_the_stores_own_is_read(stored: Service, redis: RedisServer) -> None:
+    for key in ("5/now", "session:5/now", "5"):
+        redis.ask("HSET", key, "age", 1, "balance", 1)
+    assert asked(ask(stored, 5)) == (1, 40, 5)
+    for named in ("session:5", "../session:5", "user:5"):
+        assert ask(stored, named).status == 422
 
 
 @pytest.mark.needs("redis-server")
@@ -315,7 +338,7 @@ def test_a_redis_that_is_stopped_is_a_503_and_is_found_again(stored: Service, re
         _is_away(stored)
     finally:
         redis.start()
-    redis.ask("HSET", "user:1", "balance", 1)
+    redis.ask("HSET", "user:1/now", "balance", 1)
     wait_until(lambda: ask(stored, 1).status == 200, "Redis again", stored.explain)
 
 

@@ -41,7 +41,7 @@ CONFIGURATION = """
 logs: {format: json}
 redis: {url: "URL"}
 quota: {requests: 100000/s, rows: 100000/s, store: redis}
-stores: {users: {redis: true}, shops: {redis: true}}
+stores: {users: {redis: true, prefix: "user:"}, shops: {redis: true, prefix: "shop:"}}
 models:
   sum:
     path: models/sum
@@ -88,8 +88,8 @@ def scene(shared: Scene) -> Scene:
 
 def fill(redis: RedisServer) -> None:
     redis.ask("FLUSHALL")
-    redis.ask("HSET", "u1", "stored", USER)
-    redis.ask("HSET", "s1", "usual", SHOP)
+    redis.ask("HSET", "user:u1", "stored", USER)
+    redis.ask("HSET", "shop:s1", "usual", SHOP)
 
 
 class Answer(NamedTuple):

@@ -3,6 +3,7 @@
 import asyncio
 import math
 import time
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
@@ -101,7 +102,7 @@ def test_each_feature_is_found_or_has_its_default_or_is_refused(
             assert found.values[i] == DEFAULTS[name]
     if found.refused:
         faults = {found.faults[name] for name in found.refused}
-        with pytest.raises(MissingContext if faults & {"missing", "stale"} else ContextUnavailable):
+        with pytest.raises(MissingContext if faults - {"away"} else ContextUnavailable):
             whole.demand([found])
     else:
         whole.demand([found])
@@ -141,11 +142,46 @@ async def test_what_a_store_of_ones_own_holds_may_be_anything() -> None:
             raise RuntimeError("boom")
 
         __eq__ = __ne__
-        __hash__ = None  # type: ignore[assignment]
+
+        def __hash__(self) -> int:
+            return 0
 
     context = Context(key="u", store="s", features=(feature("age", has_default=True),))
     (entry,) = completion([context], Still()).entries
     assert entry.judge({"age_field": Odd()}, NOW).faults == {"age": "invalid"}
+
+
+class Lazy(Mapping[str, object]):
+    """A record that is read when it is too late."""
+
+    def __getitem__(self, field: str) -> object:
+        raise RuntimeError("gone")
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(())
+
+    def __len__(self) -> int:
+        return 0
+
+
+@pytest.mark.parametrize("aging", [{}, {"updated": "at", "max_age_s": 1.0}])
+async def test_a_record_that_cannot_be_read_holds_no_value(aging: dict[str, Any]) -> None:
+    answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+    told: asyncio.Future[list[Judged]] = asyncio.get_running_loop().create_future()
+    context = Context(key="u", store="s", features=(feature("age", has_default=True),), **aging)
+    completion([context], Still(answer)).look(["u1"], 60.0, told.set_result)
+    answer.set_result(Lazy())
+    (judged,) = await asyncio.wait_for(told, 30)
+    assert (judged.values, judged.faults) == ([30], {"age": "invalid"})
+
+
+async def test_a_store_that_raises_is_away() -> None:
+    answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+    told: asyncio.Future[list[Judged]] = asyncio.get_running_loop().create_future()
+    completion([USERS], Still(answer)).look(["u1"], 60.0, told.set_result)
+    answer.set_exception(RuntimeError("gone"))
+    (judged,) = await asyncio.wait_for(told, 30)
+    assert judged.faults == {"age": "away"}
 
 
 USERS = Context(key="user_id", store="a", entity="user:{user_id}!", features=(feature("age", has_default=False),))
@@ -213,16 +249,21 @@ async def test_the_refusal_names_every_feature_that_is_not_known() -> None:
     ]
 
 
-@pytest.mark.parametrize(
-    ("answer", "said"), [(AWAY, "does not answer"), ({"age_field": "much"}, "holds something else")]
-)
-async def test_what_is_wrong_with_a_store_is_no_fault_of_the_client(answer: Answer, said: str) -> None:
+async def test_what_is_wrong_with_a_store_is_no_fault_of_the_client() -> None:
+    whole = completion([USERS], Still(AWAY))
+    found = whole.look(["u1"], 1.0, never)
+    assert found is not None
+    with pytest.raises(ContextUnavailable, match="age comes from the store 'a', which does not answer"):
+        whole.demand(found)
+
+
+@pytest.mark.parametrize("answer", [{"age_field": "much"}, {"age_field": UNREADABLE}])
+async def test_what_is_wrong_with_an_entity_is_none_of_the_store(answer: Answer) -> None:
     whole = completion([USERS], Still(answer))
     found = whole.look(["u1"], 1.0, never)
     assert found is not None
-    with pytest.raises(ContextUnavailable) as refused:
+    with pytest.raises(MissingContext, match="age of this user_id is no value that the model takes"):
         whole.demand(found)
-    assert str(refused.value) == f"age comes from the store 'a', which {said}."
 
 
 async def test_only_its_own_stores_are_closed_with_a_version() -> None:

@@ -218,7 +218,8 @@ async def test_either_way_the_row_is_completed(tmp_path: Path, path: str) -> Non
         status, _, body = answer_of(await front.send(post(path, BODY)))
         assert (status, body["prediction"], body["confidence"]) == (200, "yes", 0.75)
         assert await front.through_asgi(post(path, BODY)) == (200, {k: body[k] for k in _STEADY})
-        rows = [memoryview(flight.tickets[0].rows.columns[0]).cast("d").tolist() for flight in front.host.sent]  # type: ignore[arg-type]
+        columns = [flight.tickets[0].rows.columns[0] for flight in front.host.sent]
+        rows = [memoryview(column).cast("d").tolist() for column in columns]  # type: ignore[arg-type] # of numbers
         assert rows == [[1.0, 2.5]] * 2
         assert store.calls == [("u1",)] * 2
 

@@ -39,7 +39,7 @@ def test_a_manifest_says_what_comes_from_a_store(tmp_path: Path) -> None:
       age: {default: 30}
       country: {field: country_code, default: "??"}
       balance:
-  - {key: shop, file: shops.parquet, features: {rank: {default: null}}}
+  - {key: shop, file: shops.csv, features: {rank: {default: null}}}
 """,
     )
     assert said == (
@@ -55,10 +55,10 @@ def test_a_manifest_says_what_comes_from_a_store(tmp_path: Path) -> None:
                 Feature(name="balance", field="balance"),
             ),
         ),
-        Context(key="shop", file="shops.parquet", features=(Feature(name="rank", field="rank", default=None),)),
+        Context(key="shop", file="shops.csv", features=(Feature(name="rank", field="rank", default=None),)),
     )
     assert said[0].fields == ("age", "country_code", "balance", "updated_at")
-    assert [each.source for each in said] == ["users", "shops.parquet"]
+    assert [each.source for each in said] == ["users", "shops.csv"]
 
 
 @pytest.mark.parametrize(
@@ -78,7 +78,8 @@ def test_a_manifest_says_what_comes_from_a_store(tmp_path: Path) -> None:
         ("  - {key: u, features: {a: {default: [3]}}}", "context[0].features.a.default: expected"),
         ("  - {key: u, features: {a: {field: ''}}}", "expected names of 1 to 200 printable characters, got ''"),
         ("  - {key: u, store: s, file: a.csv, features: {a: {}}}", "file: say a store or a file, and not both"),
-        ("  - {key: u, file: a.txt, features: {a: {}}}", "expected a file that ends in .csv or .parquet"),
+        ("  - {key: u, file: a.txt, features: {a: {}}}", "expected a table that ends in .csv"),
+        ("  - {key: u, file: a.parquet, features: {a: {}}}", "one in Parquet is a store of penstock.yaml"),
         ("  - {key: u, entity: 'x:', features: {a: {}}}", "entity: expected text with {u} in it, once"),
         ("  - {key: u, entity: '{u}{v}', features: {a: {}}}", "entity: expected text with {u} in it, once"),
         ("  - {key: u, entity: '{u}}', features: {a: {}}}", "entity: expected text with {u} in it, once"),

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from penstock.errors import ArtifactError, ChangedArtifact, UnreadableArtifact, UntrustedArtifact
+from penstock.model.unlinked import open_unlinked
 
 LFS_POINTER = b"version https://git-lfs.github.com/spec/"
 
@@ -48,7 +49,7 @@ def check_pin(path: Path, digest: str, pinned: str | None) -> None:
 
 def _content(path: Path) -> bytes:
     try:
-        descriptor = _open(path)
+        descriptor = open_unlinked(path)
     except OSError as error:
         raise _unreadable(path, error) from error
     try:
@@ -61,18 +62,6 @@ def _content(path: Path) -> bytes:
         raise _unreadable(path, error) from error
     finally:
         os.close(descriptor)
-
-
-def _open(path: Path) -> int:
-    """Opens step by step: O_NOFOLLOW alone looks at the last one only. A link is ELOOP, as a directory ENOTDIR."""
-    step = os.open("/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        for name in path.parts[1:-1]:
-            above, step = step, os.open(name, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=step)
-            os.close(above)
-        return os.open(path.name, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=step)
-    finally:
-        os.close(step)
 
 
 def _unreadable(path: Path, error: OSError) -> ArtifactError:

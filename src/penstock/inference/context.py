@@ -17,12 +17,13 @@ from penstock.model.signature import Field, Signature
 
 AHEAD_S = 86_400.0  # a moment further ahead than clocks may differ is in another unit, and says nothing
 NONE: Mapping[str, str] = {}
-OF_STORES = ("invalid", "away")
-"""What is wrong with the store rather than with the entity that was named."""
 SAID = {
     "missing": "{} of this {} is not known.",
     "stale": "{} of this {} is too old.",
+    "invalid": "{} of this {} is no value that the model takes.",
 }
+"""What is wrong with the entity that was named; the store is well. Another one may be had meanwhile, and whoever names
+this one again gets nothing else: a 503 would be one that clients bring about at will."""
 
 
 class Judged(NamedTuple):
@@ -57,6 +58,12 @@ class Entry:
 
     def judge(self, answer: Answer, now: float) -> Judged:
         """What is to be made of an answer. `now` is in seconds since the epoch."""
+        try:
+            return self._judged(answer, now)
+        except Exception:  # noqa: BLE001 # what a store of one's own gives may be anything, and raise when it is read
+            return self._without("invalid")
+
+    def _judged(self, answer: Answer, now: float) -> Judged:
         if answer is AWAY:
             return self._without("away")
         if answer is None:
@@ -150,13 +157,12 @@ class Completion:
         problems = [
             Problem((e.key,), SAID[j.faults[name]].format(name, e.key))
             for e, j, name in pairs
-            if j.faults[name] not in OF_STORES
+            if j.faults[name] in SAID
         ]
         if problems:
             raise _missing(problems)
-        entry, judged, name = pairs[0]
-        what = "does not answer" if judged.faults[name] == "away" else "holds something else"
-        raise ContextUnavailable(f"{name} comes from the store '{entry.store}', which {what}.")
+        entry, _, name = pairs[0]
+        raise ContextUnavailable(f"{name} comes from the store '{entry.store}', which does not answer.")
 
     def row(self, own: Sequence[Any], found: Sequence[Judged]) -> list[Any]:
         """The whole row: what the client sent, and what was found."""

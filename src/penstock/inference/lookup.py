@@ -34,7 +34,8 @@ class Lookup:
 
     def _came(self, i: int, future: "asyncio.Future[Answer]") -> None:
         if i in self._timers:
-            self._settle(i, AWAY if future.cancelled() else future.result())
+            failed = future.cancelled() or future.exception() is not None
+            self._settle(i, AWAY if failed else future.result())
 
     def _settle(self, i: int, answer: Answer) -> None:
         self._timers.pop(i).cancel()

@@ -3,6 +3,7 @@
 import csv
 import io
 import os
+import resource
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from penstock.inference.stores import content
-from penstock.inference.stores.content import BadTable, Content, read_content
+from penstock.inference.stores.content import BadTable, Content, read_content, release, unlinked
 
 CELLS = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=8)
 NAMES = st.lists(CELLS, min_size=1, max_size=4, unique=True).filter(lambda names: names != [""])
@@ -73,6 +74,82 @@ def test_what_is_no_regular_file_is_not_read(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "users.csv")
     with pytest.raises(BadTable, match="it is no regular file"):
         read_content(tmp_path / "users.csv", "id")
+
+
+@pytest.mark.parametrize("exchanged", ["users.csv", ""])
+def test_what_a_link_leads_to_is_not_read_beside_a_model(tmp_path: Path, exchanged: str) -> None:
+    home, elsewhere = tmp_path / "model", tmp_path / "elsewhere"
+    for folder in (home, elsewhere):
+        folder.mkdir()
+        written(folder, "id\n1\n")
+    assert read_content(home / "users.csv", "id", unlinked).rows == {"1": ("1",)}
+    (home / exchanged).rename(tmp_path / "before")
+    (home / exchanged).symlink_to(elsewhere / exchanged)
+    with pytest.raises(BadTable, match="a link has taken its place"):
+        read_content(home / "users.csv", "id", unlinked)
+    assert read_content(home / "users.csv", "id").rows == {"1": ("1",)}, "the operator may mean a link"
+
+
+def test_a_pipe_is_not_waited_for_beside_a_model_either(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "users.csv")
+    with pytest.raises(BadTable, match="it is no regular file"):
+        read_content(tmp_path / "users.csv", "id", unlinked)
+
+
+def test_a_table_has_so_many_rows_at_most(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(content, "MOST_CELLS", 1000)
+    table = ["id,a,b", *(f"{i},x,y" for i in range(1000))]
+    assert len(read_content(written(tmp_path, "\n".join(table[:190])), "id").rows) == 189
+    with pytest.raises(BadTable, match="it has more than 200 rows, with 3 columns: keep it in Redis"):
+        read_content(written(tmp_path, "\n".join(table)), "id")
+
+
+@pytest.mark.parametrize("row", ["x" * 100 + ",1", "," * 100, '"x\n",' * 30])
+def test_a_row_has_so_many_characters_at_most(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, row: str) -> None:
+    monkeypatch.setattr(content, "LONGEST_ROW", 90)
+    assert len(read_content(written(tmp_path, "id,a\n" + "1,2\n3,4\n" * 1), "id").rows) == 2
+    long = "id,a\n" + "".join(f"{i},{'y' * 40}\n" for i in range(20))
+    assert len(read_content(written(tmp_path, long), "id").rows) == 20
+    for text in (f"id,a\n{row}\n", row):
+        with pytest.raises(BadTable, match="a row of it has more than 90 characters"):
+            read_content(written(tmp_path, text), "id")
+
+
+def test_rows_are_freed_one_after_the_other() -> None:
+    rows: dict[str, content.Row] = {str(i): (i,) for i in range(1000)}
+    release(rows)
+    assert rows == {}
+
+
+@pytest.mark.needs("pyarrow")
+def test_a_small_file_of_much_text_is_refused_before_it_takes_much(tmp_path: Path) -> None:
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    count, path = 3000, tmp_path / "users.parquet"
+    same = pa.DictionaryArray.from_arrays(pa.array([0] * count, pa.int32()), pa.array(["x" * 2**18]))
+    parquet.write_table(pa.table({"id": range(count), "a": same}), path)
+    assert path.stat().st_size < 100_000
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(BadTable, match=f"it holds more than {content.MOST_DECODED} bytes"):
+        read_content(path, "id")
+    assert (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024 < 3 * content.MOST_DECODED
+
+
+@pytest.mark.needs("pyarrow")
+def test_a_parquet_file_is_refused_by_its_own_word(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    path = tmp_path / "users.parquet"
+    parquet.write_table(pa.table({"id": list(range(500))}), path)
+    monkeypatch.setattr(content, "MOST_CELLS", 1000)
+    monkeypatch.setattr(content, "_parquet_rows", lambda file: pytest.fail("nothing of it is decoded"))
+    with pytest.raises(BadTable, match="it has more than 333 rows"):
+        read_content(path, "id")
+    parquet.write_table(pa.table({"id": [1], "a": [[1, 2]]}), path)
+    with pytest.raises(BadTable, match="its column 'a' holds more than single values"):
+        read_content(path, "id")
 
 
 @pytest.mark.needs("pyarrow")

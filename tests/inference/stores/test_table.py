@@ -2,6 +2,8 @@
 
 import asyncio
 import os
+import queue
+import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -9,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from penstock.inference.stores import AWAY, Answer, table
+from penstock.inference.stores.content import Row
 from penstock.inference.stores.table import Table, look_at
 from penstock.observability.logs import Log
 from tests.inference.stores.conftest import Told
@@ -138,3 +141,30 @@ async def test_a_closed_table_looks_at_its_file_no_more(tmp_path: Path, log: Log
     os.utime(path, (1, 1))
     await asyncio.sleep(0.1)
     assert len(told()) == 1
+
+
+async def test_what_was_read_before_is_freed_outside_the_event_loop(
+    tmp_path: Path, log: Log, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    freed: queue.Queue[tuple[set[str], bool]] = queue.Queue()
+
+    def release(rows: dict[str, Row]) -> None:
+        freed.put((set(rows), threading.current_thread() is threading.main_thread()))
+
+    monkeypatch.setattr(table, "release", release)
+    path = tmp_path / "users.csv"
+    path.write_text("id,age\nu1,41\n")
+    async with opened(path, log) as store:
+        replace(path, "id,age\nu2,42\n")
+        await until(store, "u2", lambda found: found == {"age": "42"})
+    assert [await asyncio.to_thread(freed.get, timeout=30) for _ in range(2)] == [({"u1"}, False), ({"u2"}, False)]
+
+
+async def test_a_shared_table_is_there_until_the_last_one_closes_it(tmp_path: Path, log: Log) -> None:
+    path = tmp_path / "users.csv"
+    path.write_text("id,age\nu1,41\n")
+    async with opened(path, log) as store:
+        store.shared().close()
+        assert not store.closed
+        assert store.look("u1", FIELDS) == {"age": "41"}
+    assert store.closed

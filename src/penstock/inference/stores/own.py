@@ -7,11 +7,11 @@ from operator import attrgetter
 from typing import Any, Protocol
 
 from penstock.inference.stores import AWAY, Answer
+from penstock.inference.stores.complaint import Complaint
 from penstock.observability.logs import Log
 
 MOST_TOGETHER = 1000  # entities in one call
 MOST_CALLS = 64  # that are not answered; a store that does not come to an end is asked for nothing more
-QUIET_S = 10.0  # between two lines of the log that say what is wrong with it
 
 
 class Store(Protocol):
@@ -36,14 +36,12 @@ class OwnStore:
 
     def __init__(self, name: str, store: Store, timeout_s: float, log: Log) -> None:
         self.timeout_s = timeout_s
-        self._name = name
         self._store = store
-        self._log = log
+        self._complain = Complaint(name, log)
         self._loop = asyncio.get_running_loop()
         self._flying: dict[str, asyncio.Future[Answer]] = {}
         self._gathered: list[str] = []
         self._calls: set[asyncio.Task[None]] = set()
-        self._complained_at = -QUIET_S
 
     def look(self, entity: str, fields: tuple[str, ...]) -> "Answer | asyncio.Future[Answer]":
         answer = self._flying.get(entity)
@@ -80,18 +78,13 @@ class OwnStore:
         except TimeoutError:
             self._complain(f"no answer within {self.timeout_s * 1000:g} ms")
         except Exception as error:  # noqa: BLE001 # whatever somebody's own code raises
-            self._complain(_where(error))
+            self._complain(where(error))
         finally:
             self._answer(entities, answers)
 
     def _answer(self, entities: Sequence[str], answers: Sequence[Answer]) -> None:
         for entity, answer in zip(entities, answers, strict=True):
             self._flying.pop(entity).set_result(answer)
-
-    def _complain(self, reason: str) -> None:
-        if (now := self._loop.time()) >= self._complained_at + QUIET_S:
-            self._complained_at = now
-            self._log.error("store_failed", store=self._name, reason=reason)
 
 
 def _checked(found: Any, wanted: int) -> Sequence[Answer]:
@@ -102,7 +95,7 @@ def _checked(found: Any, wanted: int) -> Sequence[Answer]:
     return found
 
 
-def _where(error: Exception) -> str:
+def where(error: Exception) -> str:
     """The kind of an error and where it came from: its message may hold what was looked up."""
     trace = error.__traceback__
     while trace is not None and trace.tb_next is not None:

@@ -7,8 +7,9 @@ from penstock.config import Store
 from penstock.inference.context import Completion
 from penstock.inference.redis import Redis
 from penstock.inference.stores import Nowhere, Source
+from penstock.inference.stores.content import unlinked
 from penstock.inference.stores.hashes import Hashes
-from penstock.inference.stores.own import OwnStore, made
+from penstock.inference.stores.own import OwnStore, made, where
 from penstock.inference.stores.table import Table
 from penstock.model.context import Context
 from penstock.model.control import Loaded
@@ -21,6 +22,7 @@ class Stores:
     def __init__(self, settings: Mapping[str, Store], log: Log, redis: Redis | None) -> None:
         self._log = log
         self._redis = redis
+        self._beside: dict[tuple[Path, str], Table] = {}
         self._named = {name: self._opened(name, store) for name, store in settings.items()}
 
     def completion(self, loaded: Loaded) -> Completion | None:
@@ -37,11 +39,20 @@ class Stores:
 
     def _source(self, context: Context) -> Source:
         if context.file is not None:
-            return Table(context.source, Path(context.file), context.key, self._log)
+            return self._beside_model(Path(context.file), context)
         source = self._named.get(context.source)
         return source or self._nowhere(
             context.source, "it was configured after the service was started: start it again"
         )
+
+    def _beside_model(self, path: Path, context: Context) -> Table:
+        """The table, which versions and look-ups share. Nobody has vouched for it."""
+        self._beside = {place: table for place, table in self._beside.items() if not table.closed}
+        if (table := self._beside.get((path, context.key))) is not None:
+            return table.shared()
+        table = Table(context.source, path, context.key, self._log, unlinked)
+        self._beside[path, context.key] = table
+        return table
 
     def _opened(self, name: str, store: Store) -> Source:
         if store.file is not None and store.key is not None:
@@ -50,9 +61,10 @@ class Stores:
             try:
                 return OwnStore(name, made(store.python), store.timeout_ms / 1000, self._log)
             except Exception as error:  # noqa: BLE001 # it is somebody's own code
-                return self._nowhere(name, f"{store.python} cannot be made ({type(error).__name__}: {error})")
+                return self._nowhere(name, f"{store.python} cannot be made: {where(error)}")
         assert self._redis is not None  # as the configuration has seen to
-        return Hashes(self._redis, store.timeout_ms / 1000)
+        assert store.prefix is not None
+        return Hashes(name, self._redis, store.prefix, store.timeout_ms / 1000, self._log)
 
     def _nowhere(self, name: str, reason: str) -> Source:
         self._log.error("store_failed", store=name, reason=reason)

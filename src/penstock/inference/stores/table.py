@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from penstock.inference.stores import AWAY, Answer
-from penstock.inference.stores.content import BadTable, Content, read_content
+from penstock.inference.stores.content import BadTable, Content, Opener, read_content, release, wherever
 from penstock.observability.logs import Log
 
 LOOK_S = 1.0
@@ -29,15 +29,16 @@ class Table:
     """Look-ups are answered at once; those that come while the file is read for the first time wait for that.
 
     A file that is changed is read when it has been the same for two looks, in a thread; one that is no table leaves
-    what was read before.
+    what was read before. `opener` says what may be opened. Whoever shares it closes it, too.
     """
 
     timeout_s = inf  # only the first reading is waited for
 
-    def __init__(self, name: str, path: Path, key: str, log: Log) -> None:
+    def __init__(self, name: str, path: Path, key: str, log: Log, opener: Opener = wherever) -> None:
         self._name = name
         self._path = path
         self._key = key
+        self._opener = opener
         self._log = log
         self._loop = asyncio.get_running_loop()
         self._content: Content | None = None
@@ -46,7 +47,7 @@ class Table:
         self._first: list[tuple[asyncio.Future[Answer], str, tuple[str, ...]]] | None = []
         self._lacking: set[str] = set()
         self._next: asyncio.TimerHandle | None = None
-        self._closed = False
+        self._users = 1
         self._look_at(first=True)
 
     def look(self, entity: str, fields: tuple[str, ...]) -> "Answer | asyncio.Future[Answer]":
@@ -56,10 +57,23 @@ class Table:
             return future
         return self._found(entity, fields)
 
+    @property
+    def closed(self) -> bool:
+        return not self._users
+
+    def shared(self) -> "Table":
+        """Itself, for one more who closes it."""
+        self._users += 1
+        return self
+
     def close(self) -> None:
-        self._closed = True
+        self._users -= 1
+        if not self.closed:
+            return
         if self._next is not None:
             self._next.cancel()
+        self._release(self._content)
+        self._content = None
 
     def _found(self, entity: str, fields: tuple[str, ...]) -> Answer:
         content = self._content
@@ -84,16 +98,20 @@ class Table:
     # ---------------------------------------------------------------- the file
     def _look_at(self, *, first: bool = False) -> None:
         look = self._loop.run_in_executor(
-            None, look_at, self._path, self._key, self._told, None if first else self._seen
+            None, look_at, self._path, self._key, self._told, None if first else self._seen, self._opener
         )
         look.add_done_callback(self._looked)
 
     def _looked(self, done: "asyncio.Future[Look]") -> None:
-        if self._closed or done.cancelled():
+        if done.cancelled():
             return
         look = done.result()
+        if self.closed:
+            self._release(look.content)
+            return
         self._seen = look.stamp
         if look.content is not None:
+            self._release(self._content)
             self._content = look.content
             self._lacking.clear()
             self._log.info("store_read", store=self._name, file=str(self._path), rows=len(look.content.rows))
@@ -107,26 +125,34 @@ class Table:
             self._answer_first()
         self._next = self._loop.call_later(LOOK_S, partial(self._look_at, first=self._first is not None))
 
+    def _release(self, content: Content | None) -> None:
+        """Nobody looks into it any more; and to free it takes long enough to be no work of the event loop."""
+        if content is not None:
+            self._loop.run_in_executor(None, release, content.rows)
+
     def _answer_first(self) -> None:
         waiting, self._first = self._first or (), None
         for future, entity, fields in waiting:
             future.set_result(self._found(entity, fields))
 
 
-def look_at(path: Path, key: str, told: Stamp | None, seen: Stamp | None) -> Look:
+def look_at(path: Path, key: str, told: Stamp | None, seen: Stamp | None, opener: Opener = wherever) -> Look:
     """Reads the file if it is another than was `told` of, and the same as was `seen`, if anything was."""
     stamp = _stamp(path)
     if stamp == told or (seen is not None and stamp != seen):
         return Look(stamp)
     try:
-        content = read_content(path, key)
+        content = read_content(path, key, opener)
     except BadTable as bad:
         return Look(stamp, problem=str(bad))
     except OSError as error:
         return Look(stamp, problem=(error.strerror or "it cannot be read").lower())
     except MemoryError:
         return Look(stamp, problem="there is not enough memory for it")
-    return Look(stamp, content) if _stamp(path) == stamp else Look(stamp)
+    if _stamp(path) == stamp:
+        return Look(stamp, content)
+    release(content.rows)
+    return Look(stamp)
 
 
 def _stamp(path: Path) -> Stamp:
