@@ -12,6 +12,7 @@ import pytest
 
 from penstock.inference.stores import AWAY, Answer, table
 from penstock.inference.stores.content import Row
+from penstock.inference.stores.room import Room
 from penstock.inference.stores.table import Table, look_at
 from penstock.observability.logs import Log
 from tests.inference.stores.conftest import Told
@@ -168,3 +169,22 @@ async def test_a_shared_table_is_there_until_the_last_one_closes_it(tmp_path: Pa
         assert not store.closed
         assert store.look("u1", FIELDS) == {"age": "41"}
     assert store.closed
+
+
+async def test_a_table_without_room_is_away_until_another_gives_it_back(tmp_path: Path, log: Log, told: Told) -> None:
+    room = Room(1000)
+    for name in ("a", "b"):
+        (tmp_path / f"{name}.csv").write_text("id,age\n" + "u1,41\n" + "".join(f"x{i},1\n" for i in range(2)))
+    first = Table("a", tmp_path / "a.csv", "id", log, room=room)
+    known = first.look("u1", FIELDS)
+    assert isinstance(known, asyncio.Future)
+    assert await asyncio.wait_for(known, 30) == {"age": "41"}
+    second = Table("b", tmp_path / "b.csv", "id", log, room=room)
+    unknown = second.look("u1", FIELDS)
+    assert isinstance(unknown, asyncio.Future)
+    assert await asyncio.wait_for(unknown, 30) is AWAY
+    first.close()
+    await until(second, "u1", lambda found: found == {"age": "41"})
+    second.close()
+    lines = [(line["event"], line.get("reason")) for line in told()]
+    assert lines == [("store_read", None), ("store_unreadable", table.FULL), ("store_read", None)]
