@@ -134,6 +134,23 @@ async def test_a_column_that_is_not_there_is_missing_and_told_of_once(tmp_path: 
     assert [(line["event"], line.get("column")) for line in told()][1:] == [("store_lacks_column", "balance")]
 
 
+async def test_a_table_that_has_lost_a_column_leaves_what_was_read_before(tmp_path: Path, log: Log, told: Told) -> None:
+    path = tmp_path / "users.csv"
+    path.write_text("id,age,unused\nu1,41,1\n")
+    async with opened(path, log) as store:
+        assert store.look("u1", FIELDS) == {"age": "41"}
+        replace(path, "id,years,unused\nu1,42,1\n")
+        log_file = tmp_path / "log"
+        async with asyncio.timeout(30):
+            while not (log_file.exists() and "store_unreadable" in log_file.read_text()):  # it is small
+                await asyncio.sleep(0.005)
+        assert store.look("u1", FIELDS) == {"age": "41"}
+        replace(path, "id,age\nu1,43\n")  # what nobody looks for may go
+        await until(store, "u1", lambda found: found == {"age": "43"})
+    (refused,) = [line for line in told() if line["event"] == "store_unreadable"]
+    assert refused["reason"] == "it has no column 'age' any more"
+
+
 async def test_a_closed_table_looks_at_its_file_no_more(tmp_path: Path, log: Log, told: Told) -> None:
     path = tmp_path / "users.csv"
     path.write_text("id,age\nu1,41\n")

@@ -54,6 +54,7 @@ class Table:
         self._told: Stamp | None = None
         self._first: list[tuple[asyncio.Future[Answer], str, tuple[str, ...]]] | None = []
         self._lacking: set[str] = set()
+        self._asked: set[tuple[str, ...]] = set()  # the fields of those who look
         self._next: asyncio.TimerHandle | None = None
         self._users = 1
         self._look_at(first=True)
@@ -63,6 +64,8 @@ class Table:
             future: asyncio.Future[Answer] = self._loop.create_future()
             self._first.append((future, entity, fields))
             return future
+        if fields not in self._asked:
+            self._asked.add(fields)
         return self._found(entity, fields)
 
     @property
@@ -119,6 +122,9 @@ class Table:
             self._release(look.content)
             return
         self._seen = look.stamp
+        if look.content is not None and (lost := self._lost(look.content)):
+            self._release(look.content)
+            look = Look(look.stamp, problem=f"it has no column '{lost}' any more")
         if look.content is not None and not self._has_room(look.content, look.stamp[1]):
             self._release(look.content)
             look = Look(look.stamp, problem=FULL)
@@ -148,6 +154,13 @@ class Table:
     def _come_again(self) -> None:
         """The file is to be read again, although it has not changed."""
         self._told = None
+
+    def _lost(self, content: Content) -> str | None:
+        """A column that is looked for, was there, and is not any more: every answer would be a guess."""
+        if self._content is None:
+            return None
+        there = {field for fields in self._asked for field in fields if field in self._content.columns}
+        return min(there - content.columns.keys(), default=None)
 
     def _release(self, content: Content | None) -> None:
         """Nobody looks into it any more; and to free it takes long enough to be no work of the event loop."""
