@@ -142,7 +142,7 @@ async def test_a_table_that_has_lost_a_column_leaves_what_was_read_before(tmp_pa
         replace(path, "id,years,unused\nu1,42,1\n")
         log_file = tmp_path / "log"
         async with asyncio.timeout(30):
-            while not (log_file.exists() and "store_unreadable" in log_file.read_text()):  # it is small
+            while not (log_file.exists() and "store_unreadable" in log_file.read_text()):  # noqa: ASYNC110 # nothing tells of it
                 await asyncio.sleep(0.005)
         assert store.look("u1", FIELDS) == {"age": "41"}
         replace(path, "id,age\nu1,43\n")  # what nobody looks for may go
