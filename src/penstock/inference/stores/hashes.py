@@ -53,7 +53,7 @@ class Hashes:
             case RedisRefused() as refusal if str(refusal).startswith(WRONG_KIND):
                 return dict.fromkeys(fields, UNREADABLE)
             case RedisRefused() as refusal:
-                self._complain(f"Redis refuses to be asked: {str(refusal).partition(' ')[0]}")  # the rest may name keys
+                self._complain(f"Redis refuses to be asked: {refusal}")
                 return AWAY
             case RedisAway():
                 return AWAY
