@@ -25,6 +25,7 @@ from penstock.inference.batcher import Batcher
 from penstock.inference.cache import Cache
 from penstock.inference.hosts import Host
 from penstock.inference.outputs import Outputs
+from penstock.inference.row_answers import RowAnswer
 from penstock.inference.row_keys import RowKeys
 from penstock.inference.row_store import RowStore
 from penstock.inference.rows import Rows
@@ -63,21 +64,21 @@ class Elsewhere(SharedStore):
         self.asked: list[bytes] = []
         self._timer = timer
         self._soon = soon
-        self._kept: dict[bytes, tuple[float, Result]] = {}
+        self._kept: dict[bytes, tuple[float, RowAnswer]] = {}
 
     def is_here(self) -> bool:
         return self.there
 
     def find(
-        self, keys: Sequence[bytes], probabilities: bool, found: Callable[[Sequence[Result | None]], object]
+        self, keys: Sequence[bytes], probabilities: bool, found: Callable[[Sequence[RowAnswer | None]], object]
     ) -> None:
         self.asked += keys
         self._soon(lambda: (found([self._get(key) for key in keys]), None)[1])
 
-    def put(self, key: bytes, answer: Result) -> None:
+    def put(self, key: bytes, answer: RowAnswer) -> None:
         self._kept[key] = self._timer.time() + TTL_S, answer
 
-    def _get(self, key: bytes) -> Result | None:
+    def _get(self, key: bytes) -> RowAnswer | None:
         until, answer = self._kept.get(key, (0.0, None))
         return answer if self.there and until > self._timer.time() else None
 
@@ -100,7 +101,7 @@ class World:
         self.batcher = Batcher(model, timer=self.timer, soon=self.waiting.append, meter=Unheard(), hung=self._hung)
         self.meter = CacheMeter(Figures(), "m", "1")
         self.store = RowStore(
-            rows, 2**20, TTL_S, clock=self.timer.time, weigh=lambda result: 32, evictions=self.meter.evictions
+            rows, 2**20, TTL_S, clock=self.timer.time, weigh=lambda answer: 32, evictions=self.meter.evictions
         )
         self.elsewhere = Elsewhere(self.timer, self.waiting.append)
         self.cache = Cache(
@@ -395,6 +396,85 @@ def test_whoever_waits_at_the_end_is_refused(world: World) -> None:
     assert world.cache.is_idle
 
 
+# ------------------------------------------------------------------ a row of its own request's ticket
+@pytest.mark.parametrize("sent", [True, False])
+def test_a_lone_row_goes_on_for_a_guest_when_its_owner_leaves(world: World, sent: bool) -> None:
+    if not sent:
+        world.submit(0)
+    owner = world.submit(1)
+    guest = world.submit(1)
+    world.cache.withdraw(owner)
+    assert (error_of(owner), world.settled[owner], guest.done) == (ClientGone, 1, False)
+    third = world.submit(1)
+    world.cache.withdraw(owner)
+    world.finish()
+    assert (rows_of(guest), rows_of(third)) == ([1], [1])
+    assert [name for name, _ in world.computed].count(1) == 1
+    assert (world.settled[owner], world.cache.is_idle) == (1, True)
+
+
+def test_a_lone_row_that_nobody_waits_for_any_more_is_not_computed(world: World) -> None:
+    world.submit(0)
+    for guests_first in (True, False):
+        owner, guest = world.submit(1), world.submit(1)
+        for ticket in (guest, owner) if guests_first else (owner, guest):
+            world.cache.withdraw(ticket)
+        assert (error_of(owner), error_of(guest), world.batcher.queued_rows) == (ClientGone, ClientGone, 0)
+    world.finish()
+    assert world.computed == [(0, 0.0)]
+    assert world.cache.is_idle
+
+
+def test_the_owner_of_a_lone_row_is_out_of_time_and_its_guest_asks_again(world: World) -> None:
+    world.submit(0)
+    owner, guest = world.submit(1, deadline_s=0.5), world.submit(1)
+    world.cache.withdraw(owner)
+    world.timer.advance(0.6)
+    world.settle()
+    assert (error_of(owner), guest.done) == (ClientGone, False)
+    world.finish()
+    assert (rows_of(guest), world.computed) == ([1], [(0, 0.6), (1, 0.6)])
+    assert world.cache.is_idle
+
+
+@pytest.mark.parametrize("stays", [True, False])
+def test_what_a_lone_row_fails_with_is_its_guests_too(world: World, stays: bool) -> None:
+    owner = world.submit(RAISES)
+    guests = [world.submit(RAISES) for _ in range(3)]
+    if not stays:
+        world.cache.withdraw(owner)
+    world.answer()
+    assert error_of(owner) is (ModelFailed if stays else ClientGone)
+    assert {error_of(guest) for guest in guests} == {ModelFailed}
+    assert (len(world.host.sent), world.cache.is_idle) == (1, True)
+
+
+def test_who_waited_for_a_lone_row_that_gave_way_asks_again() -> None:
+    world = World(queue=2, max_rows=1)
+    world.submit(0)
+    world.submit(1)
+    owner, guest = world.submit(2), world.submit(2)
+    high = world.ticket(3, high=True)
+    world.cache.submit(high)
+    assert (error_of(owner), guest.done) == (GaveWay, False)
+    world.settle()
+    world.finish()
+    assert (error_of(guest), rows_of(high)) == (QueueFull, [3])
+    assert world.cache.is_idle
+
+
+def test_an_owner_that_is_told_and_asks_again_gets_what_is_kept(world: World) -> None:
+    """At the moment when it is told, nothing of its row is under way any more."""
+    second = world.ticket(1)
+    first = world.ticket(1)
+    first.settled = lambda _: world.cache.submit(second)
+    world.cache.submit(first)
+    guest = world.submit(1)
+    world.answer()
+    assert (rows_of(second), answer_of(second).cached_rows, rows_of(guest)) == ([1], 1, [1])
+    assert world.cache.is_idle
+
+
 # ------------------------------------------------------------------ elsewhere
 def test_what_another_front_has_computed_is_found_and_only_the_rest_computed() -> None:
     world = World(elsewhere=True)
@@ -519,7 +599,7 @@ class Interleavings(RuleBasedStateMachine):
     @invariant()
     def nobody_is_settled_twice_and_each_row_is_computed_once(self) -> None:
         assert max(self.world.settled.values(), default=0) <= 1
-        ours = [ticket for ticket in self.world.flying() if ticket not in self.since]
+        ours = [ticket for ticket in self.world.flying() if ticket.freshness is Freshness.ANY]
         wanted = Times((name, t.probabilities, t.high) for t in ours for name in names_of(t))
         assert max(wanted.values(), default=0) <= 1
         assert len(self.world.store) <= 4

@@ -12,9 +12,9 @@ from msgspec.structs import replace
 from penstock import config
 from penstock.config import Logs
 from penstock.inference.redis import Redis
+from penstock.inference.row_answers import RowAnswer
 from penstock.inference.row_format import RowFormat
 from penstock.inference.shared_store import SharedStore, identity
-from penstock.inference.ticket import Result
 from penstock.model.certificate import Certificate
 from penstock.model.control import Loaded
 from penstock.model.signature import Field, Output, OutputField, Signature
@@ -29,7 +29,7 @@ SIGNATURE = Signature(
     inputs=(Field(name="a"),), output=Output(fields=(OutputField(name="y", dtype="int64"), OutputField(name="z")))
 )
 LOADED = Loaded(signature=SIGNATURE, sha256="0" * 64, bytes=1, runtime="onnx", device="cpu", beside={"/x/s.pkl": "1"})
-ANSWER = Result([[7], [0.5]], None, None, 0.0, 0.0, None, 0, 1)
+ANSWER: RowAnswer = (None, None, None, 7, 0.5)
 
 
 class Shelf:
@@ -41,8 +41,8 @@ class Shelf:
         form = RowFormat(loaded.signature)
         self.store = SharedStore(redis, identity("m", "1", loaded), ttl_s, form, self.meter)
 
-    async def find(self, *keys: bytes) -> Sequence[Result | None]:
-        found: asyncio.Future[Sequence[Result | None]] = asyncio.get_running_loop().create_future()
+    async def find(self, *keys: bytes) -> Sequence[RowAnswer | None]:
+        found: asyncio.Future[Sequence[RowAnswer | None]] = asyncio.get_running_loop().create_future()
         self.store.find(keys, False, found.set_result)
         return await found
 

@@ -6,10 +6,11 @@ from functools import partial
 from time import thread_time as clock
 
 from penstock.errors import ClientGone, HostLost, ModelFailed, NotReady, PredictTimeout, RequestError
+from penstock.inference.admission import SMALL
 from penstock.inference.alarm import Alarm, Timer
 from penstock.inference.batcher import SEARCHING, Batcher
-from penstock.inference.computation import ONLY, Computation, Links, Order, Wanted
-from penstock.inference.row_answers import apart
+from penstock.inference.computation import NOBODY, ONLY, Computation, Links, Lone, Order, Underway, Wanted, join, wanted
+from penstock.inference.row_answers import RowAnswer, again, apart
 from penstock.inference.row_keys import RowKeys
 from penstock.inference.row_store import RowStore
 from penstock.inference.rows import Rows, picked
@@ -22,9 +23,7 @@ Soon = Callable[[Callable[[], None]], object]
 """Runs a callback after the events at hand are dealt with."""
 OWN = (ModelFailed, HostLost, PredictTimeout)
 """What is the doing of the model or of the row: whoever waits for the same would get it, too."""
-
-
-Flights = dict[bytes, tuple[Computation, int]]
+Flights = dict[bytes, tuple[Underway, int]]
 
 
 class Cache:
@@ -34,6 +33,8 @@ class Cache:
     error. It keeps its own deadline, and leaves by itself. Rows that are being computed go on for as long as anybody
     waits for them. Who waits for another's computation shares its answers, and an error of the model's where it was
     about that row alone; else the row is asked for again.
+
+    The only row of a request is computed by the request's own ticket, which then is the batcher's to settle.
     """
 
     def __init__(
@@ -62,13 +63,14 @@ class Cache:
         self._keeps = 0
         self._is_timed = False
         self._orders: dict[Ticket, Order] = {}
+        self._hosts: dict[Ticket, Lone] = {}  # who has guests
         self._flights: tuple[Flights, Flights] = ({}, {})  # where a row is being computed: in low priority, in high
         self._deadlines = Alarm(timer, self._expire)
 
     @property
     def is_idle(self) -> bool:
         """Whether nothing is under way."""
-        return not (self._orders or any(self._flights))
+        return not (self._orders or self._hosts or any(self._flights))
 
     def submit(self, ticket: Ticket) -> None:
         """Settles a ticket, now or later, while it `is_on`. Raises as `Batcher.submit` does, where there are rows to be
@@ -85,11 +87,12 @@ class Cache:
 
     def withdraw(self, ticket: Ticket) -> None:
         """The client went away: what nobody else waits for is not computed."""
-        order = self._orders.get(ticket)
-        if order is None:
-            self._batcher.withdraw(ticket)
-        else:
+        if (order := self._orders.get(ticket)) is not None:
             self._fail(order, ClientGone())
+        elif (lone := self._hosts.get(ticket)) is not None and lone.guests:
+            lone.leave(ClientGone())
+        else:
+            self._batcher.withdraw(ticket)
 
     def close(self) -> None:
         """Fails whoever still waits."""
@@ -107,20 +110,20 @@ class Cache:
         keys = self._keys.of(ticket.rows, probabilities=ticket.probabilities)
         get = self._store.get
         found = get(keys[0])
-        parts = [found] if len(keys) == 1 else [found, *map(get, keys[1:])]
+        parts = [found, *map(get, keys[1:])] if len(keys) > 1 else None
         if self._is_timed:
             self._worth.spent(clock() - began)
             if self.judge is not None:
                 self.judge.look()
-        if len(parts) > 1:
+        if parts is not None:
             self._look_on(ticket, keys, parts)
         elif found is not None:
             self._meter.hits.value += 1
-            ticket.answer(found)
+            ticket.answer(again(found))
         else:
-            self._seek_one(ticket, keys, parts)
+            self._seek_one(ticket, keys)
 
-    def _look_on(self, ticket: Ticket, keys: Sequence[bytes], parts: list[Result | None]) -> None:
+    def _look_on(self, ticket: Ticket, keys: Sequence[bytes], parts: list[RowAnswer | None]) -> None:
         """At what is missing of several rows."""
         wanted: dict[bytes, list[int]] = {}
         for place, part in enumerate(parts):
@@ -145,18 +148,32 @@ class Cache:
             self._keep(keys, answers)
         settled(ticket)
 
-    def _seek_one(self, ticket: Ticket, keys: Sequence[bytes], parts: list[Result | None]) -> None:
+    def _seek_one(self, ticket: Ticket, keys: Sequence[bytes]) -> None:
         """As `_seek`, for the only row of a request."""
-        key, expected_s = keys[0], 0.0
-        flight = self._flight(key, ticket)
-        elsewhere = self._asks_elsewhere
-        if flight is None and elsewhere is None:
-            expected_s = self._batcher.admit(ticket.deadline, 1, ticket.nbytes, high=ticket.high)
-            flight = self._flight(key, ticket)
+        key, (low, high) = keys[0], self._flights
+        flight = self._flight(key, ticket) if key in low or key in high else None
+        if flight is None and self._shared is not None and self._shared.is_here():
+            self._begin(Order(ticket, [None], 1), keys, ticket.rows, ONLY, self._shared, 0.0)
+            return
         if flight is None:
-            self._begin(Order(ticket, parts, 1), keys, ticket.rows, ONLY, elsewhere, expected_s)
+            nbytes = ticket.nbytes if ticket.nbytes > SMALL else 0
+            ticket.expected_s = self._batcher.admit(ticket.deadline, 1, nbytes, high=ticket.high)
+            if key in low or key in high:  # it has looked for answers, and who got one has asked again
+                flight = self._flight(key, ticket)
+        if flight is None:
+            self._compute_alone(ticket, keys)
         else:
-            self._join(Order(ticket, parts, 1), *flight, (0,))
+            self._join(Order(ticket, [None], 1), *flight, (0,))
+
+    def _compute_alone(self, ticket: Ticket, keys: Sequence[bytes]) -> None:
+        """Has the batcher compute the only row of a request, for which there is room."""
+        began = clock() if self._is_timed else 0.0
+        lone = Lone(keys, ticket)
+        ticket.settled = partial(self._settled_alone, lone)
+        self._flights[ticket.high][keys[0]] = lone, 0
+        if self._is_timed:
+            self._worth.spent(clock() - began)
+        self._batcher.push(ticket)
 
     def _seek(self, order: Order, wanted: Wanted) -> None:
         """Waits for who has these rows computed, and has the others computed. Raises as `Batcher.admit` does."""
@@ -178,17 +195,19 @@ class Cache:
             links = [(row, place) for row, key in enumerate(own) for place in wanted[key]]
             self._begin(order, own, rows, links, elsewhere, expected_s)
 
-    def _flight(self, key: bytes, ticket: Ticket) -> tuple[Computation, int] | None:
+    def _flight(self, key: bytes, ticket: Ticket) -> tuple[Underway, int] | None:
         """Where the row of a ticket is being computed. One of high priority does not wait in the queue for another."""
         low, high = self._flights
         if (flight := high.get(key)) is not None or (flight := low.get(key)) is None or not ticket.high:
             return flight
-        return None if flight[0].queued else flight
+        return None if flight[0].ticket.queued else flight
 
-    def _join(self, order: Order, computation: Computation, row: int, places: Sequence[int]) -> None:
+    def _join(self, order: Order, computation: Underway, row: int, places: Sequence[int]) -> None:
         self._orders[order.ticket] = order
-        computation.join(order, [(row, place) for place in places])
-        if computation.deadline > order.ticket.deadline or self._shared is not None:
+        join(computation, order, [(row, place) for place in places])
+        if isinstance(computation, Lone):
+            self._hosts[computation.ticket] = computation
+        if computation.ticket.deadline > order.ticket.deadline or self._shared is not None:
             self._watch(order)
 
     def _watch(self, order: Order) -> None:
@@ -232,7 +251,7 @@ class Cache:
         return computation
 
     # ---------------------------------------------------------------- what others keep
-    def _found(self, computation: Computation, answers: Sequence[Result | None]) -> None:
+    def _found(self, computation: Computation, answers: Sequence[RowAnswer | None]) -> None:
         """Hands out what was kept, and has the rest computed."""
         if not computation.is_wanted:
             return
@@ -261,7 +280,7 @@ class Cache:
         keys = [computation.keys[row] for row in rest]
         remaining = self._take_off(keys, picked(computation.rows, rest), owner, own_links)
         for guest, links in guests:
-            remaining.join(guest, links)
+            join(remaining, guest, links)
         try:
             remaining.expected_s = self._batcher.admit(
                 remaining.deadline, remaining.rows.count, remaining.nbytes, high=remaining.high
@@ -274,14 +293,14 @@ class Cache:
     # ---------------------------------------------------------------- answers
     def _settled(self, computation: Ticket) -> None:
         assert isinstance(computation, Computation)
+        self._land(computation)
         if not computation.is_wanted:
             return
-        self._land(computation)
         owner, guests = computation.owner, computation.dismiss()
         result = computation.result
         answers = _rows_of(result, len(computation.keys)) if result is not None else []
         if result is None or not answers:
-            self._failed(computation, owner, guests, computation.error or ModelFailed())
+            self._failed(computation.keys, computation, owner, guests)
             return
         self._keep(computation.keys, answers)
         if owner is not None:
@@ -293,14 +312,43 @@ class Cache:
         for guest, links in guests.items():
             self._hand(guest, links, computation, answers)
 
-    def _hand(self, order: Order, links: Links, computation: Computation, answers: Sequence[Result]) -> None:
+    def _settled_alone(self, lone: Lone, ticket: Ticket) -> None:
+        """The only row of a request is computed, or is not."""
+        del ticket.settled  # which leads back to it: a circle
+        del self._flights[ticket.high][lone.keys[0]]
+        result, guests = ticket.result, NOBODY
+        if lone.guests is not None:
+            del self._hosts[ticket]
+            guests = lone.dismiss()
+        answers = _rows_of(result, 1) if result is not None else []
+        if answers:
+            self._keep(lone.keys, answers)
+        if lone.settled is not None:
+            self._meter.misses.value += len(answers)
+            lone.settled(ticket)
+        if guests:
+            self._pass_on(lone.keys, ticket, answers, guests)
+        if lone.settled is None:
+            ticket.result, ticket.error = None, ClientGone()  # as its owner was told, who may look again
+
+    def _pass_on(
+        self, keys: Sequence[bytes], by: Ticket, answers: Sequence[RowAnswer], guests: Mapping[Order, Links]
+    ) -> None:
+        """What became of rows, to those who want the same."""
+        if not answers:
+            self._failed(keys, by, None, guests)
+        else:
+            for guest, links in guests.items():
+                self._hand(guest, links, by, answers)
+
+    def _hand(self, order: Order, links: Links, by: Ticket, answers: Sequence[RowAnswer]) -> None:
         """Gives an order its rows, unless it has left while others were answered."""
         if not order.ticket.done:
-            order.take(links, answers, computation)
+            order.take(links, answers, by)
             if not order.left:
                 self._finish(order, order.result())
 
-    def _keep(self, keys: Sequence[bytes], answers: Sequence[Result]) -> None:
+    def _keep(self, keys: Sequence[bytes], answers: Sequence[RowAnswer]) -> None:
         if not self.is_on:
             return
         self._keeps += 1
@@ -320,18 +368,17 @@ class Cache:
         meter.shared.value += len(order.parts) - order.cached - order.misses
         order.ticket.answer(result)
 
-    def _failed(
-        self, computation: Computation, owner: Order | None, guests: Mapping[Order, Links], error: Exception
-    ) -> None:
+    def _failed(self, keys: Sequence[bytes], by: Ticket, owner: Order | None, guests: Mapping[Order, Links]) -> None:
         """Those who share the blame are told; who wanted another's row asks for it again."""
-        is_shared = len(computation.keys) == 1 and isinstance(error, OWN)
+        error = by.error if by.result is None and by.error is not None else ModelFailed()
+        is_shared = len(keys) == 1 and isinstance(error, OWN)
         for order in (owner, *guests) if is_shared else (owner,):
             if order is not None and not order.ticket.done:
-                order.ticket.sent_at = max(computation.sent_at, order.ticket.queued_at)
+                order.ticket.sent_at = max(by.sent_at, order.ticket.queued_at)
                 self._fail(order, error)
         if not is_shared:
             for guest, links in guests.items():
-                self._soon(partial(self._seek_again, guest, computation.wanted(links)))
+                self._soon(partial(self._seek_again, guest, wanted(keys, links)))
 
     def _seek_again(self, order: Order, wanted: Wanted) -> None:
         self._is_timed = False
@@ -349,8 +396,7 @@ class Cache:
         self._orders.pop(order.ticket, None)
         for computation in order.computations:
             if computation.leaves_alone(order):
-                self._land(computation)
-                self._batcher.withdraw(computation)
+                self._batcher.withdraw(computation.ticket)
         order.ticket.fail(error)
 
     def _land(self, computation: Computation) -> None:
@@ -369,7 +415,7 @@ class Cache:
         return following and max(following, now + searched_s / SEARCHING)
 
 
-def _rows_of(result: Result, count: int) -> list[Result]:
+def _rows_of(result: Result, count: int) -> list[RowAnswer]:
     """The answer to each of so many rows; none where the host has answered something else."""
     try:
         answers = apart(result)

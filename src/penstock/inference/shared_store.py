@@ -9,8 +9,8 @@ from typing import Any
 import msgspec
 
 from penstock.inference.redis import Redis
+from penstock.inference.row_answers import RowAnswer
 from penstock.inference.row_format import FORMAT, RowFormat
-from penstock.inference.ticket import Result
 from penstock.model.control import Loaded
 from penstock.observability.caching import CacheMeter
 
@@ -51,14 +51,14 @@ class SharedStore:
         return here
 
     def find(
-        self, keys: Sequence[bytes], probabilities: bool, found: Callable[[Sequence[Result | None]], object]
+        self, keys: Sequence[bytes], probabilities: bool, found: Callable[[Sequence[RowAnswer | None]], object]
     ) -> None:
         """Tells `found` what there is, key by key, as soon as Redis has answered or its time is up."""
         digests = [self._digest(key) for key in keys]
         asked = self._redis.ask("MGET", *map(self._name, digests))
         asked.add_done_callback(partial(self._answered, digests, probabilities, found))
 
-    def put(self, key: bytes, answer: Result) -> None:
+    def put(self, key: bytes, answer: RowAnswer) -> None:
         """Keeps an answer, if Redis takes it; nobody waits for that. While it is behind none are given to it."""
         if self._redis.unanswered >= MOST_UNANSWERED:
             self._meter.failures.value += 1
@@ -71,7 +71,7 @@ class SharedStore:
         self,
         digests: Sequence[bytes],
         probabilities: bool,
-        found: Callable[[Sequence[Result | None]], object],
+        found: Callable[[Sequence[RowAnswer | None]], object],
         asked: Any,
     ) -> None:
         raws = None if asked.cancelled() or asked.exception() is not None else asked.result()
@@ -81,7 +81,7 @@ class SharedStore:
         answers = [self._read(raw, digests[at], probabilities) for at, raw in enumerate(raws)]
         found(answers)
 
-    def _read(self, raw: object, digest: bytes, probabilities: bool) -> Result | None:
+    def _read(self, raw: object, digest: bytes, probabilities: bool) -> RowAnswer | None:
         if raw is None:
             return None
         answer = self._form.read(raw, digest, probabilities=probabilities)
