@@ -1,9 +1,9 @@
 """Answers in Redis, where all fronts of several machines find them."""
 
-from collections.abc import Callable, Sequence
+import os.path
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from hashlib import blake2b
-from pathlib import PurePath
 from typing import Any
 
 import msgspec
@@ -22,12 +22,17 @@ def identity(model: str, version: str, loaded: Loaded) -> bytes:
     """All that decides what a version answers, in a digest: its files, its code, what runs it and how it is shaped."""
     certificate = loaded.certificate
     form = (certificate.verdict, certificate.form, certificate.sha256) if certificate is not None else None
-    beside = sorted((PurePath(path).name, sha256) for path, sha256 in loaded.beside.items())
     whole = (
-        FORMAT, model, version, loaded.sha256, beside, loaded.modules, loaded.transforms, loaded.runtime, loaded.device,
-        loaded.libraries, form, loaded.signature,
+        FORMAT, model, version, loaded.sha256, _lying(loaded.beside), loaded.modules, loaded.chain, loaded.runtime,
+        loaded.device, loaded.libraries, form, loaded.signature,
     )  # fmt: skip
     return blake2b(msgspec.msgpack.encode(whole, order="deterministic"), digest_size=DIGEST).digest()
+
+
+def _lying(beside: Mapping[str, str]) -> list[tuple[str, str]]:
+    """The digests of files by how they lie to one another, wherever a machine keeps all of them."""
+    home = os.path.commonpath([os.path.dirname(path) for path in beside]) if beside else ""
+    return sorted((os.path.relpath(path, home), sha256) for path, sha256 in beside.items())
 
 
 class SharedStore:
