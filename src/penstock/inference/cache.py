@@ -99,6 +99,8 @@ class Cache:
         for order in list(self._orders.values()):
             self._fail(order, NotReady())
         self._deadlines.cancel()
+        if self.judge is not None:
+            self.judge.close()
         self.switch(on=False)
         self._meter.close()
 
