@@ -2,6 +2,7 @@
 however many want it at the same time."""
 
 from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from functools import partial
 from time import thread_time as clock
 
@@ -15,7 +16,7 @@ from penstock.inference.row_keys import RowKeys
 from penstock.inference.row_store import RowStore
 from penstock.inference.rows import Rows, picked
 from penstock.inference.shared_store import SharedStore
-from penstock.inference.ticket import Freshness, Result, Ticket
+from penstock.inference.ticket import Freshness, Result, Ticket, throw
 from penstock.inference.worth import EVERY, Judge, Worth
 from penstock.observability.caching import CacheMeter
 
@@ -133,9 +134,9 @@ class Cache:
                 wanted.setdefault(keys[place], []).append(place)
         order = Order(ticket, parts, parts.count(None))
         if wanted:
-            self._seek(order, wanted)
+            self._seek(order, wanted, self._asks_elsewhere)
         else:
-            self._finish(order, order.result())
+            self._answer(order, order.result())
 
     def _pass_by(self, ticket: Ticket) -> None:
         """The model is asked, whatever is kept."""
@@ -177,10 +178,10 @@ class Cache:
             self._worth.spent(clock() - began)
         self._batcher.push(ticket)
 
-    def _seek(self, order: Order, wanted: Wanted) -> None:
-        """Waits for who has these rows computed, and has the others computed. Raises as `Batcher.admit` does."""
+    def _seek(self, order: Order, wanted: Wanted, elsewhere: SharedStore | None) -> None:
+        """Waits for who has these rows computed, and has the others looked up elsewhere, or computed. Raises as
+        `Batcher.admit` does."""
         ticket, expected_s = order.ticket, 0.0
-        elsewhere = self._asks_elsewhere
         if elsewhere is None and (new := sum([self._flight(key, ticket) is None for key in wanted])):
             nbytes = ticket.nbytes * new // ticket.rows.count
             expected_s = self._batcher.admit(ticket.deadline, new, nbytes, high=ticket.high)
@@ -260,37 +261,21 @@ class Cache:
         self._worth.waited(self._timer.time() - computation.queued_at)
         self._land(computation)
         orders = computation.dismiss_all()
-        rest = [row for row, answer in enumerate(answers) if answer is None]
-        if rest:
-            self._compute_rest(computation, rest, orders)
+        missing = {row for row, answer in enumerate(answers) if answer is None}
+        if missing:
+            self._compute_rest(computation.keys, missing, orders)
         for order, links in orders.items():
             if not order.ticket.done:
                 order.keep(links, answers)
                 if not order.left:
                     self._finish(order, order.result())
 
-    def _compute_rest(self, computation: Computation, rest: Sequence[int], orders: Mapping[Order, Links]) -> None:
-        places = {row: at for at, row in enumerate(rest)}
-        wanting = {
-            order: links
-            for order, old in orders.items()
-            if (links := [(places[row], place) for row, place in old if row in places])
-        }
-        if not wanting:
-            return
-        (owner, own_links), *guests = wanting.items()
-        keys = [computation.keys[row] for row in rest]
-        remaining = self._take_off(keys, picked(computation.rows, rest), owner, own_links)
-        for guest, links in guests:
-            join(remaining, guest, links)
-        try:
-            remaining.expected_s = self._batcher.admit(
-                remaining.deadline, remaining.rows.count, remaining.nbytes, high=remaining.high
-            )
-        except RequestError as error:
-            remaining.fail(error)
-        if not remaining.done:
-            self._batcher.push(remaining)
+    def _compute_rest(self, keys: Sequence[bytes], missing: AbstractSet[int], orders: Mapping[Order, Links]) -> None:
+        """Each goes on by itself, with its own priority and deadline, and only with what it wants. Those of high
+        priority go first, so that the others can wait for them."""
+        for order in sorted(orders, key=lambda order: not order.ticket.high):
+            if rest := [(row, place) for row, place in orders[order] if row in missing]:
+                self._seek_on(order, wanted(keys, rest), None)
 
     # ---------------------------------------------------------------- answers
     def _settled(self, computation: Ticket) -> None:
@@ -307,7 +292,7 @@ class Cache:
         self._keep(computation.keys, answers)
         if owner is not None:
             owner.misses += len(answers)
-            if len(answers) == len(owner.parts):
+            if computation.is_whole(owner):
                 self._finish(owner, result)
             else:
                 self._hand(owner, computation.links, computation, answers)
@@ -317,7 +302,7 @@ class Cache:
     def _settled_alone(self, lone: Lone, ticket: Ticket) -> None:
         """The only row of a request is computed, or is not."""
         del ticket.settled  # which leads back to it: a circle
-        del self._flights[ticket.high][lone.keys[0]]
+        self._land(lone)
         result, guests = ticket.result, NOBODY
         if lone.guests is not None:
             del self._hosts[ticket]
@@ -327,7 +312,10 @@ class Cache:
             self._keep(lone.keys, answers)
         if lone.settled is not None:
             self._meter.misses.value += len(answers)
-            lone.settled(ticket)
+            try:
+                lone.settled(ticket)
+            except Exception as fault:  # noqa: BLE001  # which the event loop tells of: guests wait for the same row
+                self._soon(partial(throw, fault))
         if guests:
             self._pass_on(lone.keys, ticket, answers, guests)
         if lone.settled is None:
@@ -363,6 +351,13 @@ class Cache:
             self._worth.spent(clock() - began)
 
     def _finish(self, order: Order, result: Result) -> None:
+        """Whatever goes wrong with one, others wait for theirs."""
+        try:
+            self._answer(order, result)
+        except Exception as fault:  # noqa: BLE001  # which the event loop tells of
+            self._soon(partial(throw, fault))
+
+    def _answer(self, order: Order, result: Result) -> None:
         self._orders.pop(order.ticket, None)
         meter = self._meter
         meter.hits.value += order.cached
@@ -383,13 +378,17 @@ class Cache:
                 self._soon(partial(self._seek_again, guest, wanted(keys, links)))
 
     def _seek_again(self, order: Order, wanted: Wanted) -> None:
+        self._seek_on(order, wanted, self._asks_elsewhere)
+
+    def _seek_on(self, order: Order, wanted: Wanted, elsewhere: SharedStore | None) -> None:
+        """As `_seek`, for one that waits already."""
         self._is_timed = False
         if order.ticket.done:
             return
         try:
             if order.ticket.deadline <= self._timer.time():
                 raise self._batcher.too_late()
-            self._seek(order, wanted)
+            self._seek(order, wanted, elsewhere)
         except RequestError as error:
             self._fail(order, error)
 
@@ -399,13 +398,17 @@ class Cache:
         for computation in order.computations:
             if computation.leaves_alone(order):
                 self._batcher.withdraw(computation.ticket)
-        order.ticket.fail(error)
+        try:
+            order.ticket.fail(error)
+        except Exception as fault:  # noqa: BLE001  # which the event loop tells of: others are to be told, too
+            self._soon(partial(throw, fault))
 
-    def _land(self, computation: Computation) -> None:
+    def _land(self, computation: Underway) -> None:
         """Nobody can join it any more."""
-        flights = self._flights[computation.high]
+        flights = self._flights[computation.ticket.high]
         for key in computation.keys:
-            del flights[key]
+            if key in flights and flights[key][0] is computation:
+                del flights[key]
 
     def _expire(self, now: float) -> float | None:
         watched = [order for order in self._orders.values() if order.watched]

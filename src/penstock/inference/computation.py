@@ -96,6 +96,11 @@ class Computation(Ticket):
         """What the batcher has of it."""
         return self
 
+    def is_whole(self, owner: Order) -> bool:
+        """Whether its rows are those of its owner: all of them, in their order, and no others."""
+        count = len(owner.parts)
+        return len(self.keys) == len(self.links) == count and all(row == place for row, place in self.links)
+
     def leaves_alone(self, order: Order) -> bool:
         """It does not wait any more; whether it was the last that did."""
         was_wanted = self.is_wanted
