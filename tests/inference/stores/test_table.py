@@ -12,6 +12,7 @@ import pytest
 
 from penstock.inference.stores import AWAY, Answer, table
 from penstock.inference.stores.content import Row
+from penstock.inference.stores.room import Room
 from penstock.inference.stores.table import Table, look_at
 from penstock.observability.logs import Log
 from tests.inference.stores.conftest import Told
@@ -133,6 +134,23 @@ async def test_a_column_that_is_not_there_is_missing_and_told_of_once(tmp_path: 
     assert [(line["event"], line.get("column")) for line in told()][1:] == [("store_lacks_column", "balance")]
 
 
+async def test_a_table_that_has_lost_a_column_leaves_what_was_read_before(tmp_path: Path, log: Log, told: Told) -> None:
+    path = tmp_path / "users.csv"
+    path.write_text("id,age,unused\nu1,41,1\n")
+    async with opened(path, log) as store:
+        assert store.look("u1", FIELDS) == {"age": "41"}
+        replace(path, "id,years,unused\nu1,42,1\n")
+        log_file = tmp_path / "log"
+        async with asyncio.timeout(30):
+            while not (log_file.exists() and "store_unreadable" in log_file.read_text()):  # noqa: ASYNC110 # nothing tells of it
+                await asyncio.sleep(0.005)
+        assert store.look("u1", FIELDS) == {"age": "41"}
+        replace(path, "id,age\nu1,43\n")  # what nobody looks for may go
+        await until(store, "u1", lambda found: found == {"age": "43"})
+    (refused,) = [line for line in told() if line["event"] == "store_unreadable"]
+    assert refused["reason"] == "it has no column 'age' any more"
+
+
 async def test_a_closed_table_looks_at_its_file_no_more(tmp_path: Path, log: Log, told: Told) -> None:
     path = tmp_path / "users.csv"
     path.write_text("id,age\nu1,41\n")
@@ -168,3 +186,22 @@ async def test_a_shared_table_is_there_until_the_last_one_closes_it(tmp_path: Pa
         assert not store.closed
         assert store.look("u1", FIELDS) == {"age": "41"}
     assert store.closed
+
+
+async def test_a_table_without_room_is_away_until_another_gives_it_back(tmp_path: Path, log: Log, told: Told) -> None:
+    room = Room(1000)
+    for name in ("a", "b"):
+        (tmp_path / f"{name}.csv").write_text("id,age\n" + "u1,41\n" + "".join(f"x{i},1\n" for i in range(2)))
+    first = Table("a", tmp_path / "a.csv", "id", log, room=room)
+    known = first.look("u1", FIELDS)
+    assert isinstance(known, asyncio.Future)
+    assert await asyncio.wait_for(known, 30) == {"age": "41"}
+    second = Table("b", tmp_path / "b.csv", "id", log, room=room)
+    unknown = second.look("u1", FIELDS)
+    assert isinstance(unknown, asyncio.Future)
+    assert await asyncio.wait_for(unknown, 30) is AWAY
+    first.close()
+    await until(second, "u1", lambda found: found == {"age": "41"})
+    second.close()
+    lines = [(line["event"], line.get("reason")) for line in told()]
+    assert lines == [("store_read", None), ("store_unreadable", table.FULL), ("store_read", None)]

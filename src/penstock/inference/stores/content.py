@@ -16,7 +16,8 @@ from typing import Any, NamedTuple
 from penstock.model.unlinked import open_unlinked
 
 MOST_BYTES = 32 * 2**20
-MOST_CELLS = 4_000_000  # which take some 70 bytes each, besides their text
+MOST_CELLS = 4_000_000
+CELL_BYTES = 70  # that a cell takes, besides its text
 MOST_DECODED = 4 * MOST_BYTES  # of a Parquet file, which is compressed
 OF_A_ROW = 2  # cells that a row counts for by itself: its place among the others takes as much
 LONGEST_ROW = 2**20  # characters of a row in CSV
@@ -36,6 +37,11 @@ class Content(NamedTuple):
 
     columns: dict[str, int]
     rows: dict[str, Row]
+
+    @property
+    def cells(self) -> int:
+        """How many cells it counts for."""
+        return len(self.rows) * (len(self.columns) + OF_A_ROW)
 
 
 def wherever(path: Path) -> int:

@@ -10,10 +10,13 @@ from penstock.inference.stores import Nowhere, Source
 from penstock.inference.stores.content import unlinked
 from penstock.inference.stores.hashes import Hashes
 from penstock.inference.stores.own import OwnStore, made, where
+from penstock.inference.stores.room import Room
 from penstock.inference.stores.table import Table
 from penstock.model.context import Context
 from penstock.model.control import Loaded
 from penstock.observability.logs import Log
+
+MOST_BESIDE = 2**30  # bytes that all tables beside models may take in a front
 
 
 class Stores:
@@ -22,6 +25,7 @@ class Stores:
     def __init__(self, settings: Mapping[str, Store], log: Log, redis: Redis | None) -> None:
         self._log = log
         self._redis = redis
+        self._room = Room(MOST_BESIDE)
         self._beside: dict[tuple[Path, str], Table] = {}
         self._named = {name: self._opened(name, store) for name, store in settings.items()}
 
@@ -50,7 +54,7 @@ class Stores:
         self._beside = {place: table for place, table in self._beside.items() if not table.closed}
         if (table := self._beside.get((path, context.key))) is not None:
             return table.shared()
-        table = Table(context.source, path, context.key, self._log, unlinked)
+        table = Table(context.source, path, context.key, self._log, unlinked, self._room)
         self._beside[path, context.key] = table
         return table
 

@@ -7,14 +7,17 @@ from pathlib import Path
 from typing import NamedTuple
 
 from penstock.inference.stores import AWAY, Answer
-from penstock.inference.stores.content import BadTable, Content, Opener, read_content, release, wherever
+from penstock.inference.stores.content import CELL_BYTES, BadTable, Content, Opener, read_content, release, wherever
+from penstock.inference.stores.room import Room
 from penstock.observability.logs import Log
 
 LOOK_S = 1.0
+FULL = "the tables beside models have no room left for it: make it a store of penstock.yaml, or keep it in Redis"
 
 Stamp = tuple[int, int, int]
 """When a file was written, its size, and which file it is."""
 GONE: Stamp = (0, 0, 0)
+WIDEST = 4  # bytes that each character of a text takes, where one of them needs as many
 
 
 class Look(NamedTuple):
@@ -29,16 +32,21 @@ class Table:
     """Look-ups are answered at once; those that come while the file is read for the first time wait for that.
 
     A file that is changed is read when it has been the same for two looks, in a thread; one that is no table leaves
-    what was read before. `opener` says what may be opened. Whoever shares it closes it, too.
+    what was read before. `opener` says what may be opened, and in the `room` it takes its place. Whoever shares it
+    closes it, too.
     """
 
     timeout_s = inf  # only the first reading is waited for
 
-    def __init__(self, name: str, path: Path, key: str, log: Log, opener: Opener = wherever) -> None:
+    def __init__(
+        self, name: str, path: Path, key: str, log: Log, opener: Opener = wherever, room: Room | None = None
+    ) -> None:
         self._name = name
         self._path = path
         self._key = key
         self._opener = opener
+        self._room = room or Room()
+        self._size = 0
         self._log = log
         self._loop = asyncio.get_running_loop()
         self._content: Content | None = None
@@ -46,6 +54,7 @@ class Table:
         self._told: Stamp | None = None
         self._first: list[tuple[asyncio.Future[Answer], str, tuple[str, ...]]] | None = []
         self._lacking: set[str] = set()
+        self._asked: set[tuple[str, ...]] = set()  # the fields of those who look
         self._next: asyncio.TimerHandle | None = None
         self._users = 1
         self._look_at(first=True)
@@ -55,6 +64,8 @@ class Table:
             future: asyncio.Future[Answer] = self._loop.create_future()
             self._first.append((future, entity, fields))
             return future
+        if fields not in self._asked:
+            self._asked.add(fields)
         return self._found(entity, fields)
 
     @property
@@ -74,6 +85,7 @@ class Table:
             self._next.cancel()
         self._release(self._content)
         self._content = None
+        self._room.leave(self._size, self._come_again)
 
     def _found(self, entity: str, fields: tuple[str, ...]) -> Answer:
         content = self._content
@@ -110,6 +122,12 @@ class Table:
             self._release(look.content)
             return
         self._seen = look.stamp
+        if look.content is not None and (lost := self._lost(look.content)):
+            self._release(look.content)
+            look = Look(look.stamp, problem=f"it has no column '{lost}' any more")
+        if look.content is not None and not self._has_room(look.content, look.stamp[1]):
+            self._release(look.content)
+            look = Look(look.stamp, problem=FULL)
         if look.content is not None:
             self._release(self._content)
             self._content = look.content
@@ -124,6 +142,25 @@ class Table:
             self._told = look.stamp
             self._answer_first()
         self._next = self._loop.call_later(LOOK_S, partial(self._look_at, first=self._first is not None))
+
+    def _has_room(self, content: Content, length: int) -> bool:
+        """Whether there is room for a table that was read of a file of so many bytes; then it has taken it."""
+        size = content.cells * CELL_BYTES + WIDEST * length
+        if not self._room.exchange(self._size, size, self._come_again):
+            return False
+        self._size = size
+        return True
+
+    def _come_again(self) -> None:
+        """The file is to be read again, although it has not changed."""
+        self._told = None
+
+    def _lost(self, content: Content) -> str | None:
+        """A column that is looked for, was there, and is not any more: every answer would be a guess."""
+        if self._content is None:
+            return None
+        there = {field for fields in self._asked for field in fields if field in self._content.columns}
+        return min(there - content.columns.keys(), default=None)
 
     def _release(self, content: Content | None) -> None:
         """Nobody looks into it any more; and to free it takes long enough to be no work of the event loop."""
