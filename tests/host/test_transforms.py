@@ -56,6 +56,7 @@ def test_an_estimator_and_its_transforms_are_one_chain(tmp_path: Path) -> None:
     assert [field.name for field in verdict.signature.inputs] == ["f0", "f1", "f2", "f3"], "those of the scaler"
     assert verdict.transforms == ("t0.pkl", "t1.pkl")
     assert verdict.beside == of.beside
+    assert verdict.chain == tuple(of.beside.values())
     assert indices.tolist() == model.predict(chain).tolist()
     assert np.allclose(confidence, model.predict_proba(chain).max(axis=1), atol=1e-12)
 

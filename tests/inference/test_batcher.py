@@ -212,6 +212,30 @@ def test_the_model_is_never_called_for_what_expired_in_the_queue(world: World) -
     assert outcome(busy) != DeadlineExceeded
 
 
+@pytest.mark.parametrize("ends", ["answered", "expired", "lost"])
+def test_one_that_cannot_be_told_costs_no_other_the_word(ends: str) -> None:
+    def broken(ticket: Ticket) -> None:
+        raise ZeroDivisionError
+
+    world = World()
+    host = world.host()
+    first, second = (world.ticket(name, 1, 0.5) for name in (1, 2))
+    first.settled = broken
+    for ticket in (first, second):
+        world.batcher.submit(ticket)
+    world.settle()
+    if ends == "answered":
+        echo(host)
+    elif ends == "expired":
+        world.timer.advance(1)
+    else:
+        host.die()
+    with pytest.raises(ZeroDivisionError):
+        world.settle()
+    assert first.done
+    assert second.done
+
+
 def test_looking_for_what_expired_takes_a_small_part_of_the_time() -> None:
     """Each look goes through all that waits, and in an overload there is always something that expires next."""
     timer = SlowTimer()

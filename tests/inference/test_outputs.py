@@ -58,3 +58,14 @@ def test_rows_that_must_not_be_handed_out_fail_the_requests_that_hold_them() -> 
     answered = [ticket.result and ticket.result.outputs for ticket in tickets]
     assert answered == [None, None, [[5]], None, [[8]]]
     assert [ticket.error is None for ticket in tickets] == [False, False, True, False, True]
+
+
+def test_one_that_cannot_be_told_costs_no_other_its_answer() -> None:
+    def broken(ticket: Ticket) -> None:
+        raise KeyError(ticket.rows.count)
+
+    tickets = [Ticket(Rows(1, []), told, deadline=1.0, queued_at=0.0) for told in (broken, id, broken, id)]
+    faults = hand_out(tickets, Answer(1, 0.1, failed=(2,)), Outputs([list(range(4))], None, None, {}))
+    assert [ticket.done for ticket in tickets] == [True] * 4
+    assert [ticket.result and ticket.result.outputs for ticket in tickets[1::2]] == [[[1]], [[3]]]
+    assert [type(fault) for fault in faults] == [KeyError, KeyError]

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from penstock.inference.row_answers import RowAnswer
 from penstock.inference.row_format import FORMAT, LARGEST, Kept, RowFormat
-from penstock.inference.ticket import Result
 from penstock.model.signature import DType, Field, Output, OutputField, Signature
 
 DIGEST = bytes(range(32))
@@ -27,9 +27,9 @@ RANKED = RowFormat(
         ),
     )
 )
-ANSWER = Result([[2]], [0.5], None, 0.0, 0.0, None, 0, 1)
-STATED = ANSWER._replace(probabilities=[[0.2, 0.3, 0.5]])
-LIKELIEST = ANSWER._replace(probabilities=[[0.5, 0.3]], ranks=[[2, 1]])
+ANSWER: RowAnswer = (0.5, None, None, 2)
+STATED: RowAnswer = (0.5, [0.2, 0.3, 0.5], None, 2)
+LIKELIEST: RowAnswer = (0.5, [0.5, 0.3], [2, 1], 2)
 
 
 def of(dtype: DType, *shape: int | None) -> RowFormat:
@@ -47,9 +47,9 @@ def raw(**changes: Any) -> bytes:
 @pytest.mark.parametrize(
     ("form", "answer"), [(CLASSIFIER, ANSWER), (CLASSIFIER, STATED), (RANKED, ANSWER), (RANKED, LIKELIEST)]
 )
-def test_an_answer_is_read_as_it_was_written(form: RowFormat, answer: Result) -> None:
+def test_an_answer_is_read_as_it_was_written(form: RowFormat, answer: RowAnswer) -> None:
     written = form.written(DIGEST, answer)
-    assert form.read(written, DIGEST, probabilities=answer.probabilities is not None) == answer
+    assert form.read(written, DIGEST, probabilities=answer[1] is not None) == answer
 
 
 @pytest.mark.parametrize(
@@ -116,8 +116,7 @@ def test_nor_are_probabilities_that_it_does_not_state(form: RowFormat, wrong: di
 def test_a_value_is_one_of_its_field(form: RowFormat, right: list[Any], wrong: list[Any]) -> None:
     for value in right:
         found = form.read(raw(values=[value], confidence=None), DIGEST, probabilities=False)
-        assert found is not None
-        assert found.outputs == [[value]]
+        assert found == (None, None, None, value)
     for value in wrong:
         assert form.read(raw(values=[value], confidence=None), DIGEST, probabilities=False) is None
 
@@ -129,7 +128,7 @@ def test_whatever_bytes_are_there_the_answer_is_right_or_none(junk: bytes, at: i
     for hostile in (junk, good[:at] + junk + good[at + len(junk) :], good[:at], good + junk):
         found = CLASSIFIER.read(hostile, DIGEST, probabilities=chances)
         if found is not None:
-            ((value,),), (sure,) = found.outputs, found.confidence or [2.0]
+            sure, *_, value = found
             assert value in (0, 1, 2)
             assert 0 <= sure <= 1.000001
 
@@ -152,7 +151,7 @@ def test_what_is_made_to_do_harm_does_none(hostile: object) -> None:
 
 
 def test_what_is_too_large_is_not_written() -> None:
-    assert of("string").written(DIGEST, Result([["x" * LARGEST]], None, None, 0.0, 0.0)) is None
+    assert of("string").written(DIGEST, (None, None, None, "x" * LARGEST)) is None
 
 
 def test_no_field_of_the_format_is_forgotten_in_these_tests() -> None:

@@ -5,7 +5,7 @@ import tracemalloc
 from hypothesis import given
 from hypothesis import strategies as st
 
-from penstock.inference.row_answers import RESULT_BYTES, apart, together, weigher
+from penstock.inference.row_answers import ANSWER_BYTES, RowAnswer, again, apart, row_weigher, together
 from penstock.inference.row_store import RowStore
 from penstock.inference.ticket import Result
 from penstock.model.signature import Field, Output, OutputField, Signature
@@ -16,11 +16,11 @@ SIGNATURE = Signature(
     inputs=(Field(name="a"),),
     output=Output(fields=(OutputField(name="y", dtype="int32", classes=("no", "yes")),), probabilities=True),
 )
-ENTRY = 8 + RESULT_BYTES + 100
+ENTRY = 8 + ANSWER_BYTES + 100
 
 
-def answer(value: int = 0) -> Result:
-    return Result([[value]], [0.5], None, 0.0, 0.0, None, 0, 1)
+def answer(value: int = 0) -> RowAnswer:
+    return 0.5, None, None, value
 
 
 class World:
@@ -28,7 +28,7 @@ class World:
         self.timer = ManualTimer()
         self.evictions = Counter()
         self.store = RowStore(
-            rows, nbytes, 10.0, clock=self.timer.time, weigh=lambda result: 100, evictions=self.evictions
+            rows, nbytes, 10.0, clock=self.timer.time, weigh=lambda answer: 100, evictions=self.evictions
         )
 
     def put(self, *names: int) -> None:
@@ -89,7 +89,7 @@ def test_rows_and_bytes_are_those_that_are_there(steps: list[tuple[str, int]]) -
             world.put(name)
         elif step == "get":
             found = world.store.get(key(name))
-            assert found is None or found.outputs == [[name]]
+            assert found is None or found == answer(name)
         elif step == "wait":
             world.timer.advance(name)
         else:
@@ -100,11 +100,11 @@ def test_rows_and_bytes_are_those_that_are_there(steps: list[tuple[str, int]]) -
 
 def test_an_answer_weighs_about_what_it_takes() -> None:
     """Never less, so that the bound holds, and no more than half as much again."""
-    store = RowStore(10_000, 2**30, 60.0, clock=ManualTimer().time, weigh=weigher(SIGNATURE), evictions=Counter())
+    store = RowStore(10_000, 2**30, 60.0, clock=ManualTimer().time, weigh=row_weigher(SIGNATURE), evictions=Counter())
     tracemalloc.start()
     try:
         for name in range(10_000):
-            store.put(key(name), Result([[name % 2]], [name / 3], [[name / 3, name / 7]], 0.0, 0.0, None, 0, 1))
+            store.put(key(name), (name / 3, [name / 3, name / 7], None, name % 2))
         taken, _ = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
@@ -119,8 +119,5 @@ def test_an_answer_taken_apart_and_put_together_is_the_same(rows: list[tuple[int
         [[0]] * len(rows) if ranked else None, len(rows), 0,
     )  # fmt: skip
     parts = apart(whole)
-    assert [(part.queue_s, part.inference_s, part.batch_rows, part.cached_rows) for part in parts] == [
-        (0.0, 0.0, 0, 1)
-    ] * len(rows)
-    again = together(parts, 0.1, 0.2, 0)
-    assert again == whole._replace(batch_rows=0)
+    assert together(parts, 0.1, 0.2, 0) == whole._replace(batch_rows=0)
+    assert [again(part) for part in parts] == [together([part], 0.0, 0.0, 1) for part in parts]

@@ -12,9 +12,9 @@ from msgspec.structs import replace
 from penstock import config
 from penstock.config import Logs
 from penstock.inference.redis import Redis
+from penstock.inference.row_answers import RowAnswer
 from penstock.inference.row_format import RowFormat
 from penstock.inference.shared_store import SharedStore, identity
-from penstock.inference.ticket import Result
 from penstock.model.certificate import Certificate
 from penstock.model.control import Loaded
 from penstock.model.signature import Field, Output, OutputField, Signature
@@ -29,7 +29,7 @@ SIGNATURE = Signature(
     inputs=(Field(name="a"),), output=Output(fields=(OutputField(name="y", dtype="int64"), OutputField(name="z")))
 )
 LOADED = Loaded(signature=SIGNATURE, sha256="0" * 64, bytes=1, runtime="onnx", device="cpu", beside={"/x/s.pkl": "1"})
-ANSWER = Result([[7], [0.5]], None, None, 0.0, 0.0, None, 0, 1)
+ANSWER: RowAnswer = (None, None, None, 7, 0.5)
 
 
 class Shelf:
@@ -41,8 +41,8 @@ class Shelf:
         form = RowFormat(loaded.signature)
         self.store = SharedStore(redis, identity("m", "1", loaded), ttl_s, form, self.meter)
 
-    async def find(self, *keys: bytes) -> Sequence[Result | None]:
-        found: asyncio.Future[Sequence[Result | None]] = asyncio.get_running_loop().create_future()
+    async def find(self, *keys: bytes) -> Sequence[RowAnswer | None]:
+        found: asyncio.Future[Sequence[RowAnswer | None]] = asyncio.get_running_loop().create_future()
         self.store.find(keys, False, found.set_result)
         return await found
 
@@ -82,6 +82,7 @@ async def test_what_one_front_keeps_another_finds_until_its_time_is_up(tmp_path:
     [
         replace(LOADED, sha256="1" * 64),
         replace(LOADED, beside={"/x/s.pkl": "2"}),
+        replace(LOADED, chain=("1",)),
         replace(LOADED, modules={"features": "1"}),
         replace(LOADED, libraries={"scikit-learn": "1.8"}),
         replace(LOADED, runtime="sklearn"),
@@ -93,8 +94,17 @@ async def test_nothing_of_another_version_is_ever_found(other: Loaded, tmp_path:
     assert len({identity("m", "1", other), identity("m", "1", LOADED), identity("m", "2", LOADED)}) == 3
 
 
-async def test_where_the_files_lie_does_not_matter(tmp_path: Path) -> None:
+async def test_where_the_files_lie_does_not_matter() -> None:
     assert identity("m", "1", replace(LOADED, beside={"/elsewhere/s.pkl": "1"})) == identity("m", "1", LOADED)
+    here, there = {"/x/a/t.pkl": "1", "/x/b/t.pkl": "2"}, {"/y/z/b/t.pkl": "2", "/y/z/a/t.pkl": "1"}
+    assert identity("m", "1", replace(LOADED, beside=here)) == identity("m", "1", replace(LOADED, beside=there))
+
+
+async def test_files_of_one_name_that_were_exchanged_are_another_version() -> None:
+    beside = {"/x/a/t.pkl": "1", "/x/b/t.pkl": "2"}
+    chains = [replace(LOADED, beside=beside, chain=chain) for chain in (("1", "2"), ("2", "1"), ("1", "2", "1"))]
+    weights = replace(LOADED, beside={"/x/a/t.pkl": "2", "/x/b/t.pkl": "1"}, chain=("1", "2"))
+    assert len({identity("m", "1", loaded) for loaded in (*chains, weights)}) == 4
 
 
 @pytest.mark.parametrize("hostile", [b"cos\nsystem\n(S'true'\ntR.", b"", b"\x91" * 1000, b"x" * 100_000])

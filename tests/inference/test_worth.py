@@ -61,6 +61,14 @@ def test_it_is_tried_again_after_pauses_that_grow_and_for_longer_each_time() -> 
     assert trials == [1, 2, 4, 8, 16, 20, 20, 20]
 
 
+def test_a_cache_that_is_gone_is_not_tried_again() -> None:
+    world = World(row_s=0.0)
+    world.ask(100 * WINDOW_ROWS, share=0.0)
+    world.judge.close()
+    world.timer.advance(LONGEST_PAUSE_S)
+    assert [on for _, on in world.switches] == [False]
+
+
 def test_what_pays_once_is_believed_again() -> None:
     world = World(row_s=1e-3)
     for _ in range(2):

@@ -54,6 +54,9 @@ async def test_where_nothing_is_kept_nothing_is_said_of_it(tmp_path: Path) -> No
         (b"no-store, no-cache", True, False),
         (b"max-age=60", False, True),
         (b"no-cached", False, True),
+        (b"no-store\r\ncache-control: max-age=0", True, False),
+        (b"no-cache\r\ncache-control: max-age=0", True, True),
+        (b"max-age=0\r\nCache-Control: No-Store", True, False),
     ],
 )
 async def test_who_asks_for_a_new_answer_gets_one(tmp_path: Path, said: bytes, asked: bool, kept: bool) -> None:

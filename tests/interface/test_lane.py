@@ -6,7 +6,7 @@ import http.client
 import json
 import socket
 import tracemalloc
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from types import MappingProxyType
@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from msgspec import structs
 
-from penstock.config import Limits, Logs, Model, Settings, Store
+from penstock.config import Cache, Limits, Logs, Model, Settings, Store
 from penstock.inference.caches import Caches
 from penstock.inference.engine import Engine
 from penstock.inference.outputs import Outputs
@@ -31,6 +31,7 @@ from penstock.interface.client import Clients
 from penstock.interface.lane import Exchange, Lane
 from penstock.interface.native import Native, Reply
 from penstock.interface.protocol import Protocol
+from penstock.interface.scope import GONE
 from penstock.interface.server import HttpServer
 from penstock.model.control import Loaded, ModelState, VersionState
 from penstock.model.signature import Field, Output, OutputField, Signature
@@ -209,6 +210,51 @@ async def test_whoever_goes_away_leaves_the_queue_and_is_logged_as_499(tmp_path:
         await until(lambda: front.batcher.queued_rows == 0)
         await until(lambda: [line["status"] for line in lines(front.log)] == [499])
         first.close()
+
+
+@pytest.mark.parametrize("straight", [True, False])
+async def test_whose_row_another_waits_for_too_may_go_away_and_is_logged_as_499(tmp_path: Path, straight: bool) -> None:
+    async with world(tmp_path, model=Model(path="x", cache=Cache(mode="on"))) as front:
+        assert front.working is not None
+        front.working.cancel()
+        leave = await (going(front) if straight else going_through_asgi(front))
+        await until(lambda: bool(front.host.flight))
+        guest = asyncio.create_task(front.send(post("/predict", ROW)))
+        cache = front.served.cache
+        await until(lambda: cache is not None and bool(cache._orders))
+        leave()
+        await until(lambda: [line["status"] for line in lines(front.log)] == [499])
+        front.working = asyncio.create_task(front.work())
+        assert (await guest).startswith(b"HTTP/1.1 200")
+        assert [flight.rows for flight in front.host.sent] == [1]
+        await until(lambda: [line["status"] for line in lines(front.log)] == [499, 200])
+        assert cache is not None
+        assert cache.is_idle
+
+
+async def going(front: World) -> Callable[[], object]:
+    """Asks straight, and tells how to go away."""
+    _, client = await asyncio.open_connection("127.0.0.1", front.port)
+    client.write(post("/predict", ROW))
+    return client.close
+
+
+async def going_through_asgi(front: World) -> Callable[[], object]:
+    """Asks through ASGI, and tells how to go away."""
+    headers = [(b"content-type", b"application/json")]
+    scope: dict[str, Any] = {
+        "type": "http", "method": "POST", "path": "/predict", "query_string": b"", "headers": headers
+    }  # fmt: skip
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.request", "body": ROW, "more_body": False}
+
+    async def send(message: Any) -> None:
+        raise AssertionError(message)
+
+    asking = asyncio.create_task(front.app(scope, receive, send))
+    await until(lambda: GONE in scope)
+    return lambda: (scope[GONE](), asking)
 
 
 async def test_whoever_goes_away_while_sending_is_logged_as_499_and_counted_out(tmp_path: Path) -> None:

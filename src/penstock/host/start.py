@@ -58,6 +58,7 @@ def start(artifact: Artifact, report: Report) -> tuple[Model, Loaded]:
         runtime=model.runtime,
         device=model.device,
         transforms=tuple(PurePath(each.path).name for each in artifact.transforms),
+        chain=tuple(beside[each.path] for each in artifact.transforms),
         beside=beside,
         modules=modules,
         libraries=libraries.present(),

@@ -12,6 +12,7 @@ from penstock.inference.forecast import Forecast
 from penstock.inference.queue import TicketQueue
 
 BATCH_BYTES = 16 * 2**20
+SMALL = 4096  # bytes of a row, which has room wherever there is room for one
 LONGEST_RETRY_S = 60
 TURN_S = 0.002
 """A turn of the event loop should take no longer. Where thousands of connections have something to say it does: then

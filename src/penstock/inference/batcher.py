@@ -23,7 +23,7 @@ from penstock.inference.hosts import Flight, Host, held
 from penstock.inference.meter import Meter
 from penstock.inference.outputs import Outputs, hand_out
 from penstock.inference.queue import TicketQueue
-from penstock.inference.ticket import Ticket
+from penstock.inference.ticket import Ticket, throw
 from penstock.inference.window import Window
 from penstock.model.batch import Answer
 
@@ -156,7 +156,8 @@ class Batcher:
             for ticket in tickets:
                 ticket.sent_at = flight.begun_at
         if outputs is not None:
-            hand_out(tickets, answer, outputs)
+            for fault in hand_out(tickets, answer, outputs):
+                self._soon(partial(throw, fault))
             self._meter.batch(flight.rows, answer.seconds, outputs.raw)
         elif answer.expired:
             self._too_late([ticket for ticket in tickets if ticket.deadline <= now])
@@ -287,11 +288,18 @@ class Batcher:
         """Their deadline passed, and the model was not called for them."""
         for ticket in tickets:
             self._meter.left("expired")
-            ticket.fail(DeadlineExceeded())
+            self._tell(ticket, DeadlineExceeded())
 
     def _fail(self, tickets: Sequence[Ticket], error: Callable[[], RequestError], reason: str = "lost") -> None:
         for ticket in tickets:
             if ticket.queued:
                 self._queue.remove(ticket)
                 self._meter.left(reason)
-            ticket.fail(error())
+            self._tell(ticket, error())
+
+    def _tell(self, ticket: Ticket, error: RequestError) -> None:
+        """Whatever goes wrong with it, the next one is told, too."""
+        try:
+            ticket.fail(error)
+        except Exception as fault:  # noqa: BLE001  # which the event loop tells of
+            self._soon(partial(throw, fault))

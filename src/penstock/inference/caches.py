@@ -7,7 +7,7 @@ from penstock.inference.alarm import Timer
 from penstock.inference.batcher import Batcher
 from penstock.inference.cache import Cache, Soon
 from penstock.inference.redis import Redis
-from penstock.inference.row_answers import weigher
+from penstock.inference.row_answers import row_weigher
 from penstock.inference.row_format import RowFormat
 from penstock.inference.row_keys import RowKeys
 from penstock.inference.row_store import RowStore
@@ -42,7 +42,7 @@ class Caches:
             wanted.memory,
             wanted.ttl_s,
             clock=self._timer.time,
-            weigh=weigher(loaded.signature),
+            weigh=row_weigher(loaded.signature),
             evictions=meter.evictions,
         )
         meter.watch(worth.saved_s, store.__len__, lambda: store.nbytes)

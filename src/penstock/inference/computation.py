@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 
-from penstock.inference.row_answers import together
+from penstock.inference.row_answers import RowAnswer, together
 from penstock.inference.rows import Rows
 from penstock.inference.ticket import Result, Ticket
 
@@ -23,18 +23,18 @@ class Order:
 
     __slots__ = ("cached", "computations", "inference_s", "left", "misses", "parts", "queue_s", "ticket", "watched")
 
-    def __init__(self, ticket: Ticket, parts: list[Result | None], left: int) -> None:
+    def __init__(self, ticket: Ticket, parts: list[RowAnswer | None], left: int) -> None:
         self.ticket = ticket
         self.parts = parts
         self.left = left
         self.cached = len(parts) - left
         self.misses = 0
-        self.computations: tuple[Computation, ...] = ()
+        self.computations: tuple[Underway, ...] = ()
         self.queue_s = 0.0
         self.inference_s = 0.0
         self.watched = False
 
-    def take(self, links: Links, answers: Sequence[Result], by: "Computation") -> None:
+    def take(self, links: Links, answers: Sequence[RowAnswer], by: Ticket) -> None:
         """Some of what it waited for is there, for which the model took its time."""
         for row, place in links:
             self.parts[place] = answers[row]
@@ -42,7 +42,7 @@ class Order:
         self.queue_s = max(self.queue_s, by.sent_at - self.ticket.queued_at)
         self.inference_s = max(self.inference_s, by.result.inference_s if by.result is not None else 0.0)
 
-    def keep(self, links: Links, answers: Sequence[Result | None]) -> None:
+    def keep(self, links: Links, answers: Sequence[RowAnswer | None]) -> None:
         """As far as they are there, these were kept."""
         for row, place in links:
             if (answer := answers[row]) is not None:
@@ -91,12 +91,15 @@ class Computation(Ticket):
         """Whether anybody waits for it."""
         return self.owner is not None or bool(self.guests)
 
-    def join(self, order: Order, links: Links) -> None:
-        """It waits for these rows, too."""
-        if self.guests is None:
-            self.guests = {}
-        self.guests[order] = [*self.guests.get(order, ()), *links]
-        order.computations += (self,)
+    @property
+    def ticket(self) -> Ticket:
+        """What the batcher has of it."""
+        return self
+
+    def is_whole(self, owner: Order) -> bool:
+        """Whether its rows are those of its owner: all of them, in their order, and no others."""
+        count = len(owner.parts)
+        return len(self.keys) == len(self.links) == count and all(row == place for row, place in self.links)
 
     def leaves_alone(self, order: Order) -> bool:
         """It does not wait any more; whether it was the last that did."""
@@ -118,9 +121,57 @@ class Computation(Ticket):
         guests, self.guests, self.owner = self.guests, None, None
         return guests or NOBODY
 
-    def wanted(self, links: Links) -> Wanted:
-        """The rows that these links are for."""
-        places: dict[bytes, list[int]] = {}
-        for row, place in links:
-            places.setdefault(self.keys[row], []).append(place)
-        return places
+
+class Lone:
+    """The only row of a request, computed by the request's own ticket: most never have a guest, and a computation of
+    their own would be half of what a cache costs.
+
+    `settled` is what the ticket's owner is to be told with; None once that was done because the owner left.
+    """
+
+    __slots__ = ("guests", "keys", "settled", "ticket")
+
+    def __init__(self, keys: Sequence[bytes], ticket: Ticket) -> None:
+        self.keys = keys
+        self.ticket = ticket
+        self.settled: Callable[[Ticket], object] | None = ticket.settled
+        self.guests: dict[Order, Links] | None = None
+
+    def leave(self, error: Exception) -> None:
+        """The owner goes, and is told why; the ticket is computed for the guests, and not done yet."""
+        settled, self.settled = self.settled, None
+        if settled is not None:
+            self.ticket.error = error
+            settled(self.ticket)
+
+    def leaves_alone(self, order: Order) -> bool:
+        """A guest does not wait any more; whether it was the last that did."""
+        if not self.guests:
+            return False
+        self.guests.pop(order, None)
+        return not self.guests and self.settled is None
+
+    def dismiss(self) -> Mapping[Order, Links]:
+        """The guests, who wait for it no more."""
+        guests, self.guests = self.guests, None
+        return guests or NOBODY
+
+
+Underway = Computation | Lone
+"""Rows that others can wait for, too."""
+
+
+def join(computation: Underway, order: Order, links: Links) -> None:
+    """An order waits for these rows of a computation as a guest."""
+    if computation.guests is None:
+        computation.guests = {}
+    computation.guests[order] = [*computation.guests.get(order, ()), *links]
+    order.computations += (computation,)
+
+
+def wanted(keys: Sequence[bytes], links: Links) -> Wanted:
+    """The rows that these links are for."""
+    places: dict[bytes, list[int]] = {}
+    for row, place in links:
+        places.setdefault(keys[row], []).append(place)
+    return places

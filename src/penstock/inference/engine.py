@@ -4,13 +4,11 @@ import time
 from collections.abc import Callable
 
 from penstock.errors import DeadlineExceeded
+from penstock.inference.admission import SMALL
 from penstock.inference.rows import Rows
 from penstock.inference.served import ServedVersion
 from penstock.inference.ticket import Result, Ticket
 from penstock.inference.versions import Versions
-
-SMALL = 4096  # bytes of a row, which has room wherever there is room for one
-
 
 Place = tuple[float, bool, float]
 """What a request was admitted with: when its answer is due, in seconds of the monotonic clock, whether it is of high

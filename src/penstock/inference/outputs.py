@@ -66,19 +66,28 @@ def _values(head: TensorHead, payload: memoryview, start: int) -> tuple[list[Any
     return (view.cast(code) if len(head.shape) == 1 else view.cast(code, head.shape)).tolist(), end
 
 
-def hand_out(tickets: Sequence[Ticket], answer: Answer, outputs: Outputs) -> None:
-    """Gives every request its own rows, and an error to those with a row that must not be handed out."""
+def hand_out(tickets: Sequence[Ticket], answer: Answer, outputs: Outputs) -> list[Exception]:
+    """Gives every request its own rows, and an error to those with a row that must not be handed out.
+
+    Returns what went wrong where one was told, which costs no other its answer.
+    """
     start = 0
+    faults: list[Exception] = []
     failed = deque(answer.failed)  # in the order of the rows
     for ticket in tickets:
         end = start + ticket.rows.count
-        if failed and failed[0] < end:
-            ticket.fail(ModelFailed("The model's answer to this request is not a finite number."))
-            while failed and failed[0] < end:
-                failed.popleft()
-        else:
-            ticket.answer(_part(outputs, start, end, ticket, answer.seconds))
+        good = not failed or failed[0] >= end
+        while failed and failed[0] < end:
+            failed.popleft()
+        try:
+            if good:
+                ticket.answer(_part(outputs, start, end, ticket, answer.seconds))
+            else:
+                ticket.fail(ModelFailed("The model's answer to this request is not a finite number."))
+        except Exception as fault:  # noqa: BLE001  # whatever it is, the next one waits for its answer
+            faults.append(fault)
         start = end
+    return faults
 
 
 def _part(outputs: Outputs, start: int, end: int, ticket: Ticket, seconds: float) -> Result:

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from penstock.inference.ticket import Result
+from penstock.inference.row_answers import RowAnswer
 from penstock.model.signature import FLOATS, OutputField, Signature
 
 FORMAT = 1
@@ -39,21 +39,14 @@ class RowFormat:
         self._output = signature.output
         self._classes = len(signature.output.fields[0].classes or ())
 
-    def written(self, digest: bytes, answer: Result) -> bytes | None:
+    def written(self, digest: bytes, answer: RowAnswer) -> bytes | None:
         """An answer as it is kept; None where it is too large."""
-        sure, chances, ranks = answer.confidence, answer.probabilities, answer.ranks
-        kept = Kept(
-            FORMAT,
-            digest,
-            [values[0] for values in answer.outputs],
-            sure[0] if sure is not None else None,
-            chances[0] if chances is not None else None,
-            ranks[0] if ranks is not None else None,
-        )
+        confidence, probabilities, ranks, *values = answer
+        kept = Kept(FORMAT, digest, values, confidence, probabilities, ranks)
         raw = _encode(kept)
         return raw if len(raw) <= LARGEST else None
 
-    def read(self, raw: object, digest: bytes, *, probabilities: bool) -> Result | None:
+    def read(self, raw: object, digest: bytes, *, probabilities: bool) -> RowAnswer | None:
         """The answer; None for everything that this model could not have answered to this row."""
         if not isinstance(raw, bytes) or len(raw) > LARGEST:
             return None
@@ -63,16 +56,7 @@ class RowFormat:
             return None
         if kept.format != FORMAT or kept.digest != digest or not self._is_right(kept, probabilities=probabilities):
             return None
-        return Result(
-            [[value] for value in kept.values],
-            None if kept.confidence is None else [kept.confidence],
-            None if kept.probabilities is None else [kept.probabilities],
-            0.0,
-            0.0,
-            None if kept.ranks is None else [kept.ranks],
-            0,
-            1,
-        )
+        return kept.confidence, kept.probabilities, kept.ranks, *kept.values
 
     def _is_right(self, kept: Kept, *, probabilities: bool) -> bool:
         fields = self._output.fields

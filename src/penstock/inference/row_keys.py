@@ -31,9 +31,9 @@ class RowKeys:
     def of(self, rows: Rows, *, probabilities: bool) -> list[bytes]:
         """One key a row. An answer with probabilities is another than one without."""
         if self._is_short and rows.count == 1:
-            keys = [bytes(rows.columns[0])]
-        else:
-            keys = _slices(rows.columns[0], rows.count) if self._is_plain else _joined(rows)
+            key = bytes(rows.columns[0])
+            return [key + b"p" if probabilities else key]
+        keys = _slices(rows.columns[0], rows.count) if self._is_plain else _joined(rows)
         if not self._is_short:
             keys = [_within(key) for key in keys]
         return [key + b"p" for key in keys] if probabilities else keys

@@ -3,8 +3,7 @@
 from collections import OrderedDict
 from collections.abc import Callable
 
-from penstock.inference.row_answers import RESULT_BYTES
-from penstock.inference.ticket import Result
+from penstock.inference.row_answers import ANSWER_BYTES, RowAnswer
 from penstock.observability.metrics import Counter
 
 
@@ -23,7 +22,7 @@ class RowStore:
         ttl_s: float,
         *,
         clock: Callable[[], float],
-        weigh: Callable[[Result], int],
+        weigh: Callable[[RowAnswer], int],
         evictions: Counter,
     ) -> None:
         self.nbytes = 0
@@ -33,12 +32,12 @@ class RowStore:
         self._ttl_s = ttl_s
         self._clock = clock
         self._weigh = weigh
-        self._entries: OrderedDict[bytes, tuple[float, int, Result]] = OrderedDict()  # until when, its bytes
+        self._entries: OrderedDict[bytes, tuple[float, int, RowAnswer]] = OrderedDict()  # until when, its bytes
 
     def __len__(self) -> int:
         return len(self._entries)
 
-    def get(self, key: bytes) -> Result | None:
+    def get(self, key: bytes) -> RowAnswer | None:
         """The answer that is kept for it."""
         entry = self._entries.get(key)
         if entry is None:
@@ -49,12 +48,12 @@ class RowStore:
         self._entries.move_to_end(key)
         return entry[2]
 
-    def put(self, key: bytes, answer: Result) -> None:
+    def put(self, key: bytes, answer: RowAnswer) -> None:
         """Keeps an answer from now on, in the place of the one there is."""
         entries, now = self._entries, self._clock()
         if key in entries:
             self.nbytes -= entries.pop(key)[1]
-        nbytes = len(key) + RESULT_BYTES + self._weigh(answer)
+        nbytes = len(key) + ANSWER_BYTES + self._weigh(answer)
         if nbytes > self._most_bytes:
             return
         entries[key] = now + self._ttl_s, nbytes, answer

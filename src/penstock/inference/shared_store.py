@@ -1,16 +1,16 @@
 """Answers in Redis, where all fronts of several machines find them."""
 
-from collections.abc import Callable, Sequence
+import os.path
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from hashlib import blake2b
-from pathlib import PurePath
 from typing import Any
 
 import msgspec
 
 from penstock.inference.redis import Redis
+from penstock.inference.row_answers import RowAnswer
 from penstock.inference.row_format import FORMAT, RowFormat
-from penstock.inference.ticket import Result
 from penstock.model.control import Loaded
 from penstock.observability.caching import CacheMeter
 
@@ -22,12 +22,17 @@ def identity(model: str, version: str, loaded: Loaded) -> bytes:
     """All that decides what a version answers, in a digest: its files, its code, what runs it and how it is shaped."""
     certificate = loaded.certificate
     form = (certificate.verdict, certificate.form, certificate.sha256) if certificate is not None else None
-    beside = sorted((PurePath(path).name, sha256) for path, sha256 in loaded.beside.items())
     whole = (
-        FORMAT, model, version, loaded.sha256, beside, loaded.modules, loaded.transforms, loaded.runtime, loaded.device,
-        loaded.libraries, form, loaded.signature,
+        FORMAT, model, version, loaded.sha256, _lying(loaded.beside), loaded.modules, loaded.chain, loaded.runtime,
+        loaded.device, loaded.libraries, form, loaded.signature,
     )  # fmt: skip
     return blake2b(msgspec.msgpack.encode(whole, order="deterministic"), digest_size=DIGEST).digest()
+
+
+def _lying(beside: Mapping[str, str]) -> list[tuple[str, str]]:
+    """The digests of files by how they lie to one another, wherever a machine keeps all of them."""
+    home = os.path.commonpath([os.path.dirname(path) for path in beside]) if beside else ""
+    return sorted((os.path.relpath(path, home), sha256) for path, sha256 in beside.items())
 
 
 class SharedStore:
@@ -51,14 +56,14 @@ class SharedStore:
         return here
 
     def find(
-        self, keys: Sequence[bytes], probabilities: bool, found: Callable[[Sequence[Result | None]], object]
+        self, keys: Sequence[bytes], probabilities: bool, found: Callable[[Sequence[RowAnswer | None]], object]
     ) -> None:
         """Tells `found` what there is, key by key, as soon as Redis has answered or its time is up."""
         digests = [self._digest(key) for key in keys]
         asked = self._redis.ask("MGET", *map(self._name, digests))
         asked.add_done_callback(partial(self._answered, digests, probabilities, found))
 
-    def put(self, key: bytes, answer: Result) -> None:
+    def put(self, key: bytes, answer: RowAnswer) -> None:
         """Keeps an answer, if Redis takes it; nobody waits for that. While it is behind none are given to it."""
         if self._redis.unanswered >= MOST_UNANSWERED:
             self._meter.failures.value += 1
@@ -71,7 +76,7 @@ class SharedStore:
         self,
         digests: Sequence[bytes],
         probabilities: bool,
-        found: Callable[[Sequence[Result | None]], object],
+        found: Callable[[Sequence[RowAnswer | None]], object],
         asked: Any,
     ) -> None:
         raws = None if asked.cancelled() or asked.exception() is not None else asked.result()
@@ -81,7 +86,7 @@ class SharedStore:
         answers = [self._read(raw, digests[at], probabilities) for at, raw in enumerate(raws)]
         found(answers)
 
-    def _read(self, raw: object, digest: bytes, probabilities: bool) -> Result | None:
+    def _read(self, raw: object, digest: bytes, probabilities: bool) -> RowAnswer | None:
         if raw is None:
             return None
         answer = self._form.read(raw, digest, probabilities=probabilities)

@@ -30,6 +30,11 @@ class Result(NamedTuple):
     cached_rows: int = 0
 
 
+def throw(fault: Exception) -> None:
+    """For a callback of its own, where the event loop tells of a fault that must not cost others their answers."""
+    raise fault
+
+
 class Freshness(Enum):
     """What a client wants of a cache."""
 

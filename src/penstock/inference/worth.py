@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from penstock.inference.alarm import Timer
+from penstock.inference.alarm import Handle, Timer
 from penstock.observability.caching import CacheMeter
 
 EVERY = 16
@@ -57,6 +57,7 @@ class Judge:
         self._timer = timer
         self._switch = switch
         self._pause_s = FIRST_PAUSE_S
+        self._trial: Handle | None = None
         self._begin()
         self._trial_from = self._from
 
@@ -72,8 +73,13 @@ class Judge:
             self._pause_s = FIRST_PAUSE_S
         elif self._from - self._trial_from >= WINDOW_ROWS * self._pause_s / FIRST_PAUSE_S:
             self._switch(False, saved_s, spent_s)
-            self._timer.call_later(self._pause_s, self._try)
+            self._trial = self._timer.call_later(self._pause_s, self._try)
             self._pause_s = min(2 * self._pause_s, LONGEST_PAUSE_S)
+
+    def close(self) -> None:
+        """The cache is gone: there will be no trial."""
+        if self._trial is not None:
+            self._trial.cancel()
 
     def _begin(self) -> None:
         """Of another window."""
@@ -81,6 +87,7 @@ class Judge:
         self._saved_s, self._spent_s = self._worth.saved_s(), self._worth.spent_s
 
     def _try(self) -> None:
+        self._trial = None
         self._begin()
         self._trial_from = self._from
         self._switch(True, 0.0, 0.0)

@@ -111,6 +111,7 @@ def _version(state: VersionState, capacity: Capacity | None) -> Json:
 def _loaded(loaded: Loaded, path: str) -> Json:
     told = asdict(loaded)
     told["beside"] = {without_directories(file, path): sha256 for file, sha256 in loaded.beside.items()}
+    del told["chain"]  # which `beside` tells with the names
     told["context"] = [_context(context) for context in loaded.context]
     told["warnings"] = warnings_of(loaded, path)
     if loaded.certificate is not None:

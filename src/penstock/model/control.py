@@ -143,10 +143,10 @@ class Loaded(Struct, frozen=True, tag=True, kw_only=True):
     """Host to supervisor: ready to answer. `context` says which inputs come from a store; `libraries` and
     `trained_with` map packages to versions.
 
-    `beside` has the sha256 of every file that was read besides the artifact, by path: transforms, external weights,
-    examples, reference; `modules` that of each module of the model's own, by name. `certificate` says whether it runs
-    compiled; None where that was not asked. `example_us`: microseconds for each of its examples; `comparison`: what it
-    made of the others'.
+    `chain` has the sha256 of each of its `transforms`, in their order; `beside` that of every file that was read
+    besides the artifact, by path: transforms, external weights, examples, reference; `modules` that of each module of
+    the model's own, by name. `certificate` says whether it runs compiled; None where that was not asked. `example_us`:
+    microseconds for each of its examples; `comparison`: what it made of the others'.
     """
 
     signature: Signature
@@ -156,6 +156,7 @@ class Loaded(Struct, frozen=True, tag=True, kw_only=True):
     runtime: str
     device: str
     transforms: tuple[str, ...] = ()
+    chain: tuple[str, ...] = ()
     beside: dict[str, str] = {}
     modules: dict[str, str] = {}
     libraries: dict[str, str] = {}
