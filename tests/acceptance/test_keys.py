@@ -14,7 +14,9 @@ import pytest
 from starlette.routing import Route
 
 from penstock.cli.key import PREFIX, digest, new_secret
+from penstock.config import Allowance
 from penstock.interface.ops import build_ops
+from penstock.model.keyring import read_keys
 from tests.acceptance.driver import Service, penstock, serving, wait_until
 from tests.acceptance.numbered import publish
 from tests.certificates import certificate
@@ -255,12 +257,18 @@ def test_a_key_is_made_once_and_shown_once(tmp_path: Path) -> None:
     for words, complaint in {
         ("shop",): "there is a key called shop",
         ("x", "--rights", "write"): "expected some of predict, read, admin, got 'write'",
+        ("x", "--quota-rows", "5/h"): "--quota-rows: expected a rate such as 100/s or 6000/min, got '5/h'",
+        ("x", "--quota-rows-burst", "5"): "quota.rows_burst: a burst needs a rate",
         ("a/b",): "is no name",
         ("anonymous",): "who sends no key",
     }.items():
         done = penstock("key", "new", *words, cwd=tmp_path)
         assert (done.returncode, complaint in done.stderr, done.stdout) == (2, True, "")
     assert file.read_text().count("sha256") == 1
+    penstock(
+        "key", "new", "batch", "--quota-requests", "5/s", "--quota-rows-burst", "9", "--quota-rows", "3/s", cwd=tmp_path
+    )
+    assert read_keys(file)[1].quota == Allowance(requests="5/s", rows="3/s", rows_burst=9)
 
 
 def test_every_front_goes_by_the_same_keys(tmp_path: Path) -> None:

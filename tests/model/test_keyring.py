@@ -17,6 +17,9 @@ def test_keys_are_read_as_they_were_written(tmp_path: Path) -> None:
     keys = (
         Key(name="mobile", sha256=SHA, rights=("predict",)),
         Key(name="ops", sha256=OTHER, rights=("predict", "read", "admin"), priority="high"),
+        Key(
+            name="b", sha256="e" * 64, rights=("predict",), quota=Allowance(requests="5/s", rows="9/min", rows_burst=3)
+        ),
     )
     file = tmp_path / "penstock.keys"
     file.write_text("".join(map(entry, keys)) + "anonymous: {rights: [read]}\n")

@@ -32,7 +32,14 @@ class _Entry(Struct, kw_only=True, forbid_unknown_fields=True):
 def entry(key: Key) -> str:
     """A key as a line of the file."""
     priority = f", priority: {key.priority}" if key.priority else ""
-    return f"{key.name}: {{sha256: {key.sha256}, rights: [{', '.join(key.rights)}]{priority}}}\n"
+    return f"{key.name}: {{sha256: {key.sha256}, rights: [{', '.join(key.rights)}]{priority}{_written(key.quota)}}}\n"
+
+
+def _written(quota: Allowance | None) -> str:
+    if quota is None:
+        return ""
+    limits = {field: said for field, said in msgspec.structs.asdict(quota).items() if said is not None}
+    return f", quota: {{{', '.join(f'{field}: {said}' for field, said in limits.items())}}}"
 
 
 def read_keys(path: Path) -> tuple[Key, ...]:
