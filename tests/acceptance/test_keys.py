@@ -231,7 +231,8 @@ def test_keys_come_and_go_while_the_service_runs(clients: Clients) -> None:
     wait_until(lambda: service.predict(0.0, X_API_Key=new).status == 401, "its end", service.explain)
     assert service.predict(0.0, X_API_Key=clients.keys["predict"]).status == 200
     wait_until(lambda: len(service.lines("keys_taken")) == 2, "both to be told")
-    assert ["later" in line["keys"] for line in service.lines("keys_taken")] == [True, False]
+    told = [("later" in line["keys"], line["level"]) for line in service.lines("keys_taken")]
+    assert told == [(True, "info"), (False, "info")]
 
 
 def test_a_file_of_keys_that_cannot_be_read_is_no_service(tmp_path: Path) -> None:
@@ -278,7 +279,7 @@ def test_every_front_goes_by_the_same_keys(tmp_path: Path) -> None:
         assert {service.predict(0.0, X_API_Key=key).status for _ in range(30)} == {200}
         assert {service.predict(0.0).status for _ in range(30)} == {401}
         (tmp_path / "penstock.keys").write_text(json.dumps({}))
-        service.wait_for("keys_taken")
+        assert service.wait_for("keys_taken")["level"] == "warning"
         wait_until(lambda: {service.predict(0.0, X_API_Key=key).status for _ in range(30)} == {401}, "its end")
 
 
