@@ -161,6 +161,13 @@ def test_a_flag_that_may_be_given_again_adds_up() -> None:
         ("logs: {format: xml}", "logs.format: expected one of auto, json, text, got 'xml'"),
         ("models: [iris]", "models: expected a mapping such as 'iris: {path: …}'"),
         ("models: {iris: models/iris}", "models.iris: expected a mapping, {path: 'models/iris'} say"),
+        ("models: {iris: {path: x, cache: on}}", "models.iris.cache: expected a mapping, {mode: on} say"),
+        ("models: {iris: {path: x, cache: true}}", "models.iris.cache: expected a mapping, {mode: on} say"),
+        ("models: {iris: {path: x, cache: auto}}", "models.iris.cache: expected a mapping, {mode: auto} say"),
+        (
+            "models: {iris: {path: x, cache: {mode: On}}}",
+            "models.iris.cache.mode: expected one of auto, off, on, got 'On'",
+        ),
         ("models: {iris: {}}", "models.iris.path: say where the model is"),
         ("models: {a b: {path: x}}", "models: 'a b' is no name: use letters, digits, '_', '-' and '.'"),
         ("models: {'..': {path: x}}", "models: '..' is no name: use letters, digits, '_', '-' and '.'"),

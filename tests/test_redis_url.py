@@ -22,6 +22,18 @@ def test_a_url_says_where_redis_is(url: str, address: Address) -> None:
 
 
 @pytest.mark.parametrize(
+    ("url", "place"),
+    [
+        ("redis://ann:secret@cache", "cache:6379"),
+        ("rediss://:secret@[::1]:7000/3", "[::1]:7000"),
+        ("unix://ann:secret@/run/redis.sock", "/run/redis.sock"),
+    ],
+)
+def test_the_log_says_where_it_is_without_user_and_password(url: str, place: str) -> None:
+    assert address_of(url).place == place
+
+
+@pytest.mark.parametrize(
     ("address", "commands"),
     [
         (address_of("redis://cache"), []),

@@ -43,7 +43,9 @@ class Server(Slice, frozen=True, kw_only=True):
         FilePath | None,
         Meta(description="certificate to speak HTTPS with, in PEM, and after it those that vouch for it"),
     ] = None
-    tls_key: Annotated[FilePath | None, Meta(description="its key, in PEM, without a password")] = None
+    tls_key: Annotated[
+        FilePath | None, Meta(description="private key of the certificate (tls_cert), in PEM, without a password")
+    ] = None
 
 
 class Limits(Slice, frozen=True, kw_only=True):

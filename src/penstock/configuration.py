@@ -215,8 +215,15 @@ def _siblings(declared: str) -> set[str]:
 
 def _mapping(raw: object, where: str, file: Path) -> dict[object, object]:
     if raw is not None and not isinstance(raw, dict):
-        raise ConfigurationError(f"{file.name}: {where.rstrip('.')}: expected a mapping, got {shown(raw)}")
+        example = f", {{mode: {_mode(raw)}}} say" if where.endswith(".cache.") else f", got {shown(raw)}"
+        raise ConfigurationError(f"{file.name}: {where.rstrip('.')}: expected a mapping{example}")
     return raw or {}
+
+
+def _mode(raw: object) -> str:
+    """What a cache that is said in one word is meant to be."""
+    word = str(raw).lower()
+    return {"false": "off", "off": "off", "auto": "auto"}.get(word, "on")
 
 
 def _from_environment(environ: Mapping[str, str]) -> tuple[Layer, tuple[str, ...]]:

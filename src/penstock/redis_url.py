@@ -20,6 +20,13 @@ class Address(NamedTuple):
     password: str
     database: int
 
+    @property
+    def place(self) -> str:
+        """Where it is, for the log: host:port or the socket's path, and nothing of user or password."""
+        if self.path is not None:
+            return self.path
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
     def greeting(self) -> Iterator[tuple[str | int, ...]]:
         """The commands that a connection begins with."""
         if self.password:

@@ -14,7 +14,9 @@ import pytest
 from starlette.routing import Route
 
 from penstock.cli.key import PREFIX, digest, new_secret
+from penstock.config import Allowance
 from penstock.interface.ops import build_ops
+from penstock.model.keyring import read_keys
 from tests.acceptance.driver import Service, penstock, serving, wait_until
 from tests.acceptance.numbered import publish
 from tests.certificates import certificate
@@ -229,7 +231,8 @@ def test_keys_come_and_go_while_the_service_runs(clients: Clients) -> None:
     wait_until(lambda: service.predict(0.0, X_API_Key=new).status == 401, "its end", service.explain)
     assert service.predict(0.0, X_API_Key=clients.keys["predict"]).status == 200
     wait_until(lambda: len(service.lines("keys_taken")) == 2, "both to be told")
-    assert ["later" in line["keys"] for line in service.lines("keys_taken")] == [True, False]
+    told = [("later" in line["keys"], line["level"]) for line in service.lines("keys_taken")]
+    assert told == [(True, "info"), (False, "info")]
 
 
 def test_a_file_of_keys_that_cannot_be_read_is_no_service(tmp_path: Path) -> None:
@@ -255,12 +258,18 @@ def test_a_key_is_made_once_and_shown_once(tmp_path: Path) -> None:
     for words, complaint in {
         ("shop",): "there is a key called shop",
         ("x", "--rights", "write"): "expected some of predict, read, admin, got 'write'",
+        ("x", "--quota-rows", "5/h"): "--quota-rows: expected a rate such as 100/s or 6000/min, got '5/h'",
+        ("x", "--quota-rows-burst", "5"): "quota.rows_burst: a burst needs a rate",
         ("a/b",): "is no name",
         ("anonymous",): "who sends no key",
     }.items():
         done = penstock("key", "new", *words, cwd=tmp_path)
         assert (done.returncode, complaint in done.stderr, done.stdout) == (2, True, "")
     assert file.read_text().count("sha256") == 1
+    penstock(
+        "key", "new", "batch", "--quota-requests", "5/s", "--quota-rows-burst", "9", "--quota-rows", "3/s", cwd=tmp_path
+    )
+    assert read_keys(file)[1].quota == Allowance(requests="5/s", rows="3/s", rows_burst=9)
 
 
 def test_every_front_goes_by_the_same_keys(tmp_path: Path) -> None:
@@ -270,7 +279,7 @@ def test_every_front_goes_by_the_same_keys(tmp_path: Path) -> None:
         assert {service.predict(0.0, X_API_Key=key).status for _ in range(30)} == {200}
         assert {service.predict(0.0).status for _ in range(30)} == {401}
         (tmp_path / "penstock.keys").write_text(json.dumps({}))
-        service.wait_for("keys_taken")
+        assert service.wait_for("keys_taken")["level"] == "warning"
         wait_until(lambda: {service.predict(0.0, X_API_Key=key).status for _ in range(30)} == {401}, "its end")
 
 

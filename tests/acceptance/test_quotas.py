@@ -70,7 +70,10 @@ def test_the_quota_of_a_key_is_its_own_and_changes_while_the_service_runs(tmp_pa
     [
         (("--quota-requests", "fast"), "a rate such as 100/s"),
         (("--quota-requests", "0/s"), "a rate such as 100/s"),
-        (("--quota-rows-burst", "9"), "quota.rows_burst: a burst is part of a rate: say quota.rows too, 9/s say"),
+        (
+            ("--quota-rows-burst", "9"),
+            "quota.rows_burst: a burst needs a rate: add rows, such as rows: 9/s, or leave this out",
+        ),
         (("--quota-store", "redis"), "say redis.url too"),
     ],
 )

@@ -30,6 +30,22 @@ def service(files: Files, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
         yield running
 
 
+def test_a_certificate_that_is_not_trusted_is_told_with_what_to_do(service: Service, files: Files) -> None:
+    ours = {name: value for name, value in os.environ.items() if name != "SSL_CERT_FILE"}
+    for more, hint in (
+        ({}, "SSL_CERT_FILE=FILE names the authority to trust, or the certificate itself if it is self-signed"),
+        ({"SSL_CERT_FILE": "nowhere.pem"}, "SSL_CERT_FILE names nowhere.pem, and there is no such file"),
+    ):
+        done = subprocess.run(
+            [*PENSTOCK, "models", "--url", f"https://127.0.0.1:{service.port}"],
+            env={**ours, **more},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert (done.returncode, hint in done.stderr, "--url" in done.stderr) == (1, True, False), done.stderr
+
+
 @pytest.mark.needs("curl")
 def test_curl_and_the_own_commands_speak_https(service: Service, files: Files) -> None:
     url = f"https://localhost:{service.port}"
@@ -40,7 +56,7 @@ def test_curl_and_the_own_commands_speak_https(service: Service, files: Files) -
     told = subprocess.run([*PENSTOCK, "models"], capture_output=True, text=True, check=False, env=vouched)
     assert (told.returncode, told.stdout.startswith("m")) == (0, True), told
     strange = subprocess.run([*PENSTOCK, "models", "--url", url], capture_output=True, text=True, check=False)
-    assert (strange.returncode, "certificate verify failed" in strange.stderr) == (1, True)
+    assert (strange.returncode, "its certificate is not trusted" in strange.stderr) == (1, True)
     plain = subprocess.run(
         [*PENSTOCK, "models", "--url", f"127.0.0.1:{service.port}"], capture_output=True, text=True, check=False
     )

@@ -62,3 +62,13 @@ def test_a_mistyped_variable_is_noticed(monkeypatch: pytest.MonkeyPatch, capsys:
     monkeypatch.setenv("PENSTOCK_PROT", "1")
     assert main(["config"]) == 0
     assert capsys.readouterr().err == "penstock: PENSTOCK_PROT is not a setting; did you mean 'PENSTOCK_PORT'?\n"
+
+
+def test_a_file_of_keys_is_tried_as_the_service_would(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("good.keys").write_text("anonymous: {rights: [read], quota: {rows: 5/s}}")
+    Path("bad.keys").write_text("anonymous: {rights: [read], quota: {rows: 5/h}}")
+    assert main(["config", "--keys", "good.keys"]) == 0
+    assert [main(["config", "--keys", file]) for file in ("bad.keys", "nowhere.keys")] == [2, 2]
+    wrong, missing = capsys.readouterr().err.splitlines()
+    assert "bad.keys: anonymous.quota.rows: expected a rate such as 100/s or 6000/min, got '5/h'" in wrong
+    assert "nowhere.keys: no such file" in missing

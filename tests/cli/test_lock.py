@@ -99,12 +99,30 @@ def test_one_file_is_pinned_beside_the_others() -> None:
     assert pinned() == ["a.pkl", "b.pkl"]
 
 
-def test_a_configuration_owns_its_lock() -> None:
-    write("models/a/m.pkl", "models/b/m.pkl", "features.py")
-    write("penstock.yaml", text="models: {a: {path: models/a, code_path: [features.py]}}")
-    main(["lock", "models"])
-    assert main(["lock", "penstock.yaml"]) == 0
-    assert pinned() == ["features.py", "models/a/m.pkl"]
+def test_a_configuration_leaves_alone_what_others_in_its_directory_have_pinned() -> None:
+    write("models/a/m.pkl", "models/b/m.pkl", "models/c/m.pkl", "features.py")
+    write("blue.yaml", text="models: {a: {path: models/a, code_path: [features.py]}, c: {path: models/c}}")
+    write("red.yaml", text="models: {b: {path: models/b}}")
+    assert main(["lock", "blue.yaml"]) == 0
+    assert main(["lock", "red.yaml"]) == 0
+    assert pinned() == ["features.py", "models/a/m.pkl", "models/b/m.pkl", "models/c/m.pkl"]
+    assert main(["lock", "blue.yaml", "--check"]) == 0
+
+
+def test_a_pin_goes_with_its_file_or_with_what_was_named_without_it() -> None:
+    write("models/a/m.pkl", "models/b/m.pkl", "lib/code/a.py", "lib/code/b.py")
+    write("blue.yaml", text="models: {a: {path: models/a, code_path: [lib/code]}}")
+    write("red.yaml", text="models: {b: {path: models/b}}")
+    main(["lock", "blue.yaml"])
+    main(["lock", "red.yaml"])
+    Path("lib/code/b.py").unlink()
+    Path("models/a/m.pkl").rename("models/a/m.onnx")
+    assert main(["lock", "red.yaml"]) == 0
+    assert pinned() == ["lib/code/a.py", "models/b/m.pkl"]
+    write("models/b/model.yaml", text="artifact: m.onnx")
+    write("models/b/m.onnx")
+    assert main(["lock", "red.yaml"]) == 0
+    assert pinned() == ["lib/code/a.py"]
 
 
 def test_the_lock_may_lie_elsewhere_but_not_within_the_models(capsys: pytest.CaptureFixture[str]) -> None:

@@ -72,3 +72,26 @@ def test_what_is_passed_over_is_told(iris: bytes, capsys: pytest.CaptureFixture[
         Path("models/iris", version, "m.pkl").write_bytes(iris)
     assert main(["serve", "models"]) == 1
     assert capsys.readouterr().err.startswith("penstock: iris: loading version 2, and not 1 (load is latest:1)\n")
+
+
+STORE = "PYTHONPATH says in which directory it is"
+
+
+@pytest.mark.parametrize(
+    ("words", "path"), [(SERVE, ""), ([sys.executable, "-m", "penstock", "serve"], ""), (SERVE, ".")]
+)
+def test_the_module_of_a_store_has_to_be_where_the_fronts_find_it(words: list[str], path: str, here: Path) -> None:
+    """Also where the command itself would find it, in its own directory. It is not run to see that."""
+    Path("my_stores.py").write_text("open('run', 'w')\nclass Users: ...\n")
+    Path("penstock.yaml").write_text("stores: {users: {python: 'my_stores.users:Users'}}")
+    theirs = os.pathsep.join(filter(None, [path, os.environ.get("PYTHONPATH", "")]))
+    done = subprocess.run(
+        [*words, "penstock.yaml"],
+        env={**os.environ, "PYTHONPATH": theirs},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    complaint = f"stores.users.python: there is no module 'my_stores': {STORE}"
+    assert (done.returncode, complaint in done.stderr, Path("run").exists()) == (2, not path, False)

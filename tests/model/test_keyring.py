@@ -17,6 +17,9 @@ def test_keys_are_read_as_they_were_written(tmp_path: Path) -> None:
     keys = (
         Key(name="mobile", sha256=SHA, rights=("predict",)),
         Key(name="ops", sha256=OTHER, rights=("predict", "read", "admin"), priority="high"),
+        Key(
+            name="b", sha256="e" * 64, rights=("predict",), quota=Allowance(requests="5/s", rows="9/min", rows_burst=3)
+        ),
     )
     file = tmp_path / "penstock.keys"
     file.write_text("".join(map(entry, keys)) + "anonymous: {rights: [read]}\n")
@@ -58,9 +61,31 @@ def test_an_empty_file_has_no_keys(tmp_path: Path) -> None:
         (f"a: {{sha256: {SHA}, rights: [read]}}\nb: {{sha256: {SHA}, rights: [admin]}}", "a and b are the same key"),
         (f"a: {{sha256: {SHA}, rights: [read]}}\na: {{sha256: {OTHER}, rights: [read]}}", "'a' is there twice"),
         (f"a: {{sha256: {SHA}, rights: [read], quota: 9/s}}", "a.quota: expected limits such as {requests: 100/s"),
-        (f"a: {{sha256: {SHA}, rights: [read], quota: {{requests: 9}}}}", "a.quota: expected limits such as"),
-        (f"a: {{sha256: {SHA}, rights: [read], quota: {{store: redis}}}}", "a.quota: expected limits such as"),
-        (f"a: {{sha256: {SHA}, rights: [read], quota: {{rows_burst: 9}}}}", "a.quota.rows too, 9/s say"),
+        (
+            f"a: {{sha256: {SHA}, rights: [read], quota: {{requests: 9}}}}",
+            "a.quota.requests: expected a rate such as 100/s",
+        ),
+        (
+            f"a: {{sha256: {SHA}, rights: [read], quota: {{requests: 5/h}}}}",
+            "a.quota.requests: expected a rate such as 100/s or 6000/min, got '5/h'",
+        ),
+        (
+            f"a: {{sha256: {SHA}, rights: [read], quota: {{rows: 9/s, rows_burst: 0}}}}",
+            "a.quota.rows_burst: expected an integer",
+        ),
+        (
+            f"a: {{sha256: {SHA}, rights: [read], quota: {{request: 5/s}}}}",
+            "a.quota.request: unknown setting; did you mean 'requests'?",
+        ),
+        (
+            f"a: {{sha256: {SHA}, rights: [read], quota: }}",
+            "a.quota: expected limits such as {requests: 100/s, requests_burst: 200, rows: 5000/min}, got nothing",
+        ),
+        (f"a: {{sha256: {SHA}, rights: [read], quota: {{store: redis}}}}", "a.quota.store: unknown setting"),
+        (
+            f"a: {{sha256: {SHA}, rights: [read], quota: {{rows_burst: 9}}}}",
+            "a.quota.rows_burst: a burst needs a rate: add rows",
+        ),
         ("- a", "expected a mapping"),
     ],
 )

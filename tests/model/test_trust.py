@@ -49,7 +49,11 @@ def test_a_name_that_is_not_text_is_kept(tmp_path: Path) -> None:
 
 
 def test_what_is_gone_from_a_tree_is_dropped_and_what_lies_elsewhere_stays(tmp_path: Path) -> None:
-    old = Lock(tmp_path / "penstock.lock", {"a/1/m.pkl": "1" * 64, "a/2/m.pkl": "2" * 64, "ab/m.pkl": "3" * 64})
+    there = {"a/1/m.pkl": "1" * 64, "a/2/m.pkl": "2" * 64, "ab/m.pkl": "3" * 64}
+    for name in there:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    old = Lock(tmp_path / "penstock.lock", there | {"gone/m.pkl": "5" * 64})
     new = old.updated([tmp_path / "a"], {tmp_path / "a/2/m.pkl": "2" * 64, tmp_path / "a/3/m.pkl": "4" * 64})
     assert new.pins == {"a/2/m.pkl": "2" * 64, "a/3/m.pkl": "4" * 64, "ab/m.pkl": "3" * 64}
     assert set(old.text().splitlines()) & set(new.text().splitlines()) >= {

@@ -1,11 +1,13 @@
 """`penstock config`: every setting in force, and where its value came from."""
 
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 from penstock.cli.arguments import YAML, Parser, add_settings, configuration_of
 from penstock.cli.complaint import complain
 from penstock.cli.table import table
 from penstock.configuration import Configuration, Effective
+from penstock.model.keyring import read_keys
 from penstock.model.repository import lock_path
 from penstock.model.trust import LOCK_NAME
 
@@ -13,6 +15,7 @@ EXAMPLES = """\
 examples:
   penstock config                              the defaults, and what the environment says
   penstock config penstock.yaml --port 9000    what `penstock serve` would make of the same words
+  penstock config --keys new.keys              whether a file of keys is right, before it is used
   penstock config --json | jq .                for programs
 """
 
@@ -35,6 +38,8 @@ def run(words: Sequence[str]) -> int:
     configuration = configuration_of(namespace, namespace.file)
     for notice in configuration.notices:
         complain(notice)
+    if (keys := configuration.settings.keys) is not None:
+        read_keys(Path(keys))  # complains as the service would
     print(_json(configuration) if namespace.json else _text(configuration))
     return 0
 

@@ -2,25 +2,37 @@
 
 import os
 import secrets
+from argparse import Namespace
 from collections.abc import Sequence
 from hashlib import sha256
 from pathlib import Path
+from typing import Any, get_type_hints
 
 from penstock.cli.arguments import Parser
 from penstock.cli.complaint import complain
+from penstock.config import Allowance
 from penstock.configuration import MODEL_NAME
 from penstock.errors import ConfigurationError
 from penstock.model.key import ANONYMOUS, PRIORITIES, RIGHTS, Key
 from penstock.model.keyring import entry, read_keys
+from penstock.model.quota import demand_rates
+from penstock.values import Unfit, from_text
 
 USUAL = "penstock.keys"
 PREFIX = "pk_"  # so that a key that was published by mistake is known for one
 SECRET_BYTES = 32
+LIMITS = {
+    "requests": ("RATE", "of its own, in place of all of the service's quota, such as 100/s or 6000/min"),
+    "requests_burst": ("N", "requests at once [as many as the rate says]"),
+    "rows": ("RATE", "rows, such as 1000/s or 60000/min"),
+    "rows_burst": ("N", "rows at once [as many as the rate says]"),
+}
 EXAMPLES = f"""\
 examples:
   penstock key new mobile                         a key that may predict, in {USUAL}
   penstock key new ops --rights predict,read,admin
   penstock key new shop --priority high --file /etc/penstock/keys
+  penstock key new batch --quota-requests 5/s --quota-rows 5000/min
   penstock serve model.pkl --keys {USUAL}    and what is served with them
 
 The key is printed, once; the file has its SHA-256. A running service takes the file over when it changes: a line that
@@ -35,6 +47,8 @@ def run(words: Sequence[str]) -> int:
     parser.add_argument("name", metavar="NAME", help="what to call it in the file and in the logs")
     parser.add_argument("--rights", default="predict", metavar="RIGHTS", help="of predict, read, admin [predict]")
     parser.add_argument("--priority", choices=PRIORITIES, help="of its requests, where queue.priority heeds it")
+    for limit, (metavar, text) in LIMITS.items():
+        parser.add_argument(f"--quota-{limit.replace('_', '-')}", metavar=metavar, dest=limit, help=text)
     parser.add_argument("--file", default=USUAL, help=f"the file that it is added to [{USUAL}]")
     namespace = parser.read(words)
     rights = [word.strip() for word in namespace.rights.split(",")]
@@ -46,11 +60,29 @@ def run(words: Sequence[str]) -> int:
     if not MODEL_NAME.fullmatch(namespace.name):
         raise ConfigurationError(f"{namespace.name!r} is no name: use letters, digits, '_', '-' and '.'")
     secret = new_secret()
-    key = Key(name=namespace.name, sha256=digest(secret), rights=chosen, priority=namespace.priority)
+    key = Key(
+        name=namespace.name, sha256=digest(secret), rights=chosen, priority=namespace.priority, quota=_quota(namespace)
+    )
     _add(Path(namespace.file), key)
     print(secret)
     complain(f"{namespace.name} may {', '.join(chosen)}; this is the only time that its key is shown")
     return 0
+
+
+def _quota(namespace: Namespace) -> Allowance | None:
+    """The limits that are said; None where none is, for those of the service."""
+    hints = get_type_hints(Allowance, include_extras=True)
+    limits: dict[str, Any] = {}
+    for limit in LIMITS:
+        if (text := getattr(namespace, limit)) is None:
+            continue
+        try:
+            limits[limit] = from_text(hints[limit], text)
+        except Unfit as unfit:
+            raise ConfigurationError(f"--quota-{limit.replace('_', '-')}: {unfit}") from None
+    quota = Allowance(**limits)
+    demand_rates(quota, "quota")
+    return quota if limits else None
 
 
 def new_secret() -> str:

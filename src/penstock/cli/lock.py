@@ -17,6 +17,7 @@ examples:
   penstock lock penstock.yaml      those that the file configures
   penstock lock models/ --check    changes nothing; exit code 1 where something differs
 
+What else a lock pins stays in it, for other configurations say, as long as the file is there.
 Know what you lock: loading a pickle runs whatever is in it.
 """
 
@@ -65,7 +66,8 @@ def _updates(all_found: Sequence[Found]) -> list[tuple[Lock, Lock]]:
     digests: dict[Path, dict[Path, str]] = {}
     for found in all_found:
         lock = found.named.warrant.lock.path
-        trees.setdefault(lock, []).append(lock.parent if found.named.configured else found.named.path.resolve())
+        code = found.named.settings.code_path if found.named.configured else ()
+        trees.setdefault(lock, []).extend(path.resolve() for path in (found.named.path, *map(Path, code)))
         files = risky_files(found.source.artifact) if _is_fit(found) else []
         digests.setdefault(lock, {}).update({file: digest_of(file) for file in files})
     locks = [read_lock(path) for path in trees]

@@ -3,6 +3,7 @@
 import http.client
 import json
 import os
+import ssl
 from argparse import Namespace
 from typing import Any
 from urllib.parse import quote, urlsplit
@@ -13,6 +14,7 @@ from penstock.configuration import KEY_VARIABLE, URL_VARIABLE
 from penstock.errors import ConfigurationError, PenstockError
 
 USUAL = "http://127.0.0.1:8000"
+AUTHORITY_VARIABLE = "SSL_CERT_FILE"  # OpenSSL's own
 PATIENCE_S = 600.0  # an order is answered when it is so, which may take as long as a model takes to load
 
 LIMITS = {
@@ -71,9 +73,7 @@ class Remote:
             answer = self._connection.getresponse()
             text = answer.read()
         except (OSError, http.client.HTTPException) as problem:
-            raise Refused(
-                f"{self._url} cannot be asked: {problem}; --url says where the service is{self._hint()}"
-            ) from None
+            raise Refused(f"{self._url} cannot be asked: {self._diagnosis(problem)}") from None
         finally:
             self._connection.close()
         try:
@@ -84,8 +84,12 @@ class Remote:
             raise Refused(self._reason(answer.status, said))
         return said
 
-    def _hint(self) -> str:
-        return " (https://… where it has a certificate)" if self._url.startswith("http:") else ""
+    def _diagnosis(self, problem: Exception) -> str:
+        """What went wrong, and what to do."""
+        if isinstance(problem, ssl.SSLCertVerificationError):
+            return f"its certificate is not trusted ({problem.verify_message.rstrip('.')}); {_trust()}"
+        hint = " (https://… where it has a certificate)" if self._url.startswith("http:") else ""
+        return f"{problem}; --url says where the service is{hint}"
 
     def _reason(self, status: int, said: Any) -> str:
         reason = str(said.get("detail") or said.get("reason") or f"it answered {status}")
@@ -93,6 +97,14 @@ class Remote:
             return f"{reason[:200]} {KEY_VARIABLE} {'is another one' if self._key else 'is not set'}."
         problems = [f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in said.get("errors", ())]
         return " ".join([reason, *problems])
+
+
+def _trust() -> str:
+    """How to have a certificate trusted."""
+    file = os.environ.get(AUTHORITY_VARIABLE)
+    if file and not os.path.isfile(file):
+        return f"{AUTHORITY_VARIABLE} names {file}, and there is no such file"
+    return f"{AUTHORITY_VARIABLE}=FILE names the authority to trust, or the certificate itself if it is self-signed"
 
 
 def shown(route: dict[str, Any], default: str | None) -> str:

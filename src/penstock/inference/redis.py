@@ -132,7 +132,7 @@ class Redis:
         self._up.set(1)
         if self._told is not None:
             self._told = None
-            self._log.info("redis_back", purpose=self._purpose)
+            self._log.info("redis_back", host=self._address.place, purpose=self._purpose)
         self.tried.set()
 
     def _missed(self, reason: str, kind: str) -> None:
@@ -140,7 +140,7 @@ class Redis:
         self._up.set(0)
         self._failures.child(kind).inc()
         if self._told is None:
-            self._log.warning("redis_away", purpose=self._purpose, reason=reason)
+            self._log.warning("redis_away", host=self._address.place, purpose=self._purpose, reason=reason)
         self._told = reason
 
     def _refused(self, code: str) -> None:

@@ -9,7 +9,7 @@ They are kept in a file of their own, as the SHA-256 of each, so that who reads 
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, get_type_hints
 
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
@@ -19,20 +19,27 @@ from penstock.configuration import MODEL_NAME
 from penstock.errors import ConfigurationError
 from penstock.model.key import ANONYMOUS, Key, Priority, Right
 from penstock.model.quota import demand_rates
-from penstock.values import did_you_mean, shown
+from penstock.values import Unfit, convert, did_you_mean, shown
 
 
 class _Entry(Struct, kw_only=True, forbid_unknown_fields=True):
     sha256: Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
     rights: Annotated[tuple[Right, ...], Meta(min_length=1)]
     priority: Priority | UnsetType = UNSET
-    quota: Allowance = Allowance()
+    quota: Any = UNSET  # of which each setting is read by itself
 
 
 def entry(key: Key) -> str:
     """A key as a line of the file."""
     priority = f", priority: {key.priority}" if key.priority else ""
-    return f"{key.name}: {{sha256: {key.sha256}, rights: [{', '.join(key.rights)}]{priority}}}\n"
+    return f"{key.name}: {{sha256: {key.sha256}, rights: [{', '.join(key.rights)}]{priority}{_written(key.quota)}}}\n"
+
+
+def _written(quota: Allowance | None) -> str:
+    if quota is None:
+        return ""
+    limits = {field: said for field, said in msgspec.structs.asdict(quota).items() if said is not None}
+    return f", quota: {{{', '.join(f'{field}: {said}' for field, said in limits.items())}}}"
 
 
 def read_keys(path: Path) -> tuple[Key, ...]:
@@ -61,25 +68,42 @@ def _key(name: object, said: object, file: str) -> Key:
         if not _fits(field, said):
             told = shown(said[field]) if field in said else "nothing"
             raise ConfigurationError(f"{file}: {name}.{field}: expected {expected}, got {told}")
-    quota = msgspec.convert(said["quota"], Allowance) if "quota" in said else None
-    if quota is not None:
-        demand_rates(quota, f"{file}: {name}.quota")
     return Key(
         name=name,
         sha256=said.get("sha256", ""),
         rights=tuple(said["rights"]),
         priority=said.get("priority"),
-        quota=quota,
+        quota=_quota(said["quota"], f"{file}: {name}.quota") if "quota" in said else None,
     )
+
+
+def _quota(said: Any, where: str) -> Allowance:
+    """The limits of a key, each read as the flag of the same name would be."""
+    hints = get_type_hints(Allowance, include_extras=True)
+    if not isinstance(said, dict):
+        raise ConfigurationError(f"{where}: expected limits such as {LIMITS}, got {shown(said)}")
+    for field in said:
+        if field not in hints:
+            raise ConfigurationError(f"{where}.{field}: unknown setting{did_you_mean(str(field), hints)}")
+    quota = Allowance(**{field: _limit(hints[field], value, f"{where}.{field}") for field, value in said.items()})
+    demand_rates(quota, where)
+    return quota
+
+
+def _limit(annotation: Any, raw: object, where: str) -> Any:
+    try:
+        return convert(annotation, raw)
+    except Unfit as unfit:
+        raise ConfigurationError(f"{where}: {unfit}") from None
 
 
 EXPECTED = {
     "sha256": "64 hexadecimal digits, the SHA-256 of the key (penstock key new makes both)",
     "rights": "a list of predict, read and admin",
     "priority": "high or low",
-    "quota": "limits such as {requests: 100/s, requests_burst: 200, rows: 5000/min}",
 }
-OPTIONAL = ("priority", "quota")
+OPTIONAL = ("priority",)
+LIMITS = "{requests: 100/s, requests_burst: 200, rows: 5000/min}"
 
 
 def _fits(field: str, said: dict[object, Any]) -> bool:

@@ -54,7 +54,7 @@ def demand_rates(said: Allowance, where: str) -> None:
         burst = getattr(said, f"{unit}_burst")
         if burst is not None and getattr(said, unit) is None:
             raise ConfigurationError(
-                f"{where}.{unit}_burst: a burst is part of a rate: say {where}.{unit} too, {burst}/s say"
+                f"{where}.{unit}_burst: a burst needs a rate: add {unit}, such as {unit}: {burst}/s, or leave this out"
             )
 
 

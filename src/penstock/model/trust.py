@@ -37,9 +37,11 @@ class Lock(NamedTuple):
         return self.pins.get(self._relative(file))
 
     def updated(self, trees: Iterable[Path], found: Mapping[Path, str]) -> "Lock":
-        """The lock with `found` as all that is pinned under `trees`; other pins stay."""
-        gone = [self._relative(tree) for tree in trees]
-        kept = {name: pin for name, pin in self.pins.items() if not any(_within(name, tree) for tree in gone)}
+        """The lock with `found` as all that is pinned under `trees`; other pins stay while their files are there."""
+        named = [self._relative(tree) for tree in trees]
+        others = {name: pin for name, pin in self.pins.items() if not any(_within(name, tree) for tree in named)}
+        here = self.path.parent.resolve()
+        kept = {name: pin for name, pin in others.items() if os.path.exists(here / name)}
         pins = kept | {self._relative(file): digest for file, digest in found.items()}
         return Lock(self.path, dict(sorted(pins.items())))
 

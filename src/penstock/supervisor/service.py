@@ -153,7 +153,10 @@ class Service:
         if keys != self._keys:
             self._keys = keys
             self._lender.update(keys)
-            self._log.info("keys_taken", keys=[key.name for key in keys or ()])
+            if keys:
+                self._log.info("keys_taken", keys=[key.name for key in keys])
+            else:
+                self._log.warning("keys_taken", keys=[], detail="there is no key left: everybody is refused")
             self.changed()
 
     def renew(self, pair: Pair) -> None:
