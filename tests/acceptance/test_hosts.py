@@ -90,6 +90,7 @@ def test_a_model_that_dies_again_and_again_leaves_the_service_up_and_says_so(
         assert (meanwhile.status, meanwhile.body["code"]) == (503, "host_lost")
         assert "retry-after" in meanwhile.headers
         service.process.send_signal(signal.SIGCONT)
+        wait_until(lambda: len(service.lines("host_restarting")) == 4, "lines", service.explain)
         assert [line["wait_s"] for line in service.lines("host_restarting")] == [0, 1, 2, 4]
         wait_until(lambda: service.get("/ready").status == 200, "ready again", service.explain)
         assert service.predict(0, 6).status == 200
