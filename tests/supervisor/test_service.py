@@ -254,7 +254,7 @@ def test_sigterm_while_the_only_front_is_away_lingers_with_another(tmp_path: Pat
             service.event("front_died", died)
         service.process.send_signal(signal.SIGTERM)
         assert service.ask("draining") is True
-        assert service.process.wait(10) == 0
+        assert service.process.wait(30) == 0
 
 
 def test_sighup_of_a_terminal_that_was_closed_ends_the_service_however_often_it_comes(tmp_path: Path) -> None:
@@ -268,7 +268,7 @@ def test_sighup_of_a_terminal_that_was_closed_ends_the_service_however_often_it_
         os.close(master)
         for _ in range(3):
             service.process.send_signal(signal.SIGHUP)
-        assert service.process.wait(10) == 0
+        assert service.process.wait(30) == 0
         assert (service.event("draining")["linger_s"], service.event("stopped")["forced"]) == (0, False)
 
 
@@ -283,7 +283,7 @@ def test_sigterm_lingers_then_ends_everything_with_status_0(tmp_path: Path) -> N
         service.process.send_signal(signal.SIGTERM)
         service.event("draining")
         assert service.ask("draining") is True
-        assert service.process.wait(10) == 0
+        assert service.process.wait(30) == 0
         assert not any(map(alive, children))
         assert service.event("stopped")["cut"] == 0
 
