@@ -27,6 +27,7 @@ GATES := $(addprefix tests/acceptance/test_,caching.py confined.py context.py ev
 	tls.py) tests/hostile tests/deploy
 BESIDE := tests/cli tests/compile tests/host
 PAGES := tests/test_docs.py tests/zoo
+SIGNALS := tests/supervisor
 
 .PHONY: demo test check format bench bench-peers fronts overload soak fuzz slow test-all clean
 
@@ -34,17 +35,19 @@ demo: $(VENV)/installed-all
 	$(BIN)/penstock demo
 
 # Tests of whole services mostly wait; those of one process or model, and those of the pages, run beside them and
-# out of their way, and so do those that wait most. All are shown whole.
+# out of their way, and so do those that wait most, and those of signals and terminals in a process of their own. All are shown whole.
 test: $(VENV)/installed-$(EXTRAS)
 ifeq ($(strip $(ARGS)),)
 	nice -n 19 $(BIN)/pytest $(BESIDE) > $(VENV)/beside.log 2>&1 & beside=$$!; \
 	nice -n 19 $(BIN)/pytest $(PAGES) > $(VENV)/pages.log 2>&1 & pages=$$!; \
 	nice -n 5 $(BIN)/pytest $(WAITING) > $(VENV)/waiting.log 2>&1 & waiting=$$!; \
 	nice -n 5 $(BIN)/pytest $(GATES) > $(VENV)/gates.log 2>&1 & gates=$$!; \
-	$(BIN)/pytest $(addprefix --ignore=,$(BESIDE) $(PAGES) $(WAITING) $(GATES)); served=$$?; \
+	nice -n 5 $(BIN)/pytest $(SIGNALS) > $(VENV)/signals.log 2>&1 & signals=$$!; \
+	$(BIN)/pytest $(addprefix --ignore=,$(BESIDE) $(PAGES) $(WAITING) $(GATES) $(SIGNALS)); served=$$?; \
+	wait $$signals; signalled=$$?; \
 	wait $$waiting; waited=$$?; wait $$gates; gated=$$?; wait $$pages; paged=$$?; wait $$beside; calculated=$$?; \
-	cat $(VENV)/waiting.log $(VENV)/gates.log $(VENV)/pages.log $(VENV)/beside.log; \
-	exit $$((served + waited + gated + paged + calculated))
+	cat $(VENV)/signals.log $(VENV)/waiting.log $(VENV)/gates.log $(VENV)/pages.log $(VENV)/beside.log; \
+	exit $$((served + signalled + waited + gated + paged + calculated))
 else
 	$(BIN)/pytest $(ARGS)
 endif
