@@ -28,6 +28,11 @@ def is_honest(answer: Any) -> str | None:
     return None if same else f"answered {answer}"
 
 
+def is_honest_to_the_end(answer: Any) -> str | None:
+    """As `is_honest`, of a service that is killed: a front may outlive the model by a moment."""
+    return None if answer.get("code") in ("host_lost", "not_ready") else is_honest(answer)
+
+
 def configure(folder: Path, settings: str) -> Path:
     file = folder / "penstock.yaml"
     staging = folder / ".penstock.yaml"
@@ -158,9 +163,11 @@ def test_a_version_whose_process_is_killed_while_it_loads_takes_nothing_over(ser
 
 
 @contextmanager
-def swapping(service: Service, folder: Path) -> Iterator[tuple[Load, list[int]]]:
+def swapping(
+    service: Service, folder: Path, judge: Callable[[Any], str | None] = is_honest
+) -> Iterator[tuple[Load, list[int]]]:
     """Load, while another version is just being loaded; and all processes that there are then."""
-    with Load(service, features=[0.0], judge=is_honest) as load:
+    with Load(service, features=[0.0], judge=judge) as load:
         load.wait_for(50)
         publish(folder / "m", "2")
         service.wait_for("model_loading", lambda line: line["version"] == "2")
@@ -179,12 +186,13 @@ def test_the_end_may_come_during_a_swap(service: Service, tmp_path: Path) -> Non
 def test_a_supervisor_that_is_killed_during_a_swap_takes_all_with_it_and_comes_back(
     service: Service, tmp_path: Path
 ) -> None:
-    with swapping(service, tmp_path) as (load, everyone):
+    with swapping(service, tmp_path, is_honest_to_the_end) as (load, everyone):
         service.process.kill()
         service.process.wait(30)
         wait_until(lambda: not any(map(alive, everyone)), "all of its children to end")
         load.stop()
-    assert set(load.answers) == {200}
+    assert 200 in load.answers
+    assert set(load.answers) <= {200, 503}
     assert all("on a connection" in failure for failure in load.failures), "who was cut off, and none answered wrong"
     with serving(tmp_path / "m", "--workers", "2", cwd=tmp_path) as anew:
         assert serves(anew, "2")

@@ -79,7 +79,7 @@ class Running:
             stderr=subprocess.PIPE,
             text=True,
             start_new_session=terminal is not None,
-            preexec_fn=None if terminal is None else lambda: fcntl.ioctl(terminal, termios.TIOCSCTTY, 0),  # noqa: PLW1509 # no thread runs
+            preexec_fn=None if terminal is None else lambda: _sit_at(terminal),  # noqa: PLW1509 # no thread runs
         )
 
     def __enter__(self) -> "Running":
@@ -123,6 +123,12 @@ class Running:
         """Its last words, once it has ended by itself."""
         _, said = self.process.communicate(timeout=SOON_S)
         return said.strip()
+
+
+def _sit_at(terminal: int) -> None:
+    """As a program that a shell starts: with a terminal, and heedful of SIGHUP, whatever these tests are run under."""
+    fcntl.ioctl(terminal, termios.TIOCSCTTY, 0)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 def eventually(holds: Callable[[], object]) -> None:
