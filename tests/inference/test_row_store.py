@@ -1,12 +1,14 @@
 """Answers in memory: no more than there is room for, no older than they may be."""
 
 import tracemalloc
+from collections.abc import Callable
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from penstock.inference.row_answers import ANSWER_BYTES, RowAnswer, again, apart, row_weigher, together
-from penstock.inference.row_store import RowStore
+from penstock.inference.row_answers import ANSWER_BYTES, RowAnswer, again, row_bytes, rows_of, together, weigh
+from penstock.inference.row_store import AT_ONCE, RowStore, WeighedRowStore
 from penstock.inference.ticket import Result
 from penstock.model.signature import Field, Output, OutputField, Signature
 from penstock.observability.metrics import Counter
@@ -23,43 +25,80 @@ def answer(value: int = 0) -> RowAnswer:
     return 0.5, None, None, value
 
 
+def word(length: int = 100) -> RowAnswer:
+    """An answer that is text, and weighs so many bytes."""
+    return None, None, None, "w" * (length - weigh((None, None, None, "")))
+
+
 class World:
-    def __init__(self, rows: int = 100, nbytes: int = 2**20) -> None:
+    def __init__(self, rows: int = 100) -> None:
         self.timer = ManualTimer()
         self.evictions = Counter()
-        self.store = RowStore(
-            rows, nbytes, 10.0, clock=self.timer.time, weigh=lambda answer: 100, evictions=self.evictions
-        )
+        self.store = RowStore(rows, ENTRY, 10.0, clock=self.timer.time, evictions=self.evictions)
 
     def put(self, *names: int) -> None:
         for name in names:
-            self.store.put(key(name), answer(name))
+            self.store.put([key(name)], [answer(name)])
 
     def held(self, *names: int) -> list[int]:
-        return [name for name in names if self.store.get(key(name)) is not None]
+        return [name for name in names if self.store.find([key(name)])]
+
+
+class Weighed(World):
+    """Of answers that are text."""
+
+    def __init__(self, rows: int = 100, nbytes: int = 2**20) -> None:
+        super().__init__()
+        self.store = WeighedRowStore(rows, nbytes, 10.0, clock=self.timer.time, evictions=self.evictions)
+
+    def put(self, *names: int) -> None:
+        self.put_of(100, *names)
+
+    def put_of(self, length: int, *names: int) -> None:
+        self.store.put([key(name) for name in names], [word(length)] * len(names))
 
 
 def key(name: int) -> bytes:
     return name.to_bytes(8, "little")
 
 
-def test_what_was_asked_for_least_lately_goes_first() -> None:
-    world = World(rows=3)
-    world.put(1, 2, 3)
+@pytest.mark.parametrize("kind", [World, Weighed])
+def test_what_was_asked_for_least_lately_goes_first(kind: Callable[..., World]) -> None:
+    world = kind(rows=3)
+    world.put(1, 2)
+    world.put(3)
     assert world.held(1) == [1]
     world.put(4)
     assert world.held(1, 2, 3, 4) == [1, 3, 4]
     assert world.evictions.value == 1
 
 
+def test_of_many_the_oldest_go_together() -> None:
+    """And more of them than must: to look for the oldest has its price."""
+    world = World(rows=2 * AT_ONCE)
+    names = range(3 * AT_ONCE)
+    world.store.put(list(map(key, names)), list(map(answer, names)))
+    assert world.held(*names) == list(names[AT_ONCE + 2 :])
+    assert world.evictions.value == AT_ONCE + 2
+
+
+def test_several_are_found_together_with_what_is_missing() -> None:
+    world = World()
+    world.put(1, 3)
+    assert list(world.store.find([key(1), key(2), key(3)])) == [answer(1), None, answer(3)]
+    assert list(world.store.find([key(2), key(4)])) == []
+
+
 def test_there_is_no_more_than_fits_into_the_bytes() -> None:
-    world = World(nbytes=3 * ENTRY)
+    world = Weighed(nbytes=3 * ENTRY)
     world.put(1, 2, 3, 4)
     assert (world.held(1, 2, 3, 4), world.store.nbytes) == ([2, 3, 4], 3 * ENTRY)
+    world.put_of(100 + ENTRY, 5)
+    assert (world.held(2, 3, 4, 5), world.store.nbytes) == ([4, 5], 3 * ENTRY)
 
 
 def test_what_is_larger_than_all_the_room_is_not_kept() -> None:
-    world = World(nbytes=ENTRY - 1)
+    world = Weighed(nbytes=ENTRY - 1)
     world.put(1)
     assert (len(world.store), world.store.nbytes, world.evictions.value) == (0, 0, 0)
 
@@ -81,17 +120,30 @@ def test_what_goes_when_its_time_is_up_is_not_counted_as_gone_before_it() -> Non
     assert world.evictions.value == 0
 
 
-@given(st.lists(st.tuples(st.sampled_from(["put", "get", "wait", "clear"]), st.integers(0, 8))))
-def test_rows_and_bytes_are_those_that_are_there(steps: list[tuple[str, int]]) -> None:
-    world = World(rows=4)
-    for step, name in steps:
+STEPS = st.tuples(
+    st.sampled_from(["put", "find", "wait", "clear"]), st.lists(st.integers(0, 8), min_size=1, max_size=6)
+)
+
+
+@pytest.mark.parametrize("kind", [World, Weighed])
+@given(st.lists(STEPS))
+def test_rows_and_bytes_are_those_that_are_there(
+    kind: Callable[..., World], steps: list[tuple[str, list[int]]]
+) -> None:
+    world = kind(rows=4)
+    until: dict[int, float] = {}
+    for step, names in steps:
+        keys = list(map(key, names))
         if step == "put":
-            world.put(name)
-        elif step == "get":
-            found = world.store.get(key(name))
-            assert found is None or found == answer(name)
+            world.store.put(keys, [word() if kind is Weighed else answer(name) for name in names])
+            until |= dict.fromkeys(names, world.timer.time() + 10.0)
+        elif step == "find":
+            found = world.store.find(keys) or [None] * len(keys)
+            for name, part in zip(names, found, strict=True):
+                assert part is None or (part == (word() if kind is Weighed else answer(name)))
+                assert part is None or until[name] > world.timer.time()
         elif step == "wait":
-            world.timer.advance(name)
+            world.timer.advance(sum(names))
         else:
             world.store.clear()
         assert len(world.store) <= 4
@@ -100,11 +152,13 @@ def test_rows_and_bytes_are_those_that_are_there(steps: list[tuple[str, int]]) -
 
 def test_an_answer_weighs_about_what_it_takes() -> None:
     """Never less, so that the bound holds, and no more than half as much again."""
-    store = RowStore(10_000, 2**30, 60.0, clock=ManualTimer().time, weigh=row_weigher(SIGNATURE), evictions=Counter())
+    row = row_bytes(SIGNATURE)
+    assert row is not None
+    store = RowStore(10_000, 8 + ANSWER_BYTES + row, 60.0, clock=ManualTimer().time, evictions=Counter())
     tracemalloc.start()
     try:
         for name in range(10_000):
-            store.put(key(name), (name / 3, [name / 3, name / 7], None, name % 2))
+            store.put([key(name)], [(name / 3, [name / 3, name / 7], None, name % 2)])
         taken, _ = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
@@ -118,6 +172,6 @@ def test_an_answer_taken_apart_and_put_together_is_the_same(rows: list[tuple[int
         [values, values[::-1]], chances, [[chance] for chance in chances], 0.1, 0.2,
         [[0]] * len(rows) if ranked else None, len(rows), 0,
     )  # fmt: skip
-    parts = apart(whole)
+    parts = rows_of(whole, len(rows))
     assert together(parts, 0.1, 0.2, 0) == whole._replace(batch_rows=0)
     assert [again(part) for part in parts] == [together([part], 0.0, 0.0, 1) for part in parts]

@@ -47,7 +47,7 @@ class Shelf:
         return await found
 
     async def put(self, key: bytes) -> None:
-        self.store.put(key, ANSWER)
+        self.store.put([key], [ANSWER])
         await self.redis.ask("PING")
 
 
@@ -152,5 +152,5 @@ async def test_one_that_does_not_answer_is_waited_for_no_longer_than_its_time(tm
             found: Any = await asyncio.wait_for(shelf.find(b"row"), 10)
             assert (found, shelf.meter.failures.value) == ([None], 1)
             assert not shelf.store.is_here()
-            shelf.store.put(b"row", ANSWER)
+            shelf.store.put([b"row"], [ANSWER])
             server.thaw()

@@ -40,8 +40,9 @@ def test_what_a_cache_tells_and_is_told_is_there_where_there_is_one(mode: Litera
     settings = Model(path="x", cache=Cache(mode=mode))
     made = document(msgspec.structs.replace(model("iris", SIGNATURES["iris"]), settings=settings))
     OpenAPIV31SpecValidator(made).validate()
-    operation = operations(made)["post /predict"]
-    told = {"X-Cache", "X-Cache-Rows"} <= operation["responses"]["200"]["headers"].keys()
+    operation, batch = operations(made)["post /predict"], operations(made)["post /predict-batch"]
+    told = "X-Cache" in operation["responses"]["200"]["headers"]
+    assert ({"X-Cache", "X-Cache-Rows"} <= batch["responses"]["200"]["headers"].keys()) == told
     taken = {"$ref": "#/components/parameters/Freshness"} in operation["parameters"]
     assert (told, taken) == (mode != "off", mode != "off")
 

@@ -74,6 +74,8 @@ class Batcher:
         self.forecast = Forecast(self._most_rows)
         self._admission = Admission(settings, timer, self._fleet, self._queue, self._again, self.forecast)
         self.admit = self._admission.admit
+        self.computed: Callable[[Sequence[Ticket], Outputs], object] = lambda tickets, outputs: None
+        """Gets each batch when its tickets are answered."""
         self._arrived_at: float | None = None
         self._deadlines = Alarm(timer, self._expire)
         self._overruns = Alarm(timer, self._check_hosts)
@@ -158,6 +160,7 @@ class Batcher:
         if outputs is not None:
             for fault in hand_out(tickets, answer, outputs):
                 self._soon(partial(throw, fault))
+            self.computed(tickets, outputs)
             self._meter.batch(flight.rows, answer.seconds, outputs.raw)
         elif answer.expired:
             self._too_late([ticket for ticket in tickets if ticket.deadline <= now])

@@ -2,18 +2,21 @@
 
 from functools import partial
 
+from penstock.config import Cache as CacheSettings
 from penstock.config import Model
 from penstock.inference.alarm import Timer
 from penstock.inference.batcher import Batcher
-from penstock.inference.cache import Cache, Soon
+from penstock.inference.cache import Cache
+from penstock.inference.orders import Soon
 from penstock.inference.redis import Redis
-from penstock.inference.row_answers import row_weigher
+from penstock.inference.row_answers import ANSWER_BYTES, row_bytes
 from penstock.inference.row_format import RowFormat
 from penstock.inference.row_keys import RowKeys
-from penstock.inference.row_store import RowStore
+from penstock.inference.row_store import RowStore, WeighedRowStore
 from penstock.inference.shared_store import SharedStore, identity
 from penstock.inference.worth import Judge, Worth
 from penstock.model.control import Loaded
+from penstock.model.signature import Signature
 from penstock.observability.caching import CacheMeter
 from penstock.observability.logs import Log
 from penstock.observability.metrics import Figures
@@ -37,16 +40,9 @@ class Caches:
             return None
         meter = CacheMeter(self._figures, model, version)
         worth = Worth(meter, batcher.forecast.row_s)
-        store = RowStore(
-            wanted.rows,
-            wanted.memory,
-            wanted.ttl_s,
-            clock=self._timer.time,
-            weigh=row_weigher(loaded.signature),
-            evictions=meter.evictions,
-        )
-        meter.watch(worth.saved_s, store.__len__, lambda: store.nbytes)
         keys = RowKeys(loaded.signature.tensors())
+        store = self._store(wanted, keys, loaded.signature, meter)
+        meter.watch(worth.saved_s, store.__len__, lambda: store.nbytes)
         shared = None
         if wanted.store == "redis" and self._redis is not None:
             form = RowFormat(loaded.signature)
@@ -55,6 +51,14 @@ class Caches:
         if wanted.mode == "auto":
             cache.judge = Judge(worth, meter, self._timer, partial(self._switch, cache, meter, model, version))
         return cache
+
+    def _store(self, wanted: CacheSettings, keys: RowKeys, signature: Signature, meter: CacheMeter) -> RowStore:
+        clock, row = self._timer.time, row_bytes(signature)
+        if keys.nbytes is None or row is None:
+            return WeighedRowStore(wanted.rows, wanted.memory, wanted.ttl_s, clock=clock, evictions=meter.evictions)
+        entry = keys.nbytes + ANSWER_BYTES + row
+        rows = min(wanted.rows, wanted.memory // entry)
+        return RowStore(rows, entry, wanted.ttl_s, clock=clock, evictions=meter.evictions)
 
     def _switch(
         self, cache: Cache, meter: CacheMeter, model: str, version: str, on: bool, saved_s: float, spent_s: float

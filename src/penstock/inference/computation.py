@@ -10,7 +10,8 @@ Wanted = Mapping[bytes, Sequence[int]]
 """Rows by their keys, and at which places of a request they stand."""
 Links = Sequence[tuple[int, int]]
 """Which rows of a computation belong at which places of a request."""
-ONLY: Links = ((0, 0),)
+Flights = tuple[dict[bytes, Ticket], dict[bytes, Ticket]]
+"""Which ticket has a row computed, by the row's key: in low priority, and in high."""
 NOBODY: "Mapping[Order, Links]" = {}
 
 
@@ -23,13 +24,13 @@ class Order:
 
     __slots__ = ("cached", "computations", "inference_s", "left", "misses", "parts", "queue_s", "ticket", "watched")
 
-    def __init__(self, ticket: Ticket, parts: list[RowAnswer | None], left: int) -> None:
+    def __init__(self, ticket: Ticket, parts: list[RowAnswer | None]) -> None:
         self.ticket = ticket
         self.parts = parts
-        self.left = left
-        self.cached = len(parts) - left
+        self.left = parts.count(None)
+        self.cached = len(parts) - self.left
         self.misses = 0
-        self.computations: tuple[Underway, ...] = ()
+        self.computations: tuple[Ticket, ...] = ()
         self.queue_s = 0.0
         self.inference_s = 0.0
         self.watched = False
@@ -57,10 +58,10 @@ class Order:
 
 
 class Computation(Ticket):
-    """Rows as the batcher gets them, of which no two are the same: the request that they were first wanted for, while
-    it waits, with its `links`, and its guests, who wait for some of them, too."""
+    """Some rows of a request, of which no two are the same, as the batcher gets them: the others are kept, or computed
+    for somebody else. `owner` is the request as long as it waits, at whose places they belong by `links`."""
 
-    __slots__ = ("guests", "keys", "links", "owner")
+    __slots__ = ("links", "owner")
 
     def __init__(
         self,
@@ -83,90 +84,64 @@ class Computation(Ticket):
         self.keys = keys
         self.owner: Order | None = owner
         self.links = links
-        self.guests: dict[Order, Links] | None = None
         owner.computations += (self,)
-
-    @property
-    def is_wanted(self) -> bool:
-        """Whether anybody waits for it."""
-        return self.owner is not None or bool(self.guests)
-
-    @property
-    def ticket(self) -> Ticket:
-        """What the batcher has of it."""
-        return self
 
     def is_whole(self, owner: Order) -> bool:
         """Whether its rows are those of its owner: all of them, in their order, and no others."""
         count = len(owner.parts)
         return len(self.keys) == len(self.links) == count and all(row == place for row, place in self.links)
 
-    def leaves_alone(self, order: Order) -> bool:
-        """It does not wait any more; whether it was the last that did."""
-        was_wanted = self.is_wanted
-        if self.owner is order:
-            self.owner = None
-        elif self.guests is not None:
-            self.guests.pop(order, None)
-        return was_wanted and not self.is_wanted
-
     def dismiss_all(self) -> Mapping[Order, Links]:
         """All who wait for it, and do no more; the owner first."""
-        owner = self.owner
+        owner, self.owner = self.owner, None
         first: dict[Order, Links] = {} if owner is None else {owner: self.links}
-        return {**first, **self.dismiss()}
-
-    def dismiss(self) -> Mapping[Order, Links]:
-        """The guests, who wait for it no more: nor does the owner."""
-        guests, self.guests, self.owner = self.guests, None, None
-        return guests or NOBODY
+        return {**first, **dismiss(self)}
 
 
-class Lone:
-    """The only row of a request, computed by the request's own ticket: most never have a guest, and a computation of
-    their own would be half of what a cache costs.
-
-    `settled` is what the ticket's owner is to be told with; None once that was done because the owner left.
-    """
-
-    __slots__ = ("guests", "keys", "settled", "ticket")
-
-    def __init__(self, keys: Sequence[bytes], ticket: Ticket) -> None:
-        self.keys = keys
-        self.ticket = ticket
-        self.settled: Callable[[Ticket], object] | None = ticket.settled
-        self.guests: dict[Order, Links] | None = None
-
-    def leave(self, error: Exception) -> None:
-        """The owner goes, and is told why; the ticket is computed for the guests, and not done yet."""
-        settled, self.settled = self.settled, None
-        if settled is not None:
-            self.ticket.error = error
-            settled(self.ticket)
-
-    def leaves_alone(self, order: Order) -> bool:
-        """A guest does not wait any more; whether it was the last that did."""
-        if not self.guests:
-            return False
-        self.guests.pop(order, None)
-        return not self.guests and self.settled is None
-
-    def dismiss(self) -> Mapping[Order, Links]:
-        """The guests, who wait for it no more."""
-        guests, self.guests = self.guests, None
-        return guests or NOBODY
+def has_owner(ticket: Ticket) -> bool:
+    """Whether the request that its rows were first wanted for still waits."""
+    return ticket.owner is not None if isinstance(ticket, Computation) else ticket.settled is not _nobody
 
 
-Underway = Computation | Lone
-"""Rows that others can wait for, too."""
+def is_wanted(ticket: Ticket) -> bool:
+    """Whether anybody waits for what is being computed."""
+    return has_owner(ticket) or bool(ticket.guests)
 
 
-def join(computation: Underway, order: Order, links: Links) -> None:
-    """An order waits for these rows of a computation as a guest."""
-    if computation.guests is None:
-        computation.guests = {}
-    computation.guests[order] = [*computation.guests.get(order, ()), *links]
-    order.computations += (computation,)
+def join(ticket: Ticket, order: Order, wanted: Wanted) -> None:
+    """An order waits as a guest for some of the rows that are being computed."""
+    if ticket.guests is None:
+        ticket.guests = {}
+    links = [(row, place) for row, key in enumerate(ticket.keys) if key in wanted for place in wanted[key]]
+    ticket.guests[order] = [*ticket.guests.get(order, ()), *links]
+    order.computations += (ticket,)
+
+
+def leaves_alone(ticket: Ticket, order: Order) -> bool:
+    """An order does not wait any more; whether it was the last that did."""
+    was_wanted = is_wanted(ticket)
+    if isinstance(ticket, Computation) and ticket.owner is order:
+        ticket.owner = None
+    elif ticket.guests:
+        ticket.guests.pop(order, None)
+    return was_wanted and not is_wanted(ticket)
+
+
+def leave(ticket: Ticket, error: Exception) -> None:
+    """The owner of a ticket that has guests goes, and is told why; it is computed for them, and not done yet."""
+    settled, ticket.settled = ticket.settled, _nobody
+    ticket.error = error
+    settled(ticket)
+
+
+def _nobody(ticket: Ticket) -> None:
+    """Who is told where the owner has left."""
+
+
+def dismiss(ticket: Ticket) -> Mapping[Order, Links]:
+    """The guests, who wait for it no more."""
+    guests, ticket.guests = ticket.guests, None
+    return guests or NOBODY
 
 
 def wanted(keys: Sequence[bytes], links: Links) -> Wanted:

@@ -10,22 +10,31 @@ from penstock.inference.ticket import Result
 from penstock.model.signature import Signature
 
 NUMBER_BYTES = 32  # with its place in a list
-ANSWER_BYTES = 440
+ANSWER_BYTES = 360
 """Of the answer to a row beside its values: its place among the others."""
 
+Column = Sequence[Any]
 RowAnswer = tuple[Any, ...]
 """The answer to a row: confidence, probabilities and ranks, each of which may be None, and then the value of each
 field. A plain tuple, of which there are many: where it holds but numbers, the garbage collector lets it be."""
 
 
-def apart(result: Result) -> list[RowAnswer]:
-    """The answer to each row. Raises ValueError where there are not as many of everything."""
-    outputs, confidence, probabilities, ranks = result.outputs, result.confidence, result.probabilities, result.ranks
-    count = len(outputs[0])
-    if count == len(outputs) == 1:  # the usual one, which is waited for
-        return [(confidence and confidence[0], probabilities and probabilities[0], ranks and ranks[0], outputs[0][0])]
-    beside = [repeat(None, count) if column is None else column for column in (confidence, probabilities, ranks)]
-    return list(zip(*beside, *outputs, strict=True))
+def rows_of(result: Result | None, count: int) -> list[RowAnswer]:
+    """The answer to each of so many rows; none where there is no result, or not as many of everything."""
+    if result is None:
+        return []
+    return apart(result.outputs, (result.confidence, result.probabilities, result.ranks), count)
+
+
+def apart(fields: Sequence[Column], beside: Sequence[Column | None], count: int) -> list[RowAnswer]:
+    """The answer to each of so many rows, of a request or a whole batch; `beside` the fields there are confidence,
+    probabilities and ranks. None where there are not as many of everything: the host has answered something else."""
+    stated = [repeat(None, count) if column is None else column for column in beside]
+    try:
+        answers = list(zip(*stated, *fields, strict=True))
+    except ValueError:
+        return []
+    return answers if len(answers) == count else []
 
 
 def together(parts: Sequence[RowAnswer], queue_s: float, inference_s: float, cached: int) -> Result:
@@ -61,22 +70,19 @@ def again(part: RowAnswer) -> Result:
 
 def weigher(signature: Signature) -> Callable[[Result], int]:
     """What the values of an answer of this kind weigh, in bytes, as lists of Python's numbers or text."""
-    of_row = _row_bytes(signature)
+    of_row = row_bytes(signature)
     if of_row is None:
         return lambda result: sum(map(_weight, result.outputs))
     return lambda result: of_row * len(result.outputs[0])
 
 
-def row_weigher(signature: Signature) -> Callable[[RowAnswer], int]:
-    """As `weigher`, of the answer to one row."""
-    of_row = _row_bytes(signature)
-    if of_row is None:
-        return lambda answer: sum(map(_weight, answer[3:]))
-    return lambda answer: of_row
+def weigh(answer: RowAnswer) -> int:
+    """What the values of one row's answer weigh, in bytes."""
+    return sum(map(_weight, answer[3:]))
 
 
-def _row_bytes(signature: Signature) -> int | None:
-    """What each row's values weigh; None where that depends on them."""
+def row_bytes(signature: Signature) -> int | None:
+    """What each row's values weigh, in bytes; None where that depends on them."""
     fields, classes = signature.output.fields, signature.output.fields[0].classes or ()
     if any(field.dtype == "string" or None in field.shape for field in fields if not field.classes):
         return None

@@ -24,9 +24,11 @@ class RowKeys:
     """
 
     def __init__(self, tensors: Sequence[Tensor]) -> None:
-        first = tensors[0]
-        self._is_plain = len(tensors) == 1 and first.dtype != "string" and None not in first.shape
-        self._is_short = self._is_plain and SIZES[first.dtype] * prod(map(int, filter(None, first.shape))) <= LONGEST
+        of_row = _row_bytes(tensors)
+        self.nbytes = of_row and min(of_row, LONGEST) + 2
+        """The most that a key takes with its marks; None where that depends on the row."""
+        self._is_plain = len(tensors) == 1 and of_row is not None
+        self._is_short = self._is_plain and of_row is not None and of_row <= LONGEST
 
     def of(self, rows: Rows, *, probabilities: bool) -> list[bytes]:
         """One key a row. An answer with probabilities is another than one without."""
@@ -37,6 +39,13 @@ class RowKeys:
         if not self._is_short:
             keys = [_within(key) for key in keys]
         return [key + b"p" for key in keys] if probabilities else keys
+
+
+def _row_bytes(tensors: Sequence[Tensor]) -> int | None:
+    """What the values of a row take; None where that depends on them."""
+    if any(tensor.dtype == "string" or None in tensor.shape for tensor in tensors):
+        return None
+    return sum(SIZES[tensor.dtype] * prod(map(int, filter(None, tensor.shape))) for tensor in tensors)
 
 
 def _within(key: bytes) -> bytes:

@@ -1,68 +1,129 @@
 """Answers in memory, by the row that they answer: so many, for so long, in so many bytes."""
 
-from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
+from itertools import islice, repeat
 
-from penstock.inference.row_answers import ANSWER_BYTES, RowAnswer
+from penstock.inference.row_answers import ANSWER_BYTES, RowAnswer, weigh
 from penstock.observability.metrics import Counter
+
+Entry = tuple[float, RowAnswer]
+"""Until when an answer is kept, in monotonic seconds."""
+NOTHING: Sequence[RowAnswer | None] = ()
+AT_ONCE = 128
+"""Of so many entries one goes beyond those that must, where there is no room: to look for the oldest has its price."""
 
 
 class RowStore:
-    """Keeps at most `rows` answers in `nbytes` bytes with their keys, each for `ttl_s`; what was asked for least lately
-    goes first, and is counted if it goes before its time. `clock` tells monotonic seconds, `weigh` the bytes of an
-    answer's values.
+    """Keeps at most `rows` answers for `ttl_s` each, which take `entry_bytes` with their keys; what was asked for least
+    lately goes first, and is counted if it goes before its time. `clock` tells monotonic seconds.
 
     What is too old stays until it is asked for, or there is no room.
     """
 
     def __init__(
-        self,
-        rows: int,
-        nbytes: int,
-        ttl_s: float,
-        *,
-        clock: Callable[[], float],
-        weigh: Callable[[RowAnswer], int],
-        evictions: Counter,
+        self, rows: int, entry_bytes: int, ttl_s: float, *, clock: Callable[[], float], evictions: Counter
     ) -> None:
-        self.nbytes = 0
-        self._evictions = evictions
         self._most_rows = rows
-        self._most_bytes = nbytes
+        self._entry_bytes = entry_bytes
         self._ttl_s = ttl_s
         self._clock = clock
-        self._weigh = weigh
-        self._entries: OrderedDict[bytes, tuple[float, int, RowAnswer]] = OrderedDict()  # until when, its bytes
+        self._evictions = evictions
+        self._entries: dict[bytes, Entry] = {}  # what was asked for last is last
 
     def __len__(self) -> int:
         return len(self._entries)
 
-    def get(self, key: bytes) -> RowAnswer | None:
-        """The answer that is kept for it."""
-        entry = self._entries.get(key)
-        if entry is None:
-            return None
-        if entry[0] <= self._clock():
-            self.nbytes -= self._entries.pop(key)[1]
-            return None
-        self._entries.move_to_end(key)
-        return entry[2]
+    @property
+    def nbytes(self) -> int:
+        """What the entries take, in bytes."""
+        return len(self._entries) * self._entry_bytes
 
-    def put(self, key: bytes, answer: RowAnswer) -> None:
-        """Keeps an answer from now on, in the place of the one there is."""
-        entries, now = self._entries, self._clock()
-        if key in entries:
-            self.nbytes -= entries.pop(key)[1]
-        nbytes = len(key) + ANSWER_BYTES + self._weigh(answer)
-        if nbytes > self._most_bytes:
-            return
-        entries[key] = now + self._ttl_s, nbytes, answer
-        self.nbytes += nbytes
-        while len(entries) > self._most_rows or self.nbytes > self._most_bytes:
-            _, (until, gone, _) = entries.popitem(last=False)
-            self.nbytes -= gone
-            self._evictions.value += until > now
+    def find(self, keys: Sequence[bytes]) -> Sequence[RowAnswer | None]:
+        """The answer that is kept for each; `NOTHING` where there is none."""
+        if keys[0] not in self._entries and (len(keys) == 1 or self._entries.keys().isdisjoint(keys)):
+            return NOTHING
+        now = self._clock()
+        found = [self._get(key, now) for key in keys]
+        return found if any(found) else NOTHING
+
+    def put(self, keys: Sequence[bytes], answers: Sequence[RowAnswer]) -> None:
+        """Keeps answers from now on, in the place of those there are."""
+        entries = self._entries
+        if not entries.keys().isdisjoint(keys):
+            self._drop(keys)
+        until = self._clock() + self._ttl_s
+        if len(keys) == 1:
+            entries[keys[0]] = until, answers[0]
+        else:
+            entries.update(zip(keys, zip(repeat(until), answers, strict=False), strict=True))
+        if len(entries) > self._most_rows:
+            self._make_room(len(entries) - self._most_rows)
 
     def clear(self) -> None:
         self._entries.clear()
-        self.nbytes = 0
+
+    def _get(self, key: bytes, now: float) -> RowAnswer | None:
+        entry = self._entries.pop(key, None)
+        if entry is None:
+            return None
+        if entry[0] <= now:
+            self._gone([key], [entry])
+            return None
+        self._entries[key] = entry
+        return entry[1]
+
+    def _drop(self, keys: Iterable[bytes]) -> None:
+        there = [key for key in dict.fromkeys(keys) if key in self._entries]
+        self._gone(there, [self._entries.pop(key) for key in there])
+
+    def _make_room(self, rows: int) -> None:
+        now = self._clock()
+        keys = list(islice(self._entries, rows + self._most_rows // AT_ONCE))
+        gone = [self._entries.pop(key) for key in keys]
+        self._evictions.value += sum([until > now for until, _ in gone])
+        self._gone(keys, gone)
+
+    def _gone(self, keys: Sequence[bytes], entries: Sequence[Entry]) -> None:
+        """These are not held any more."""
+
+
+class WeighedRowStore(RowStore):
+    """As `RowStore`, where every entry takes another room, and all of them at most `most_bytes`."""
+
+    def __init__(
+        self,
+        rows: int,
+        most_bytes: int,
+        ttl_s: float,
+        *,
+        clock: Callable[[], float],
+        evictions: Counter,
+    ) -> None:
+        super().__init__(rows, 0, ttl_s, clock=clock, evictions=evictions)
+        self._most_bytes = most_bytes
+        self._nbytes = 0
+
+    @property
+    def nbytes(self) -> int:
+        return self._nbytes
+
+    def put(self, keys: Sequence[bytes], answers: Sequence[RowAnswer]) -> None:
+        """As of others; but what is larger than all the room is not kept."""
+        weights = {key: _weight(key, answer) for key, answer in zip(keys, answers, strict=True)}
+        fitting = {key: answer for key, answer in zip(keys, answers, strict=True) if weights[key] <= self._most_bytes}
+        self._drop(keys)
+        self._nbytes += sum([weights[key] for key in fitting])
+        super().put(list(fitting), list(fitting.values()))
+        while self._nbytes > self._most_bytes:
+            self._make_room(1)
+
+    def clear(self) -> None:
+        super().clear()
+        self._nbytes = 0
+
+    def _gone(self, keys: Sequence[bytes], entries: Sequence[Entry]) -> None:
+        self._nbytes -= sum([_weight(key, answer) for key, (_, answer) in zip(keys, entries, strict=True)])
+
+
+def _weight(key: bytes, answer: RowAnswer) -> int:
+    return len(key) + ANSWER_BYTES + weigh(answer)

@@ -63,8 +63,12 @@ class SharedStore:
         asked = self._redis.ask("MGET", *map(self._name, digests))
         asked.add_done_callback(partial(self._answered, digests, probabilities, found))
 
-    def put(self, key: bytes, answer: RowAnswer) -> None:
-        """Keeps an answer, if Redis takes it; nobody waits for that. While it is behind none are given to it."""
+    def put(self, keys: Sequence[bytes], answers: Sequence[RowAnswer]) -> None:
+        """Keeps answers, as far as Redis takes them; nobody waits for that. While it is behind none are given to it."""
+        for key, answer in zip(keys, answers, strict=True):
+            self._put(key, answer)
+
+    def _put(self, key: bytes, answer: RowAnswer) -> None:
         if self._redis.unanswered >= MOST_UNANSWERED:
             self._meter.failures.value += 1
             return

@@ -1,6 +1,6 @@
 """One request's rows, from admission to answer."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from enum import Enum
 from typing import Any, NamedTuple
 
@@ -51,12 +51,16 @@ class Ticket:
 
     `deadline` and `queued_at` are seconds of the monotonic clock; `expected_s` is how long it was expected to wait for
     its answer when it was queued. A `suspect` waited when a host died, and goes alone.
+
+    Three are for a cache that has the ticket compute its rows for others, too: their `keys`, the `guests` who wait for
+    some of them, and `failed`, which is called instead of `settled` where there is an error.
     """
 
     __slots__ = (
-        "deadline", "done", "error", "expected_s", "freshness", "high", "nbytes", "probabilities", "queued",
-        "queued_at", "result", "rows", "sent_at", "settled", "suspect",
+        "deadline", "done", "error", "expected_s", "failed", "freshness", "guests", "high", "keys", "nbytes",
+        "probabilities", "queued", "queued_at", "result", "rows", "sent_at", "settled", "suspect",
     )  # fmt: skip
+    keys: Sequence[bytes]
 
     def __init__(
         self,
@@ -83,6 +87,8 @@ class Ticket:
         self.done = False
         self.result: Result | None = None
         self.error: Exception | None = None
+        self.failed: Callable[[Ticket], object] | None = None
+        self.guests: dict[Any, Any] | None = None
 
     def fill(self, rows: Rows) -> None:
         """The rows, where they were not known when the ticket was made."""
@@ -99,4 +105,4 @@ class Ticket:
         if not self.done:
             self.done = True
             self.error = error
-            self.settled(self)
+            (self.failed or self.settled)(self)

@@ -26,12 +26,13 @@ class Access:
     """The keys that count now. Without any file of keys everybody may predict and read, and nobody administer."""
 
     def __init__(self) -> None:
-        self._keys: dict[bytes, Key] | None = None
+        self._keys: dict[bytes, tuple[bytes, Key]] | None = None
         self._anonymous: Key | None = None
 
     def update(self, keys: Sequence[Key] | None) -> None:
         """Other keys count from now on; None where there is no file of them."""
-        self._keys = None if keys is None else {bytes.fromhex(key.sha256): key for key in keys if key.sha256}
+        digests = [(bytes.fromhex(key.sha256), key) for key in keys or () if key.sha256]
+        self._keys = None if keys is None else {digest: (digest, key) for digest, key in digests}
         self._anonymous = next((key for key in keys or () if not key.sha256), None)
 
     def demand(self, headers: Mapping[bytes, bytes], right: Right | None) -> Key | None:
@@ -57,10 +58,10 @@ class Access:
         choose a digest.
         """
         digest = sha256(said).digest()
-        key = (self._keys or {}).get(digest)
-        if key is None or not hmac.compare_digest(digest, bytes.fromhex(key.sha256)):
+        known = (self._keys or {}).get(digest)
+        if known is None or not hmac.compare_digest(digest, known[0]):
             raise Unauthorized
-        return key
+        return known[1]
 
 
 def _said(headers: Mapping[bytes, bytes], *, in_a_browser: bool) -> bytes | None:

@@ -28,8 +28,9 @@ from penstock.observability.timestamps import timestamp
 JSON_TYPE = (b"content-type", b"application/json")
 NAMED = re.compile(r"/models/([^/]+)/(predict|predict-batch|predict-with-context)")
 Headers = list[tuple[bytes, bytes]]
-HIT: Headers = [(b"x-cache", b"hit"), (b"x-cache-rows", b"1/1")]  # of a single row
-MISS: Headers = [(b"x-cache", b"miss"), (b"x-cache-rows", b"0/1")]
+HIT: Headers = [(b"x-cache", b"hit")]
+MISS: Headers = [(b"x-cache", b"miss")]
+BYPASS: Headers = [(b"x-cache", b"bypass")]
 
 
 class Reply(NamedTuple):
@@ -153,20 +154,18 @@ class Endpoint:
         timing = b"queue;dur=%.3f, inference;dur=%.3f" % (result.queue_s * 1000, result.inference_s * 1000)
         headers = [JSON_TYPE, (b"content-length", b"%d" % len(body)), (b"server-timing", timing)]
         if served.cache is not None and served.cache.is_on:
-            headers += _of_cache(ticket, result)
+            headers += self._of_cache(ticket, result)
         if call.quota is not None:
             headers += call.quota.headers()
         return Reply(200, headers, body)
 
-
-def _of_cache(ticket: Ticket, result: Result) -> Headers:
-    """How much of an answer was kept from before."""
-    if ticket.freshness is not Freshness.ANY:
-        return [(b"x-cache", b"bypass")]
-    cached, rows = result.cached_rows, ticket.rows.count
-    if rows == 1:
-        return HIT if cached else MISS
-    return [(b"x-cache", b"hit" if cached == rows else b"miss"), (b"x-cache-rows", b"%d/%d" % (cached, rows))]
+    def _of_cache(self, ticket: Ticket, result: Result) -> Headers:
+        """How much of an answer was kept from before."""
+        if ticket.freshness is not Freshness.ANY:
+            return BYPASS
+        cached, rows = result.cached_rows, ticket.rows.count
+        said = HIT if cached == rows else MISS
+        return [*said, (b"x-cache-rows", b"%d/%d" % (cached, rows))] if self._batch else said
 
 
 class ContextEndpoint(Endpoint):

@@ -146,7 +146,9 @@ def _request(model: ModelState, kind: str, bodies: Json) -> Json:
 def _answers(model: ModelState, kind: str, made: Callable[[str, str, Signature], Json | None]) -> Json:
     state = default_version(model)
     example = made(model.name, state.version, state.loaded.signature) if state and state.loaded else None
-    cached = ("X-Cache", "X-Cache-Rows") if model.settings.cache.mode != "off" else ()
+    cached: tuple[str, ...] = ()
+    if model.settings.cache.mode != "off":
+        cached = ("X-Cache", "X-Cache-Rows") if kind == "BatchAnswer" else ("X-Cache",)
     also = ("Server-Timing", *cached, *responses.QUOTA_HEADERS)
     answer = responses.success("The model's answer.", _ref(model, kind), also=also, example=example)
     return {"200": answer, **responses.errors(*STATUSES)}

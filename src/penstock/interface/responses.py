@@ -75,7 +75,7 @@ HEADERS: dict[str, Schema] = {
         "schema": {"type": "string", "enum": ["hit", "miss", "bypass"]},
     },
     "X-Cache-Rows": {
-        "description": "Where answers are kept: how many of the rows were, as 3/10.",
+        "description": "Where answers are kept: how many rows of the batch were, as 3/10.",
         "schema": {"type": "string"},
     },
     "Retry-After": {"description": "Seconds after which to try again.", "schema": {"type": "integer"}},
