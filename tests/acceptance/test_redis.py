@@ -5,6 +5,8 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
+from itertools import product
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -209,12 +211,20 @@ def test_redis_goes_away_under_load_and_comes_back(scene: Scene, state: str) -> 
     }
     assert crowd.completed[LATE] > 0
     assert crowd.completed[Answer(200)] > 0
-    for slot in ("front-0", "front-1"):
-        lines = [line for line in scene.service.lines() if line.get("process") == slot]
-        told = [line for line in lines if line["event"] in ("redis_away", "redis_back")]
-        for purpose in ("cache", "quotas and features"):
-            away = [line["event"] for line in told if line.get("purpose") == purpose]
-            assert away == ["redis_away", "redis_back"] * (len(away) // 2), "each is said once, in turn"
+    for slot, purpose in product(("front-0", "front-1"), ("cache", "quotas and features")):
+        wait_until(partial(is_back, scene, slot, purpose), "each connection to be back", scene.service.explain)
+        told = said_of_redis(scene, slot, purpose)
+        assert told == ["redis_away", "redis_back"] * (len(told) // 2), "each is said once, in turn"
+
+
+def is_back(scene: Scene, slot: str, purpose: str) -> bool:
+    return said_of_redis(scene, slot, purpose)[-1:] != ["redis_away"]
+
+
+def said_of_redis(scene: Scene, slot: str, purpose: str) -> list[str]:
+    """That it is away, or back: what one connection of a front has logged."""
+    lines = [line for line in scene.service.lines() if line.get("process") == slot and line.get("purpose") == purpose]
+    return [line["event"] for line in lines if line["event"] in ("redis_away", "redis_back")]
 
 
 def test_a_slow_redis_is_as_good_as_none_to_quota_and_cache(scene: Scene) -> None:
