@@ -94,7 +94,7 @@ class Cache:
         """The client went away: what nobody else waits for is not computed."""
         if self._orders.withdraw(ticket, ClientGone()):
             return
-        if ticket.guests:
+        if ticket.guests and not ticket.done:
             leave(ticket, ClientGone())
         else:
             self._batcher.withdraw(ticket)
@@ -156,6 +156,8 @@ class Cache:
     def _computed(self, tickets: Sequence[Ticket], outputs: Outputs) -> None:
         """A batch is answered, and so are the owners of its tickets: what is new is kept, and given to whoever else
         waits for it."""
+        if not any(self._flights):
+            return
         timed = self.judge is not None and not next(self._batches) % EVERY
         began = clock() if timed else 0.0
         keys: list[bytes] = []
