@@ -257,6 +257,21 @@ def test_an_answer_with_probabilities_is_another_one(world: World) -> None:
     assert not world.submit(1, probabilities=True).done
 
 
+def test_what_is_kept_of_a_batch_has_probabilities_only_for_those_who_wanted_them(world: World) -> None:
+    plain, stated = world.ticket(1), world.ticket(2, probabilities=True)
+    for ticket in (plain, stated):
+        world.cache.submit(ticket)
+    world.settle()
+    world.host.answer(Outputs([[10, 20]], [0.6, 0.9], [[0.4, 0.6], [0.1, 0.9]], {}, [[1, 0], [0, 1]]))
+    again = [world.submit(1), world.submit(2, probabilities=True)]
+    for first, second in zip((plain, stated), again, strict=True):
+        first_said, said = answer_of(first), answer_of(second)
+        assert (said.outputs, said.confidence) == (first_said.outputs, first_said.confidence)
+        assert (said.probabilities, said.ranks) == (first_said.probabilities, first_said.ranks)
+        assert said.cached_rows == 1
+    assert answer_of(plain).probabilities is None
+
+
 def test_errors_are_not_kept(world: World) -> None:
     for row in (RAISES, ENDLESS):
         for _ in range(2):
@@ -460,6 +475,19 @@ def test_who_waited_for_a_lone_row_that_gave_way_asks_again() -> None:
     world.finish()
     assert (error_of(guest), rows_of(high)) == (QueueFull, [3])
     assert world.cache.is_idle
+
+
+def test_who_comes_while_another_asks_for_the_same_in_the_same_moment_waits_for_that_one(world: World) -> None:
+    """To be admitted may mean to look for answers, and who got one may ask for the row that is about to be computed."""
+    earlier = world.submit(0)
+    rival = world.ticket(1)
+    earlier.settled = lambda _: world.cache.submit(rival)
+    world.timer.advance(1)  # since the batcher has looked
+    world.host.says = world.answer
+    late = world.submit(1)
+    world.finish()
+    assert (rows_of(rival), rows_of(late)) == ([1], [1])
+    assert [name for name, _ in world.computed] == [0, 1]
 
 
 def test_an_owner_that_is_told_and_asks_again_gets_the_same_answer(world: World) -> None:
