@@ -10,7 +10,8 @@ from penstock.errors import ClientGone
 from penstock.inference.admission import SMALL
 from penstock.inference.alarm import Timer
 from penstock.inference.batcher import Batcher
-from penstock.inference.computation import Flights, has_owner, leave
+from penstock.inference.computation import has_owner, leave
+from penstock.inference.flights import Flights
 from penstock.inference.orders import Orders, Soon
 from penstock.inference.outputs import Outputs
 from penstock.inference.row_answers import RowAnswer, again, apart, rows_of, together
@@ -54,7 +55,7 @@ class Cache:
         self._worth = worth
         self._looks = count(1)
         self._batches = count(1)
-        self._flights: Flights = ({}, {})
+        self._flights = Flights()
         self._orders = Orders(
             self._flights, batcher, shared, keep=self._keep, timer=timer, soon=soon, meter=meter, worth=worth
         )
@@ -63,7 +64,7 @@ class Cache:
     @property
     def is_idle(self) -> bool:
         """Whether nothing is under way."""
-        return not self._orders and not any(self._flights)
+        return not self._orders and not self._flights
 
     def submit(self, ticket: Ticket) -> None:
         """Settles a ticket, now or later, while it `is_on`. Raises as `Batcher.submit` does, where there are rows to be
@@ -78,7 +79,7 @@ class Cache:
         if timed and self.judge is not None:
             self._worth.spent(clock() - began)
             self.judge.look()
-        if not parts and self._shared is None and self._are_new(keys):
+        if not parts and self._shared is None and self._flights.are_new(keys):
             self._compute(ticket, keys, timed=timed)
         elif parts and None not in parts:
             self._answer(ticket, parts)
@@ -114,27 +115,20 @@ class Cache:
         self._meter.hits.value += len(kept)
         ticket.answer(again(kept[0]) if len(kept) == 1 else together(kept, 0.0, 0.0, len(kept)))
 
-    def _are_new(self, keys: Sequence[bytes]) -> bool:
-        """Whether none of these rows is being computed, and no two are the same."""
-        low, high = self._flights
-        if len(keys) == 1:
-            return keys[0] not in low and keys[0] not in high
-        return low.keys().isdisjoint(keys) and high.keys().isdisjoint(keys) and len(set(keys)) == len(keys)
-
     def _compute(self, ticket: Ticket, keys: Sequence[bytes], *, timed: bool) -> None:
         """Has the batcher compute a request that is new."""
-        rows = len(keys)
+        flights, rows = self._flights, len(keys)
+        taken = flights.taken
         nbytes = ticket.nbytes if rows > 1 or ticket.nbytes > SMALL else 0
         ticket.expected_s = self._batcher.admit(ticket.deadline, rows, nbytes, high=ticket.high)
-        if not self._are_new(keys):  # it has looked for answers, and who got one has asked again
+        if flights.taken != taken and not flights.are_new(
+            keys
+        ):  # it has looked for answers, and who got one has asked again
             self._orders.take(ticket, keys, [None] * rows, timed=timed)
             return
         began = clock() if timed else 0.0
         ticket.keys, ticket.failed = keys, self._failed
-        if rows == 1:
-            self._flights[ticket.high][keys[0]] = ticket
-        else:
-            self._flights[ticket.high].update(dict.fromkeys(keys, ticket))
+        flights.take_off(ticket)
         if timed:
             self._worth.spent(clock() - began)
         self._batcher.push(ticket)
@@ -156,7 +150,7 @@ class Cache:
     def _computed(self, tickets: Sequence[Ticket], outputs: Outputs) -> None:
         """A batch is answered, and so are the owners of its tickets: what is new is kept, and given to whoever else
         waits for it."""
-        if not any(self._flights):
+        if not self._flights:
             return
         timed = self.judge is not None and not next(self._batches) % EVERY
         began = clock() if timed else 0.0
@@ -186,10 +180,7 @@ class Cache:
             if ticket.failed is None:
                 continue
             ticket.failed = None
-            flights = self._flights[ticket.high]
-            for key in ticket.keys:
-                if flights.get(key) is ticket:
-                    del flights[key]
+            self._flights.land(ticket)
             if ticket.probabilities not in whole:
                 stated = (outputs.probabilities, outputs.ranks) if ticket.probabilities else (None, None)
                 whole[ticket.probabilities] = apart(outputs.fields, (outputs.confidence, *stated), rows)
@@ -202,7 +193,7 @@ class Cache:
     def _failed(self, ticket: Ticket) -> None:
         """What was to be computed was not."""
         ticket.failed = None
-        self._orders.land(ticket)
+        self._flights.land(ticket)
         try:
             ticket.settled(ticket)
         except Exception as fault:  # noqa: BLE001  # which the event loop tells of: guests wait for the same rows

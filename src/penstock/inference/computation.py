@@ -10,8 +10,6 @@ Wanted = Mapping[bytes, Sequence[int]]
 """Rows by their keys, and at which places of a request they stand."""
 Links = Sequence[tuple[int, int]]
 """Which rows of a computation belong at which places of a request."""
-Flights = tuple[dict[bytes, Ticket], dict[bytes, Ticket]]
-"""Which ticket has a row computed, by the row's key: in low priority, and in high."""
 NOBODY: "Mapping[Order, Links]" = {}
 
 

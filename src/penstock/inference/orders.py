@@ -10,7 +10,6 @@ from penstock.inference.alarm import Alarm, Timer
 from penstock.inference.batcher import SEARCHING, Batcher
 from penstock.inference.computation import (
     Computation,
-    Flights,
     Links,
     Order,
     Wanted,
@@ -20,6 +19,7 @@ from penstock.inference.computation import (
     leaves_alone,
     wanted,
 )
+from penstock.inference.flights import Flights
 from penstock.inference.row_answers import RowAnswer, rows_of
 from penstock.inference.rows import picked
 from penstock.inference.shared_store import SharedStore
@@ -92,7 +92,7 @@ class Orders:
     def _seek(self, order: Order, wanted: Wanted, elsewhere: SharedStore | None, *, timed: bool = False) -> None:
         """Waits for who has these rows computed, and has the others looked up elsewhere, or computed."""
         ticket, expected_s = order.ticket, 0.0
-        if elsewhere is None and (new := sum([self._flight(key, ticket) is None for key in wanted])):
+        if elsewhere is None and (new := sum([self._flights.of(key, high=ticket.high) is None for key in wanted])):
             nbytes = ticket.nbytes * new // ticket.rows.count
             expected_s = self._batcher.admit(ticket.deadline, new, nbytes, high=ticket.high)
             if ticket.done:
@@ -111,20 +111,13 @@ class Orders:
             self._watch(order)
             elsewhere.find(new_keys, computation.probabilities, partial(self._found, computation))
 
-    def _flight(self, key: bytes, ticket: Ticket) -> Ticket | None:
-        """Where the row of a ticket is being computed. One of high priority does not wait in the queue for another."""
-        low, high = self._flights
-        if (flight := high.get(key)) is not None or (flight := low.get(key)) is None or not ticket.high:
-            return flight
-        return None if flight.queued else flight
-
     def _join(self, order: Order, wanted: Wanted) -> list[bytes]:
         """Waits for the rows that are being computed; the others are returned."""
         self._orders[order.ticket] = order
         new: list[bytes] = []
         flights: dict[Ticket, dict[bytes, Sequence[int]]] = {}
         for key, places in wanted.items():
-            if (flight := self._flight(key, order.ticket)) is None:
+            if (flight := self._flights.of(key, high=order.ticket.high)) is None:
                 new.append(key)
             else:
                 flights.setdefault(flight, {})[key] = places
@@ -149,7 +142,7 @@ class Orders:
         rows = picked(order.ticket.rows, [wanted[key][0] for key in keys])
         links = [(row, place) for row, key in enumerate(keys) for place in wanted[key]]
         computation = Computation(keys, rows, self._settled, order, links, self._timer.time())
-        self._flights[computation.high].update(dict.fromkeys(keys, computation))
+        self._flights.take_off(computation)
         return computation
 
     # ---------------------------------------------------------------- what others keep
@@ -158,7 +151,7 @@ class Orders:
         if not is_wanted(computation):
             return
         self._worth.waited(self._timer.time() - computation.queued_at)
-        self.land(computation)
+        self._flights.land(computation)
         orders = computation.dismiss_all()
         missing = {row for row, answer in enumerate(answers) if answer is None}
         if missing:
@@ -180,7 +173,7 @@ class Orders:
     def _settled(self, computation: Ticket) -> None:
         """The rows of a computation are there, or are not."""
         assert isinstance(computation, Computation)
-        self.land(computation)
+        self._flights.land(computation)
         if not is_wanted(computation):
             return
         owner, computation.owner = computation.owner, None
@@ -260,13 +253,6 @@ class Orders:
             self._fail(order, error)
 
     # ---------------------------------------------------------------- leaving
-    def land(self, ticket: Ticket) -> None:
-        """Nobody can join it any more."""
-        flights = self._flights[ticket.high]
-        for key in ticket.keys:
-            if flights.get(key) is ticket:
-                del flights[key]
-
     def _fail(self, order: Order, error: Exception) -> None:
         self._orders.pop(order.ticket, None)
         for computation in order.computations:
