@@ -16,6 +16,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from statistics import median
@@ -70,7 +71,7 @@ def main() -> int:
         (folder / "penstock.keys").write_text(f"{keys}anonymous: {{rights: [predict, read]}}\n")
         servers = [
             stack.enter_context(Server(target, subject, folder, cores.server))
-            for target in (Target("penstock", penstock), Target("gated", gated))
+            for target in (Target("penstock", penstock), Target("gated", partial(gated, options.cache_mode)))
         ]
         bench = Bench(options, servers, folder, cores)
         before = hits_of(servers[1])  # when it was checked, it was asked the same rows alone and in batches
@@ -130,9 +131,9 @@ def sides(pairs: list[Pair]) -> tuple[list[Figures], list[Figures]]:
     return [pair.without for pair in pairs], [pair.gated for pair in pairs]
 
 
-def gated(subject: Subject, port: int, log: Path) -> list[str]:
+def gated(cache_mode: str, subject: Subject, port: int, log: Path) -> list[str]:
     quota = ["--quota-requests", NEVER_REACHED, "--quota-rows", NEVER_REACHED]
-    return [*penstock(subject, port, log), "--keys", "penstock.keys", *quota, "--cache-mode", "on"]
+    return [*penstock(subject, port, log), "--keys", "penstock.keys", *quota, "--cache-mode", cache_mode]
 
 
 def hits_of(server: Server) -> int:
@@ -149,6 +150,7 @@ def hits_of(server: Server) -> int:
 def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--cells", default=CELLS, help="model:rowsxconnections, ... (default: %(default)s)")
+    parser.add_argument("--cache-mode", choices=("on", "auto"), default="on", help="(default: %(default)s)")
     parser.add_argument("--pairs", type=int, default=11)
     parser.add_argument("--seconds", type=float, default=2, help="of one burst")
     parser.add_argument("--patience", type=float, default=10, help="seconds to wait for a quiet machine before a pair")

@@ -121,9 +121,8 @@ class Cache:
         taken = flights.taken
         nbytes = ticket.nbytes if rows > 1 or ticket.nbytes > SMALL else 0
         ticket.expected_s = self._batcher.admit(ticket.deadline, rows, nbytes, high=ticket.high)
-        if flights.taken != taken and not flights.are_new(
-            keys
-        ):  # it has looked for answers, and who got one has asked again
+        # To be admitted may mean to look for answers, and whoever got one may have asked for these rows.
+        if flights.taken != taken and not flights.are_new(keys):
             self._orders.take(ticket, keys, [None] * rows, timed=timed)
             return
         began = clock() if timed else 0.0
