@@ -1,7 +1,7 @@
 """Answers that are kept, between the engine and the queue of a model version: row by row, and each row computed once,
 however many want it at the same time."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import count
 from time import thread_time as clock
@@ -16,11 +16,14 @@ from penstock.inference.orders import Orders, Soon
 from penstock.inference.outputs import Outputs
 from penstock.inference.row_answers import RowAnswer, again, apart, rows_of, together
 from penstock.inference.row_keys import RowKeys
-from penstock.inference.row_store import RowStore
+from penstock.inference.row_store import NOTHING, RowStore
 from penstock.inference.shared_store import SharedStore
 from penstock.inference.ticket import Freshness, Ticket, throw
 from penstock.inference.worth import EVERY, Judge, Worth
 from penstock.observability.caching import CacheMeter
+
+Hosts = list[tuple[Ticket, list[RowAnswer]]]
+"""Tickets that have guests, and the answers to their rows."""
 
 
 class Cache:
@@ -75,11 +78,12 @@ class Cache:
         timed = self.judge is not None and not next(self._looks) % EVERY
         began = clock() if timed else 0.0
         keys = self._keys.of(ticket.rows, probabilities=ticket.probabilities)
-        parts = self._store.find(keys)
+        is_new = self._are_new(keys)
+        parts = NOTHING if is_new else self._store.find(keys)
         if timed and self.judge is not None:
             self._worth.spent(clock() - began)
             self.judge.look()
-        if not parts and self._shared is None and self._flights.are_new(keys):
+        if is_new and self._shared is None:
             self._compute(ticket, keys, timed=timed)
         elif parts and None not in parts:
             self._answer(ticket, parts)
@@ -109,6 +113,14 @@ class Cache:
         self._meter.close()
 
     # ---------------------------------------------------------------- asking
+    def _are_new(self, keys: Sequence[bytes]) -> bool:
+        """Whether none of these rows is kept or being computed, and no two are the same."""
+        kept, low, high = self._store.entries, self._flights.low, self._flights.high
+        if len(keys) == 1:
+            return keys[0] not in kept and keys[0] not in low and keys[0] not in high
+        apart_from = kept.keys().isdisjoint(keys) and low.keys().isdisjoint(keys) and high.keys().isdisjoint(keys)
+        return apart_from and len(set(keys)) == len(keys)
+
     def _answer(self, ticket: Ticket, parts: Sequence[RowAnswer | None]) -> None:
         """All of its rows are kept."""
         kept = [part for part in parts if part is not None]
@@ -122,7 +134,7 @@ class Cache:
         nbytes = ticket.nbytes if rows > 1 or ticket.nbytes > SMALL else 0
         ticket.expected_s = self._batcher.admit(ticket.deadline, rows, nbytes, high=ticket.high)
         # To be admitted may mean to look for answers, and whoever got one may have asked for these rows.
-        if flights.taken != taken and not flights.are_new(keys):
+        if flights.taken != taken and not self._are_new(keys):
             self._orders.take(ticket, keys, [None] * rows, timed=timed)
             return
         began = clock() if timed else 0.0
@@ -153,26 +165,21 @@ class Cache:
             return
         timed = self.judge is not None and not next(self._batches) % EVERY
         began = clock() if timed else 0.0
-        keys: list[bytes] = []
-        kept: list[RowAnswer] = []
-        for_others: list[tuple[Ticket, list[RowAnswer]]] = []
-        for ticket, answers in self._landed(tickets, outputs):
-            keys += ticket.keys if answers else ()
-            kept += answers
-            if ticket.guests is not None:
-                for_others.append((ticket, answers))
-        self._keep(keys, kept)
+        keys, answers, hosts = self._landed(tickets, outputs)
+        self._keep(keys, answers)
         if timed:
             self._worth.spent(clock() - began)
-        self._meter.misses.value += len(kept)
-        for ticket, answers in for_others:
-            self._pass_on(ticket, answers)
+        self._meter.misses.value += len(answers)
+        for ticket, its_answers in hosts:
+            self._pass_on(ticket, its_answers)
 
-    def _landed(self, tickets: Sequence[Ticket], outputs: Outputs) -> Iterator[tuple[Ticket, list[RowAnswer]]]:
-        """Those of a batch that others could join, as nobody can any more, and the answers to their rows: none where
-        the host has answered something else."""
-        rows = sum([ticket.rows.count for ticket in tickets])
-        whole: dict[bool, list[RowAnswer]] = {}  # with probabilities, and without
+    def _landed(self, tickets: Sequence[Ticket], outputs: Outputs) -> tuple[list[bytes], list[RowAnswer], Hosts]:
+        """The rows of a batch for which others could wait, as they can no more, and their answers; and who does wait.
+        There are no answers where the host has answered something else than so many."""
+        keys: list[bytes] = []
+        answers: list[RowAnswer] = []
+        hosts: Hosts = []
+        whole = _answers(tickets, outputs)
         end = 0
         for ticket in tickets:
             start, end = end, end + ticket.rows.count
@@ -180,10 +187,13 @@ class Cache:
                 continue
             ticket.failed = None
             self._flights.land(ticket)
-            if ticket.probabilities not in whole:
-                stated = (outputs.probabilities, outputs.ranks) if ticket.probabilities else (None, None)
-                whole[ticket.probabilities] = apart(outputs.fields, (outputs.confidence, *stated), rows)
-            yield ticket, whole[ticket.probabilities][start:end]
+            its_answers = whole[ticket.probabilities][start:end]
+            if its_answers:
+                keys += ticket.keys
+                answers += its_answers
+            if ticket.guests is not None:
+                hosts.append((ticket, its_answers))
+        return keys, answers, hosts
 
     def _keep(self, keys: Sequence[bytes], answers: Sequence[RowAnswer]) -> None:
         if self.is_on and keys:
@@ -205,3 +215,12 @@ class Cache:
         if not has_owner(ticket):
             self._meter.misses.value -= len(answers)
             ticket.result, ticket.error = None, ClientGone()  # as its owner was told, who may look again
+
+
+def _answers(tickets: Sequence[Ticket], outputs: Outputs) -> dict[bool, list[RowAnswer]]:
+    """The answer to each row of a batch, as far as they are wanted with probabilities, and without."""
+    rows = sum([ticket.rows.count for ticket in tickets])
+    plain = (outputs.confidence, None, None)
+    stated = (outputs.confidence, outputs.probabilities, outputs.ranks)
+    kinds = {ticket.probabilities for ticket in tickets}
+    return {kind: apart(outputs.fields, stated if kind else plain, rows) for kind in kinds}

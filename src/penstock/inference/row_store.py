@@ -28,27 +28,25 @@ class RowStore:
         self._ttl_s = ttl_s
         self._clock = clock
         self._evictions = evictions
-        self._entries: dict[bytes, Entry] = {}  # what was asked for last is last
+        self.entries: dict[bytes, Entry] = {}  # what was asked for last is last
 
     def __len__(self) -> int:
-        return len(self._entries)
+        return len(self.entries)
 
     @property
     def nbytes(self) -> int:
         """What the entries take, in bytes."""
-        return len(self._entries) * self._entry_bytes
+        return len(self.entries) * self._entry_bytes
 
     def find(self, keys: Sequence[bytes]) -> Sequence[RowAnswer | None]:
         """The answer that is kept for each; `NOTHING` where there is none."""
-        if keys[0] not in self._entries and (len(keys) == 1 or self._entries.keys().isdisjoint(keys)):
-            return NOTHING
         now = self._clock()
         found = [self._get(key, now) for key in keys]
         return found if any(found) else NOTHING
 
     def put(self, keys: Sequence[bytes], answers: Sequence[RowAnswer]) -> None:
         """Keeps answers from now on, in the place of those there are."""
-        entries = self._entries
+        entries = self.entries
         if not entries.keys().isdisjoint(keys):
             self._drop(keys)
         until = self._clock() + self._ttl_s
@@ -60,26 +58,26 @@ class RowStore:
             self._make_room(len(entries) - self._most_rows)
 
     def clear(self) -> None:
-        self._entries.clear()
+        self.entries.clear()
 
     def _get(self, key: bytes, now: float) -> RowAnswer | None:
-        entry = self._entries.pop(key, None)
+        entry = self.entries.pop(key, None)
         if entry is None:
             return None
         if entry[0] <= now:
             self._gone([key], [entry])
             return None
-        self._entries[key] = entry
+        self.entries[key] = entry
         return entry[1]
 
     def _drop(self, keys: Iterable[bytes]) -> None:
-        there = [key for key in dict.fromkeys(keys) if key in self._entries]
-        self._gone(there, [self._entries.pop(key) for key in there])
+        there = [key for key in dict.fromkeys(keys) if key in self.entries]
+        self._gone(there, [self.entries.pop(key) for key in there])
 
     def _make_room(self, rows: int) -> None:
         now = self._clock()
-        keys = list(islice(self._entries, rows + self._most_rows // AT_ONCE))
-        gone = [self._entries.pop(key) for key in keys]
+        keys = list(islice(self.entries, rows + self._most_rows // AT_ONCE))
+        gone = [self.entries.pop(key) for key in keys]
         self._evictions.value += sum([until > now for until, _ in gone])
         self._gone(keys, gone)
 

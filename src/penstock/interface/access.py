@@ -43,7 +43,9 @@ class Access:
             if right == "admin":
                 raise AdminOff
             return None
-        said = _said(headers, in_a_browser=right != "admin")
+        said = headers.get(b"x-api-key")
+        if said is None:
+            said = _authorized(headers, in_a_browser=right != "admin")
         key = self._known(said) if said is not None else self._anonymous
         if key is None or (key is self._anonymous and right not in key.rights):
             raise Unauthorized
@@ -64,15 +66,12 @@ class Access:
         return known[1]
 
 
-def _said(headers: Mapping[bytes, bytes], *, in_a_browser: bool) -> bytes | None:
-    """The key that came with a request, whatever it is; None where there is none.
+def _authorized(headers: Mapping[bytes, bytes], *, in_a_browser: bool) -> bytes | None:
+    """The key in the header Authorization, whatever it is; None where there is none.
 
     A browser asks for a name and a password, of which the latter is the key, and sends them again by itself, whichever
     page it was that had it send something: so that counts for nothing that would change anything.
     """
-    said = headers.get(b"x-api-key")
-    if said is not None:
-        return said
     said = headers.get(b"authorization")
     if said is None:
         return None
