@@ -1,7 +1,5 @@
 """The HTTP protocol of a front: uvicorn's, with the limits that it lacks, and predictions straight to the lane."""
 
-from itertools import chain
-
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
 from penstock.interface.connection import CLOSE
@@ -10,6 +8,9 @@ from penstock.interface.lane import Exchange
 from penstock.interface.native import Reply
 from penstock.interface.reader import Reader
 from penstock.interface.scope import clock
+
+STATUS = {status: line.removesuffix(b"\r\n") for status, line in STATUS_LINE.items()}
+header_line = b": ".join
 
 
 class Protocol(Reader):
@@ -69,14 +70,12 @@ class Protocol(Reader):
         exchange.response_complete = True
         if exchange.disconnected:
             return
-        lines = [STATUS_LINE[reply.status]]
-        for name, value in chain(exchange.default_headers, reply.headers):
-            lines += (name, b": ", value, b"\r\n")
+        lines = [STATUS[reply.status], *map(header_line, exchange.default_headers), *map(header_line, reply.headers)]
         if CLOSE in exchange.default_headers:
             exchange.keep_alive = False
         elif not exchange.keep_alive:
-            lines.append(b"connection: close\r\n")
-        self.transport.write(b"".join([*lines, b"\r\n", reply.body]))
+            lines.append(b"connection: close")
+        self.transport.write(b"\r\n".join([*lines, b"", reply.body]))
         if not exchange.keep_alive:
             self._close()
         self.on_response_complete()
