@@ -37,6 +37,7 @@ demo: $(VENV)/installed-all
 # Tests of whole services mostly wait; those of one process or model, and those of the pages, run beside them and
 # out of their way, and so do those that wait most, and those of signals and terminals in a process of their own. All are shown whole.
 test: $(VENV)/installed-$(EXTRAS)
+	$(BIN)/python -m compileall -q src tests benchmarks  # once, and not in each of a thousand processes
 ifeq ($(strip $(ARGS)),)
 	nice -n 19 $(BIN)/pytest $(BESIDE) > $(VENV)/beside.log 2>&1 & beside=$$!; \
 	nice -n 19 $(BIN)/pytest $(PAGES) > $(VENV)/pages.log 2>&1 & pages=$$!; \
