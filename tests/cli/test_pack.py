@@ -98,15 +98,17 @@ def test_what_was_packed_is_what_check_finds_under_its_lock(capsys: pytest.Captu
     assert [field["name"] for field in found["loaded"]["signature"]["inputs"]] == COLUMNS
 
 
-@pytest.mark.usefixtures("flowers")
 def test_the_same_is_the_same_again_and_anything_else_is_left_alone(capsys: pytest.CaptureFixture[str]) -> None:
-    main([*FLOWERS, "-o", "models/iris/1", *AS_IT_IS])
+    linear(Path("net.onnx"))
+    Path("net.csv").write_text("x0,x1,x2,y\n" + "".join(f"{n},{n + 1},{-n},{2}\n" for n in range(40)))
+    words = ("pack", "net.onnx", "--data", "net.csv", "--target", "y", "-o", "models/net/1")
+    assert main([*words]) == 0
     before = {path: os.stat(path).st_mtime_ns for path in visible()}
     capsys.readouterr()
-    assert main([*FLOWERS, "-o", "models/iris/1", *AS_IT_IS]) == 0
-    assert capsys.readouterr().out == "models/iris/1 holds just that: nothing to do\n"
-    assert main([*FLOWERS, "-o", "models/iris/1", "--sample", "0", *AS_IT_IS]) == 2
-    assert "models/iris/1 is there and differs (README.md, SHA256SUMS, reference.json): " in capsys.readouterr().err
+    assert main([*words]) == 0
+    assert capsys.readouterr().out == "models/net/1 holds just that: nothing to do\n"
+    assert main([*words, "--sample", "0"]) == 2
+    assert "models/net/1 is there and differs (README.md, SHA256SUMS, reference.json): " in capsys.readouterr().err
     assert {path: os.stat(path).st_mtime_ns for path in visible()} == before
 
 
