@@ -24,10 +24,9 @@ PEERS := litserve bentoml mlserver
 WAITING := $(addprefix tests/acceptance/test_,versions.py swaps.py admin.py trials.py keys.py) \
 	tests/soak/test_swaps.py tests/test_benchmarks.py tests/test_overload.py
 GATES := $(addprefix tests/acceptance/test_,caching.py confined.py context.py evil.py openapi.py quotas.py redis.py \
-	tls.py) tests/hostile tests/deploy
+	tls.py) tests/hostile tests/deploy tests/supervisor
 BESIDE := tests/cli tests/compile tests/host
 PAGES := tests/test_docs.py tests/zoo
-SIGNALS := tests/supervisor
 
 .PHONY: demo test check format bench bench-peers fronts overload soak fuzz slow test-all clean
 
@@ -35,7 +34,7 @@ demo: $(VENV)/installed-all
 	$(BIN)/penstock demo
 
 # Tests of whole services mostly wait; those of one process or model, and those of the pages, run beside them and
-# out of their way, and so do those that wait most, and those of signals and terminals in a process of their own. All are shown whole.
+# out of their way, and so do those that wait most. All are shown whole.
 test: $(VENV)/installed-$(EXTRAS)
 	$(BIN)/python -m compileall -q src tests benchmarks  # once, and not in each of a thousand processes
 ifeq ($(strip $(ARGS)),)
@@ -43,12 +42,10 @@ ifeq ($(strip $(ARGS)),)
 	nice -n 19 $(BIN)/pytest $(PAGES) > $(VENV)/pages.log 2>&1 & pages=$$!; \
 	nice -n 5 $(BIN)/pytest $(WAITING) > $(VENV)/waiting.log 2>&1 & waiting=$$!; \
 	nice -n 5 $(BIN)/pytest $(GATES) > $(VENV)/gates.log 2>&1 & gates=$$!; \
-	nice -n 5 $(BIN)/pytest $(SIGNALS) > $(VENV)/signals.log 2>&1 & signals=$$!; \
-	$(BIN)/pytest $(addprefix --ignore=,$(BESIDE) $(PAGES) $(WAITING) $(GATES) $(SIGNALS)); served=$$?; \
-	wait $$signals; signalled=$$?; \
+	$(BIN)/pytest $(addprefix --ignore=,$(BESIDE) $(PAGES) $(WAITING) $(GATES)); served=$$?; \
 	wait $$waiting; waited=$$?; wait $$gates; gated=$$?; wait $$pages; paged=$$?; wait $$beside; calculated=$$?; \
-	cat $(VENV)/signals.log $(VENV)/waiting.log $(VENV)/gates.log $(VENV)/pages.log $(VENV)/beside.log; \
-	exit $$((served + signalled + waited + gated + paged + calculated))
+	cat $(VENV)/waiting.log $(VENV)/gates.log $(VENV)/pages.log $(VENV)/beside.log; \
+	exit $$((served + waited + gated + paged + calculated))
 else
 	$(BIN)/pytest $(ARGS)
 endif
