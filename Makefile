@@ -34,9 +34,10 @@ demo: $(VENV)/installed-all
 	$(BIN)/penstock demo
 
 # Tests of whole services mostly wait; those of one process or model, and those of the pages, run beside them and
-# out of their way, and so do those that wait most. All are shown whole.
+# out of their way, and so do those that wait most. All are shown whole. What they start by the thousand is compiled
+# once, also where nothing else would be kept.
 test: $(VENV)/installed-$(EXTRAS)
-	$(BIN)/python -m compileall -q src tests benchmarks  # once, and not in each of a thousand processes
+	$(BIN)/python -m compileall -q src tests benchmarks
 ifeq ($(strip $(ARGS)),)
 	nice -n 19 $(BIN)/pytest $(BESIDE) > $(VENV)/beside.log 2>&1 & beside=$$!; \
 	nice -n 19 $(BIN)/pytest $(PAGES) > $(VENV)/pages.log 2>&1 & pages=$$!; \
