@@ -200,7 +200,9 @@ class Target(Protocol):
 
 
 class Load:
-    """Clients that ask without pause until told to stop, each on a connection of its own, or a `fresh` one each time.
+    """Clients that ask until told to stop, each on a connection of its own, or a `fresh` one each time.
+
+    They ask without pause, or where a test is long begin no more often than every so many seconds each.
 
     A connection that the server closes after an answer (`connection: close`) is opened anew; everything else that goes
     wrong is a failure. `answers` are the statuses, `failures` what broke, and what `judge` has to say against answers.
@@ -213,11 +215,13 @@ class Load:
         features: Sequence[Any] = (5.1, 3.5, 1.4, 0.2),
         *,
         fresh: bool = False,
+        every_s: float = 0.0,
         judge: Callable[[Any], str | None] | None = None,
         trust: ssl.SSLContext | None = None,
     ) -> None:
         self._judge = judge
         self._trust = trust
+        self._every_s = every_s
         self.answers: list[int] = []
         self.failures: list[str] = []
         self.refused = 0
@@ -269,4 +273,5 @@ class Load:
         self.answers.append(answer.status)
         if self._judge is not None and (complaint := self._judge(json.loads(body))) is not None:
             self.failures.append(complaint)
+        self._stop.wait(max(0.0, began + self._every_s - time.monotonic()))
         return answer.headers.get("connection", "").lower() != "close"
