@@ -24,8 +24,8 @@ PEERS := litserve bentoml mlserver
 WAITING := $(addprefix tests/acceptance/test_,versions.py swaps.py admin.py trials.py keys.py) \
 	tests/soak/test_swaps.py tests/test_benchmarks.py tests/test_overload.py
 GATES := $(addprefix tests/acceptance/test_,caching.py confined.py context.py evil.py openapi.py quotas.py redis.py \
-	tls.py) tests/hostile tests/deploy tests/supervisor
-BESIDE := tests/cli tests/compile tests/host
+	tls.py) tests/cli tests/hostile tests/deploy tests/supervisor
+BESIDE := tests/compile tests/host
 PAGES := tests/test_docs.py tests/zoo
 
 .PHONY: demo test check format bench bench-peers fronts overload soak fuzz slow test-all clean
@@ -33,9 +33,9 @@ PAGES := tests/test_docs.py tests/zoo
 demo: $(VENV)/installed-all
 	$(BIN)/penstock demo
 
-# Tests of whole services mostly wait; those of one process or model, and those of the pages, run beside them and
-# out of their way, and so do those that wait most. All are shown whole. What they start by the thousand is compiled
-# once, also where nothing else would be kept.
+# Tests of whole services mostly wait; those of models, and those of the pages, run beside them and out of their way,
+# and so do those that wait most. All are shown whole. What they start by the thousand is compiled once, also where
+# nothing else would be kept.
 test: $(VENV)/installed-$(EXTRAS)
 	$(BIN)/python -m compileall -q src tests benchmarks
 ifeq ($(strip $(ARGS)),)
