@@ -24,30 +24,29 @@ PEERS := litserve bentoml mlserver
 WAITING := $(addprefix tests/acceptance/test_,versions.py swaps.py admin.py trials.py keys.py) \
 	tests/soak/test_swaps.py tests/test_benchmarks.py tests/test_overload.py
 GATES := $(addprefix tests/acceptance/test_,caching.py confined.py context.py evil.py openapi.py quotas.py redis.py \
-	tls.py) tests/hostile tests/deploy
-BESIDE := tests/cli tests/compile tests/host
+	tls.py) tests/cli tests/hostile tests/deploy tests/supervisor
+BESIDE := tests/compile tests/host
 PAGES := tests/test_docs.py tests/zoo
-SIGNALS := tests/supervisor
 
 .PHONY: demo test check format bench bench-peers fronts overload soak fuzz slow test-all clean
 
 demo: $(VENV)/installed-all
 	$(BIN)/penstock demo
 
-# Tests of whole services mostly wait; those of one process or model, and those of the pages, run beside them and
-# out of their way, and so do those that wait most, and those of signals and terminals in a process of their own. All are shown whole.
+# Tests of whole services mostly wait; those of models, and those of the pages, run beside them and out of their way,
+# and so do those that wait most. All are shown whole. What they start by the thousand is compiled once, also where
+# nothing else would be kept.
 test: $(VENV)/installed-$(EXTRAS)
+	$(BIN)/python -m compileall -q src tests benchmarks
 ifeq ($(strip $(ARGS)),)
 	nice -n 19 $(BIN)/pytest $(BESIDE) > $(VENV)/beside.log 2>&1 & beside=$$!; \
 	nice -n 19 $(BIN)/pytest $(PAGES) > $(VENV)/pages.log 2>&1 & pages=$$!; \
 	nice -n 5 $(BIN)/pytest $(WAITING) > $(VENV)/waiting.log 2>&1 & waiting=$$!; \
 	nice -n 5 $(BIN)/pytest $(GATES) > $(VENV)/gates.log 2>&1 & gates=$$!; \
-	nice -n 5 $(BIN)/pytest $(SIGNALS) > $(VENV)/signals.log 2>&1 & signals=$$!; \
-	$(BIN)/pytest $(addprefix --ignore=,$(BESIDE) $(PAGES) $(WAITING) $(GATES) $(SIGNALS)); served=$$?; \
-	wait $$signals; signalled=$$?; \
+	$(BIN)/pytest $(addprefix --ignore=,$(BESIDE) $(PAGES) $(WAITING) $(GATES)); served=$$?; \
 	wait $$waiting; waited=$$?; wait $$gates; gated=$$?; wait $$pages; paged=$$?; wait $$beside; calculated=$$?; \
-	cat $(VENV)/signals.log $(VENV)/waiting.log $(VENV)/gates.log $(VENV)/pages.log $(VENV)/beside.log; \
-	exit $$((served + signalled + waited + gated + paged + calculated))
+	cat $(VENV)/waiting.log $(VENV)/gates.log $(VENV)/pages.log $(VENV)/beside.log; \
+	exit $$((served + waited + gated + paged + calculated))
 else
 	$(BIN)/pytest $(ARGS)
 endif

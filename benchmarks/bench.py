@@ -30,7 +30,6 @@ SERVERS = TARGETS | PEERS
 LADDER = "naive,lane,batched,penstock,bare"
 BESIDE_PEERS = f"naive,batched,penstock,{','.join(PEERS)}"
 CELLS = "iris:1x1,iris:1x64,iris:100x8,iris:1000x2,forest:1x1,forest:1x64,forest:100x8,forest:1000x2"
-TRIES = 3
 
 
 def main() -> int:
@@ -92,7 +91,7 @@ class Bench:
     def _undisturbed(self, server: Server, cell: Cell) -> Figures:
         """The first run in which other programs used little, or else the one in which they used least."""
         tried: list[Figures] = []
-        while len(tried) < TRIES:
+        while len(tried) < self.options.tries:
             if tried:
                 calm(DISTURBING + server.target.idle, self.options.patience)
                 server.settle()
@@ -119,6 +118,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument(
         "--patience", type=float, default=10, help="seconds to wait for a quiet machine after a void run"
     )
+    parser.add_argument("--tries", type=int, default=3, help="of a run that other programs disturb")
     parser.add_argument("--quick", action="store_true", help="two rounds of one-second runs")
     parser.add_argument("--profile", action="store_true", help="py-spy instead of timing")
     options = parser.parse_args()

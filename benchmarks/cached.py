@@ -28,7 +28,6 @@ from server import Server
 from subjects import Subject, fitted
 from targets import Target, batched, penstock
 
-TRIES = 3
 MODES = {
     "off": (),
     "misses": ("--cache-mode", "on", "--cache-rows", "1"),
@@ -93,7 +92,7 @@ def visit(
 def undisturbed(server: Server, cell: Cell, folder: Path, cores: Cores, options: argparse.Namespace) -> Seen:
     """The first run in which other programs used little, or else the one in which they used least."""
     tried: list[Seen] = []
-    while len(tried) < TRIES:
+    while len(tried) < options.tries:
         if tried:
             calm(DISTURBING, options.patience)
         server.settle()
@@ -178,6 +177,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--seconds", type=float, default=3, help="of one run")
     parser.add_argument("--warmup", type=float, default=3, help="seconds of the same load before each run")
     parser.add_argument("--patience", type=float, default=10, help="seconds to wait for a quiet machine")
+    parser.add_argument("--tries", type=int, default=3, help="of a run that other programs disturb")
     parser.add_argument("--quick", action="store_true", help="two rounds of one-second runs")
     options = parser.parse_args()
     if options.quick:

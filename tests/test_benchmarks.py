@@ -27,6 +27,8 @@ def test_each_server_is_checked_and_measured() -> None:
         "0.5",
         "--warmup",
         "0",
+        "--tries",
+        "1",
     ]
     told = output_of("bench.py", *options)
     assert re.findall(r"^\| iris:1x1 \| (\w+) \|", told, re.MULTILINE) == ["naive", "penstock", "bare"]
@@ -42,9 +44,8 @@ def test_fronts_are_measured_idle_and_at_work() -> None:
 
 @pytest.mark.needs("wrk", "skl2onnx")
 def test_what_is_kept_is_measured_beside_what_is_not() -> None:
-    told = output_of(
-        "cached.py", "--subjects", "iris", "--modes", "off,hits", "--rounds", "1", "--seconds", "1", "--patience", "0"
-    )
+    once = ("--rounds", "1", "--seconds", "1", "--warmup", "2", "--tries", "1")
+    told = output_of("cached.py", "--subjects", "iris", "--modes", "off,hits", *once)
     row = r"^\| iris \| (\d+) \| (\w+) \|.*\| (\d+) % \| \S+ \| 0 \|$"
     found = re.findall(row, told, re.MULTILINE)
     assert found == [("1", "off", "0"), ("1", "hits", "100"), ("64", "off", "0"), ("64", "hits", "100")]

@@ -31,6 +31,8 @@ from typing import Any, NamedTuple
 import pytest
 import yaml
 
+from tests.interpreter import warm
+
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted(ROOT.glob("docs/**/*.md")), *sorted(ROOT.glob("examples/*/README.md"))]
 BLOCK = re.compile(r"^```(\w*)(?: (\S+))?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -39,7 +41,7 @@ LINK = re.compile(r"\]\((?!https?:)([^)#\s]+)")
 CHANGING = {"latency_ms", "timestamp", "request_id"}
 PAGE_S = 180
 AWAIT = """
-until curl -sf -o /dev/null 127.0.0.1:{port}/ready || curl -skf -o /dev/null https://127.0.0.1:{port}/ready
+until curl -skf -o /dev/null {scheme}://127.0.0.1:{port}/ready
 do kill -0 $! 2>/dev/null || {{ cat server.log; exit 1; }}; sleep 0.05
 done"""
 
@@ -74,15 +76,15 @@ def free_port() -> int:
 
 
 class Session:
-    """One shell with the package's programs on its PATH, on a port of its own instead of 8000."""
+    """One shell with the package's programs on its PATH behind those in `programs`, on a port of its own, not 8000."""
 
-    def __init__(self, folder: Path, environment: dict[str, str]) -> None:
+    def __init__(self, folder: Path, programs: Path, environment: dict[str, str]) -> None:
         self.port = str(free_port())
-        programs = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+        path = f"{programs}:{Path(sys.executable).parent}:{os.environ['PATH']}"
         self._shell = subprocess.Popen(
             ["bash"],
             cwd=folder,
-            env=os.environ | environment | {"PATH": programs, "PENSTOCK_PORT": self.port},
+            env=os.environ | environment | {"PATH": path, "PENSTOCK_PORT": self.port},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -96,7 +98,8 @@ class Session:
         """What the command prints. It must succeed."""
         line = line.replace("8000", self.port)
         if line.endswith("&"):
-            line = f"{line[:-1]} >> server.log 2>&1 &{AWAIT.format(port=self.port)}"
+            ready = AWAIT.format(scheme="https" if "--tls-cert" in line else "http", port=self.port)
+            line = f"{line[:-1]} >> server.log 2>&1 &{ready}"
         assert self._shell.stdin is not None
         assert self._shell.stdout is not None
         self._shell.stdin.write(f"{line}\nprintf '\\036%d\\n' $?\n")
@@ -195,12 +198,20 @@ def runnable(page: Path) -> Any:
     return pytest.param(page, marks=pytest.mark.needs("curl", *wanted), id=str(page.relative_to(ROOT)))
 
 
+@pytest.fixture(scope="module")
+def programs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A directory with a `python` that is quick to start."""
+    folder = tmp_path_factory.mktemp("programs")
+    with warm(folder):
+        yield folder
+
+
 @pytest.mark.parametrize("page", [runnable(page) for page in PAGES])
-def test_what_a_page_says_is_so(page: Path) -> None:
+def test_what_a_page_says_is_so(page: Path, programs: Path) -> None:
     with tempfile.TemporaryDirectory(prefix="penstock-docs-") as name:
         if page.is_relative_to(ROOT / "examples"):
             shutil.copytree(page.parent, name, dirs_exist_ok=True)
-        session = Session(Path(name), {} if shows_compiling(page) else {"PENSTOCK_COMPILE": "off"})
+        session = Session(Path(name), programs, {} if shows_compiling(page) else {"PENSTOCK_COMPILE": "off"})
         try:
             for block in blocks(page):
                 follow(session, block, Path(name))

@@ -140,7 +140,7 @@ def test_a_disturbed_run_is_made_again_and_an_error_never_forgotten(
 ) -> None:
     bench = module("bench")
     this = bench.Bench.__new__(bench.Bench)
-    this.options, this.folder = bench.argparse.Namespace(seconds=1, patience=0), Path()
+    this.options, this.folder = bench.argparse.Namespace(seconds=1, patience=0, tries=3), Path()
     this._cores = bench.Cores(server=0, load=1)
 
     server = SimpleNamespace(target=module("targets").TARGETS["bare"], settle=lambda: None)

@@ -90,16 +90,19 @@ class Service:
     def lines(self, event: str | None = None) -> list[dict[str, Any]]:
         text = self.log.read_text() if self.log.exists() else ""
         whole = text[: text.rfind("\n") + 1].splitlines()
-        found = [json.loads(line) for line in whole]
+        mark = "" if event is None else f'"event":"{event}"'  # most lines of a busy service are others
+        found = [json.loads(line) for line in whole if mark in line]
         return [line for line in found if event in (None, line["event"])]
 
     def wait_for(self, event: str, which: Callable[[dict[str, Any]], bool] = lambda line: True) -> dict[str, Any]:
         """The first log line of this kind, as soon as it is there."""
 
         def found() -> bool:
-            if self.process.poll() is not None and not any(map(which, self.lines(event))):
+            ended = self.process.poll() is not None
+            there = any(map(which, self.lines(event)))
+            if ended and not there:
                 raise AssertionError(f"the service ended with {self.process.returncode}\n{self.explain()}")
-            return any(map(which, self.lines(event)))
+            return there
 
         wait_until(found, event, self.explain)
         return next(line for line in self.lines(event) if which(line))
@@ -148,7 +151,7 @@ def wait_until(done: Callable[[], bool], what: str, explain: Callable[[], str] =
         with contextlib.suppress(OSError, http.client.HTTPException):
             if done():
                 return
-        time.sleep(0.02)
+        time.sleep(0.05)
     raise AssertionError(f"{what} did not come within {PATIENCE_S:g} s\n{explain()}")
 
 
@@ -197,7 +200,9 @@ class Target(Protocol):
 
 
 class Load:
-    """Clients that ask without pause until told to stop, each on a connection of its own, or a `fresh` one each time.
+    """Clients that ask until told to stop, each on a connection of its own, or a `fresh` one each time.
+
+    They ask without pause, or where a test is long begin no more often than every so many seconds each.
 
     A connection that the server closes after an answer (`connection: close`) is opened anew; everything else that goes
     wrong is a failure. `answers` are the statuses, `failures` what broke, and what `judge` has to say against answers.
@@ -210,11 +215,13 @@ class Load:
         features: Sequence[Any] = (5.1, 3.5, 1.4, 0.2),
         *,
         fresh: bool = False,
+        every_s: float = 0.0,
         judge: Callable[[Any], str | None] | None = None,
         trust: ssl.SSLContext | None = None,
     ) -> None:
         self._judge = judge
         self._trust = trust
+        self._every_s = every_s
         self.answers: list[int] = []
         self.failures: list[str] = []
         self.refused = 0
@@ -266,4 +273,5 @@ class Load:
         self.answers.append(answer.status)
         if self._judge is not None and (complaint := self._judge(json.loads(body))) is not None:
             self.failures.append(complaint)
+        self._stop.wait(max(0.0, began + self._every_s - time.monotonic()))
         return answer.headers.get("connection", "").lower() != "close"

@@ -60,7 +60,7 @@ def test_an_unpinned_transform_is_refused_with_the_command(tmp_path: Path, iris_
 
 def test_a_decision_and_its_names_are_the_manifests(tmp_path: Path) -> None:
     rows, labels = load_breast_cancer(return_X_y=True)
-    classifier = LogisticRegression(max_iter=5000).fit(rows, labels)
+    classifier = LogisticRegression(solver="newton-cholesky").fit(rows, labels)
     stated = classifier.predict_proba(rows)[:, 1]
     model(tmp_path, "output: {labels: [malignant, benign], threshold: 0.9, top_k: 1}", classifier=classifier)
     with serving("models", cwd=tmp_path) as service:

@@ -87,7 +87,7 @@ def test_a_pinned_repository_with_golden_examples_is_served(iris: Path, tmp_path
         reply = service.request("POST", "/predict", {"features": ROW})
         assert (reply.body["prediction"], reply.body["model_version"]) == ("setosa", "3")
     (folder / "examples.json").write_text('[{"features": [5.1, 3.5, 1.4, 0.2], "prediction": "virginica"}]')
-    done = penstock("serve", "models", "--port", "0", cwd=tmp_path)
+    done = penstock("serve", "models", "--compile", "off", "--port", "0", cwd=tmp_path)
     assert (done.returncode, "virginica" in done.stderr) == (1, True)
 
 
@@ -130,7 +130,7 @@ def test_a_model_that_wants_more_memory_than_it_may_have_fails_alone(tmp_path: P
         (tmp_path / "greedy.pkl").write_bytes(pickle.dumps(module.Greedy()))
     finally:
         sys.path.remove(str(tmp_path))
-    arguments = ["greedy.pkl", "--code-path", "greedy.py", "--inputs", "1"]
+    arguments = ["greedy.pkl", "--code-path", "greedy.py", "--inputs", "1", "--compile", "off"]
     with serving(*arguments, "--memory", "1GiB", cwd=tmp_path) as service:
         (before,) = service.processes("host")
         assert service.predict(2e9).status == 500

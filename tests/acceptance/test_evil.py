@@ -58,13 +58,14 @@ def world(trap: Trap, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Worl
         evil.build(folder, trap)
     with serving(root / "models", "--compile", "off", cwd=root, ready=False) as service:
 
-        def verdicts() -> dict[str, dict[str, Any]]:
-            models = service.get("/models").body["models"]
-            return {model["name"]: service.get(f"/models/{model['name']}").body["versions"][-1] for model in models}
+        def verdicts() -> Iterator[tuple[str, dict[str, Any]]]:
+            """From the last to be loaded to the first, each asked when it is looked at."""
+            for model in reversed(service.get("/models").body["models"]):
+                yield model["name"], service.get(f"/models/{model['name']}").body["versions"][-1]
 
         settled = ("ready", "refused")
-        wait_until(lambda: all(each["state"] in settled for each in verdicts().values()), "verdicts", service.explain)
-        yield World(service, trap, verdicts())
+        wait_until(lambda: all(each["state"] in settled for _, each in verdicts()), "verdicts", service.explain)
+        yield World(service, trap, dict(verdicts()))
 
 
 @pytest.mark.parametrize("name", EVILS)

@@ -27,5 +27,5 @@ def test_a_class_of_the_training_script_is_asked_for_by_name_and_found(tmp_path:
     assert done.returncode == 1
     assert "training script" in done.stderr
     assert "--code-path" in done.stderr
-    with serving("scale.pkl", "--code-path", "train.py", cwd=tmp_path) as service:
+    with serving("scale.pkl", "--code-path", "train.py", "--compile", "off", cwd=tmp_path) as service:
         assert service.predict(4.0).body["prediction"] == 8.0

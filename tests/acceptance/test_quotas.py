@@ -30,7 +30,7 @@ def test_fronts_that_come_and_go_go_on_admitting_and_never_more_than_the_quota(u
     linger = ["--drain-linger-s", "0.2"]
     with serving(tmp_path / "m", "--workers", "2", *quota, *linger, cwd=tmp_path) as service:
         began = time.monotonic()
-        with Load(service, clients=8, features=[0.0], judge=complaint_of) as load:
+        with Load(service, clients=8, features=[0.0], every_s=0.01, judge=complaint_of) as load:
             wait_until(lambda: load.answers.count(200) > BURST + A_SECOND // 2, "answers", service.explain)
             service.process.send_signal(signal.SIGHUP)
             service.wait_for("fronts_rolled")

@@ -57,7 +57,7 @@ def test_reloads_promotions_and_rollbacks_under_load_lose_nothing(
     rounds, requests = scale(1, 20), scale(0, 100_000)
     publish(tmp_path / "m", "1")
     with serving(configure(tmp_path, "load: {latest: 2}"), "--workers", "2", cwd=tmp_path) as service:
-        with Load(service, features=[0.0], judge=is_honest) as load:
+        with Load(service, features=[0.0], every_s=scale(20, 0) / 1000, judge=is_honest) as load:
             for newest in range(2, rounds + 2):
                 publish(tmp_path / "m", f"{newest}")
                 for route, version in (("latest", newest), (f"{newest - 1}", newest - 1), ("latest", newest)):
@@ -202,13 +202,18 @@ def test_a_supervisor_that_is_killed_during_a_swap_takes_all_with_it_and_comes_b
 EXAMPLE = '[{"features": [0.0], "prediction": 1.0}]'
 
 
+def is_one(answer: Any) -> str | None:
+    """What is wrong with an answer, where each is to be 1."""
+    return None if answer.get("prediction") == 1.0 else f"answered {answer}"
+
+
 @pytest.mark.soak
 def test_damaged_versions_never_disturb_the_one_that_serves(tmp_path: Path, scale: Callable[[int, int], int]) -> None:
     """Each is refused, or gives the examples' answers: then it is as good."""
     good, shelf = constant(1.0), tmp_path / "m"
     publish(shelf, "1", 1.0, {"examples.json": EXAMPLE})
     with serving(shelf, "--workers", "2", cwd=tmp_path) as service:
-        with Load(service, features=[0.0], judge=lambda body: None if body["prediction"] == 1.0 else f"{body}") as load:
+        with Load(service, features=[0.0], every_s=scale(20, 0) / 1000, judge=is_one) as load:
             for version, damaged in enumerate(mutations(good, scale(3, 200)), 2):
                 publish(shelf, f"{version}", artifact=damaged, beside={"examples.json": EXAMPLE})
                 if version % 3 == 1:  # some at a time

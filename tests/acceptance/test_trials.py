@@ -134,7 +134,8 @@ def test_labels_that_flip_are_told_by_pairs(tmp_path: Path) -> None:
         (tmp_path / "m" / version).mkdir(parents=True)
         (tmp_path / "m" / version / "model.pkl").write_bytes(pickle.dumps(model))
     assert penstock("lock", "m", cwd=tmp_path).returncode == 0
-    with serving(configure(tmp_path, "route: {default: 1, shadow: {version: 2}}"), cwd=tmp_path) as service:
+    file = configure(tmp_path, "compile: off, route: {default: 1, shadow: {version: 2}}")
+    with serving(file, cwd=tmp_path) as service:
         wait_until(lambda: "shadow" in service.get("/models/m").body["route"], "the shadow", service.explain)
         service.request("POST", "/predict-batch", {"batch": [[0.0]] * 7})
         wait_until(lambda: rows(service) == 7, "the copies to be compared", service.explain)

@@ -111,10 +111,10 @@ def test_golden_examples_are_replayed_and_counted(here: Path, capsys: pytest.Cap
     Path("m/examples.json").write_text(json.dumps([{"features": [5.1, 3.5, 1.4, 0.2], "prediction": 5.1}]))
     main(["lock", "m"])
     capsys.readouterr()
-    code, document, _ = checked("m", capsys=capsys)
+    code, document, _ = checked("m", "--compile", "off", capsys=capsys)
     assert (code, document["trust"], document["loaded"]["examples"]) == (0, "pinned in the lock", 1)
     Path("m/examples.json").write_text(json.dumps([{"features": [5.1, 3.5, 1.4, 0.2], "prediction": 2}]))
-    code, document, err = checked("m", capsys=capsys)
+    code, document, err = checked("m", "--compile", "off", capsys=capsys)
     assert (code, document["servable"], document["refused"]["code"]) == (1, False, "failed_example")
     assert err.startswith("penstock: cannot serve m: ")
 
@@ -147,7 +147,8 @@ class Model:
     self.calls += 1
     return [0] * len(rows) if self.calls < 30 else os._exit(3)
 """)
-    code, document, _ = checked("m.pkl", "--inputs", "3", "--code-path", "own.py", capsys=capsys)
+    words = ("m.pkl", "--inputs", "3", "--code-path", "own.py", "--compile", "off")
+    code, document, _ = checked(*words, capsys=capsys)
     assert (code, document["refused"]["code"]) == (1, "host_lost")
 
 

@@ -16,7 +16,7 @@ from sklearn.compose import make_column_transformer
 from sklearn.datasets import load_iris
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.impute import SimpleImputer
-from sklearn.linear_model import LinearRegression, LogisticRegression
+from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
@@ -98,15 +98,17 @@ def test_what_was_packed_is_what_check_finds_under_its_lock(capsys: pytest.Captu
     assert [field["name"] for field in found["loaded"]["signature"]["inputs"]] == COLUMNS
 
 
-@pytest.mark.usefixtures("flowers")
 def test_the_same_is_the_same_again_and_anything_else_is_left_alone(capsys: pytest.CaptureFixture[str]) -> None:
-    main([*FLOWERS, "-o", "models/iris/1", *AS_IT_IS])
+    linear(Path("net.onnx"))
+    Path("net.csv").write_text("x0,x1,x2,y\n" + "".join(f"{n},{n + 1},{-n},{2}\n" for n in range(40)))
+    words = ("pack", "net.onnx", "--data", "net.csv", "--target", "y", "-o", "models/net/1")
+    assert main([*words]) == 0
     before = {path: os.stat(path).st_mtime_ns for path in visible()}
     capsys.readouterr()
-    assert main([*FLOWERS, "-o", "models/iris/1", *AS_IT_IS]) == 0
-    assert capsys.readouterr().out == "models/iris/1 holds just that: nothing to do\n"
-    assert main([*FLOWERS, "-o", "models/iris/1", "--sample", "0", *AS_IT_IS]) == 2
-    assert "models/iris/1 is there and differs (README.md, SHA256SUMS, reference.json): " in capsys.readouterr().err
+    assert main([*words]) == 0
+    assert capsys.readouterr().out == "models/net/1 holds just that: nothing to do\n"
+    assert main([*words, "--sample", "0"]) == 2
+    assert "models/net/1 is there and differs (README.md, SHA256SUMS, reference.json): " in capsys.readouterr().err
     assert {path: os.stat(path).st_mtime_ns for path in visible()} == before
 
 
@@ -284,10 +286,17 @@ def test_what_cannot_be_packed_is_refused_in_a_line_and_leaves_nothing(
 
 
 def test_numbers_have_examples_too_from_all_over_the_data() -> None:
-    rows = np.arange(40.0)[:, None]
-    Path("line.pkl").write_bytes(pickle.dumps(LinearRegression().fit(rows, 2 * rows.ravel())))
+    Path("own.py").write_text("""
+class Model:
+  n_features_in_ = 1
+  def predict(self, rows):
+    return [2 * float(row[0]) for row in rows]
+""")
+    program = "import own, pickle; pickle.dump(own.Model(), open('line.pkl', 'wb'))"
+    subprocess.run([sys.executable, "-c", program], check=True)
     Path("line.csv").write_text("x,y\n" + "".join(f"{number},{2 * number}\n" for number in range(40)))
-    assert main(["pack", "line.pkl", "--data", "line.csv", "--target", "y", "-o", "models/line", *AS_IT_IS]) == 0
+    words = ["pack", "line.pkl", "--data", "line.csv", "--target", "y", "-o", "models/line", "--code-path", "own.py"]
+    assert main([*words, *AS_IT_IS]) == 0
     found = [(each["features"]["x"], each["prediction"]) for each in document("models/line/examples.json")]
     assert len(found) == 10
     assert [y for _, y in found] == pytest.approx([2 * x for x, _ in found])

@@ -1,6 +1,7 @@
 """A real host as its supervisor and a front see it: a process, its control channel and data sockets."""
 
 import contextlib
+import json
 import math
 import os
 import select
@@ -129,7 +130,7 @@ class HostProcess:
         self._stderr = tempfile.TemporaryFile("w+")  # noqa: SIM115  # closed in __exit__
         self._ours = not forked
         if forked:
-            self.pid = _fork(its, self._stderr.fileno(), HEAVY.get(artifact.format, ""))
+            self.pid = _fork(its, self._stderr.fileno(), HEAVY.get(artifact.format, ""), environment or {})
         else:
             self.pid = _spawn(its, self._stderr.fileno(), {**os.environ, **(environment or {})})
         its.close()
@@ -234,9 +235,11 @@ def _spawn(channel: socket.socket, stderr: int, environment: Mapping[str, str]) 
             os.close(copy)
 
 
-def _fork(channel: socket.socket, stderr: int, library: str) -> int:
+def _fork(channel: socket.socket, stderr: int, library: str, environment: Mapping[str, str]) -> int:
     calls = _nursery(library)
-    socket.send_fds(calls, [b"f"], [channel.fileno(), stderr])
+    said = json.dumps(dict(environment)).encode()
+    socket.send_fds(calls, [len(said).to_bytes(4, "little")], [channel.fileno(), stderr])
+    calls.sendall(said)
     pid = int.from_bytes(calls.recv(4), "little")
     assert pid, "the nursery is gone"
     return pid

@@ -1,12 +1,13 @@
 """A process that has scikit-learn already, and the module named by its argument, and forks hosts from itself.
 
-That saves each test a second or more. It is told by a byte on its standard input, with two descriptors: the host's
-control channel and its stderr. It answers with the host's process id.
+That saves each test a second or more. It is told on its standard input what to add to the environment, with two
+descriptors: the host's control channel and its stderr. It answers with the host's process id.
 """
 
 import contextlib
 import gc
 import importlib
+import json
 import os
 import signal
 import socket
@@ -27,11 +28,13 @@ def run() -> None:
     calls = socket.socket(fileno=sys.stdin.fileno())
     gc.freeze()
     while True:
-        word, descriptors, _, _ = socket.recv_fds(calls, 1, 2)
-        if not word:
+        length, descriptors, _, _ = socket.recv_fds(calls, 4, 2)
+        if not length:
             return
+        environment = json.loads(calls.recv(int.from_bytes(length, "little"), socket.MSG_WAITALL))
         pid = os.fork()
         if pid == 0:
+            os.environ.update(environment)
             be_a_host(*descriptors)
         for descriptor in descriptors:
             os.close(descriptor)

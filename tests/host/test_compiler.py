@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import shutil
 import stat
 import textwrap
 from pathlib import Path
@@ -36,8 +37,17 @@ def iris(tmp_path_factory: pytest.TempPathFactory) -> Artifact:
     return pickled(model, tmp_path_factory.mktemp("iris"), compile="auto")
 
 
-def host(wanted: Artifact, cache: Path, **environment: str) -> HostProcess:
-    return HostProcess(wanted, forked=False, environment={"PENSTOCK_CACHE": str(cache), **environment})
+@pytest.fixture(scope="module")
+def kept(iris: Artifact, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A cache that has the compiled form of it, to be copied."""
+    place = tmp_path_factory.mktemp("kept") / "cache"
+    with host(iris, place) as process:
+        assert certificate(process.loaded()).verdict == "compiled"
+    return place
+
+
+def host(wanted: Artifact, cache: Path, *, forked: bool = True) -> HostProcess:
+    return HostProcess(wanted, forked=forked, environment={"PENSTOCK_CACHE": str(cache)})
 
 
 def certificate(loaded: Loaded) -> Certificate:
@@ -50,7 +60,7 @@ def changed(wanted: Artifact, **said: Any) -> Artifact:
 
 
 def test_the_first_start_compiles_and_the_next_never_unpickles(iris: Artifact, cache: Path) -> None:
-    with host(iris, cache) as first:
+    with host(iris, cache, forked=False) as first:
         found = first.loaded()
         assert [stage for stage, _ in first.stages] == ["reading", "loading", "compiling", "warming"]
         answers = first.front().ask(IRIS.data, probabilities=True)
@@ -58,7 +68,7 @@ def test_the_first_start_compiles_and_the_next_never_unpickles(iris: Artifact, c
     assert (found.runtime, found.warnings) == ("onnxruntime", ())
     assert "scikit-learn" in found.trained_with
 
-    with host(iris, cache) as second:
+    with host(iris, cache, forked=False) as second:
         again = second.loaded()
         assert [stage for stage, _ in second.stages] == ["reading", "warming"]
         assert "sklearn" not in Path(f"/proc/{second.pid}/maps").read_text()
@@ -70,9 +80,8 @@ def test_the_first_start_compiles_and_the_next_never_unpickles(iris: Artifact, c
     assert answers[0].tolist() == joblib.load(iris.path).predict(IRIS.data).tolist()
 
 
-def test_a_damaged_entry_is_made_again(iris: Artifact, cache: Path) -> None:
-    with host(iris, cache) as first:
-        first.loaded()
+def test_a_damaged_entry_is_made_again(iris: Artifact, kept: Path, cache: Path) -> None:
+    shutil.copytree(kept, cache)
     (entry,) = cache.iterdir()
     whole = entry.read_bytes()
     entry.write_bytes(whole[:-1] + b"?")
@@ -159,12 +168,10 @@ def _compiler_of(pid: int) -> int | None:
     return int(children[0]) if children else None
 
 
-def test_what_nobody_vouched_for_is_not_even_looked_up(iris: Artifact, cache: Path) -> None:
+def test_what_nobody_vouched_for_is_not_even_looked_up(iris: Artifact, kept: Path) -> None:
     """A compiled form in the cache does not replace the operator's word."""
-    with host(iris, cache) as first:
-        first.loaded()
-    with host(changed(iris, trusted=False), cache) as second:
-        assert second.refused().code == "untrusted_artifact"
+    with host(changed(iris, trusted=False), kept) as process:
+        assert process.refused().code == "untrusted_artifact"
 
 
 def test_a_transform_that_nobody_vouched_for_never_reaches_the_compiler(

@@ -90,7 +90,7 @@ def test_a_model_is_compiled_again_when_its_reference_changes(tmp_path: Path) ->
     stages = []
     for sample in (X[:1], X[:1], X):
         written(tmp_path, names, *sample.tolist())
-        with HostProcess(of, forked=False, environment=cache) as host:
+        with HostProcess(of, environment=cache) as host:
             certificate = host.loaded().certificate
             stages.append([stage for stage, _ in host.stages])
         assert certificate is not None

@@ -279,7 +279,7 @@ def test_one_name_is_not_for_several_outputs() -> None:
 # ------------------------------------------------------------------ in a host
 def test_an_estimator_decides_otherwise_than_it_would(tmp_path: Path) -> None:
     rows, labels = load_breast_cancer(return_X_y=True)
-    model = LogisticRegression(max_iter=5000).fit(rows, labels)
+    model = LogisticRegression(solver="newton-cholesky").fit(rows, labels)
     stated: NDArray[Any] = model.predict_proba(rows)[:, 1]
     with HostProcess(pickled(model, tmp_path, output=Shaping(threshold=0.9, labels=("bad", "good")))) as host:
         assert host.loaded().signature.output.fields[0].classes == ("bad", "good")

@@ -31,9 +31,9 @@ def order(service: Service, action: str, said: dict[str, Any]) -> None:
         assert answer.status == 200
 
 
-def swaps(service: Service, rounds: int) -> Census:
+def swaps(service: Service, rounds: int, every_s: float) -> Census:
     """So often under load version 1 takes over from 2, which is tried beside it, leaves, and comes again."""
-    with Load(service, clients=4, features=[0.0]) as load:
+    with Load(service, clients=4, features=[0.0], every_s=every_s) as load:
         for _ in range(rounds):
             for action, said in (("route", TRIAL), ("promote", {"version": "1"}), ("promote", {"version": "2"})):
                 order(service, action, said)
@@ -47,12 +47,13 @@ def swaps(service: Service, rounds: int) -> Census:
 @pytest.mark.soak
 def test_after_many_swaps_the_processes_hold_what_they_held(tmp_path: Path, scale: Scale) -> None:
     first, more = scale(2, 80), scale(3, 100)  # the history is full after 67
+    every_s = scale(10, 0) / 1000
     for version in ("1", "2"):
         publish(tmp_path / "m", version)
     lay_keys(tmp_path)
     with serving(tmp_path / "m", *OPTIONS, cwd=tmp_path) as service:
-        young = swaps(service, first)
-        old = swaps(service, more)
+        young = swaps(service, first, every_s)
+        old = swaps(service, more, every_s)
         print(table((first, young), (first + more, old)))
         assert list(growth(young, old, scale(60, 20) / 1000)) == []  # a front that was asked less may still be young
         assert len(service.processes("host")) == 1

@@ -3,6 +3,9 @@
 `make soak` asks the same models over HTTP, several in one service.
 """
 
+from collections.abc import Iterator
+from functools import cache
+from importlib import metadata
 from itertools import chain
 from pathlib import Path
 
@@ -19,12 +22,20 @@ from tests.zoo.table import RANKS, Row, read, row_of
 ANEW = "write the table anew with python -m tests.zoo.table"
 EVERYONE = [*animals(), *chain.from_iterable(group() for group in PIPELINES.values())]
 
-pytestmark = [pytest.mark.usefixtures("one_thread", "untimed_verdicts")]
+pytestmark = [pytest.mark.usefixtures("one_thread", "untimed_verdicts", "known_versions")]
 
 
 @pytest.fixture
 def untimed_verdicts(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Trial, "_demand_faster", untimed)
+
+
+@pytest.fixture(scope="module")
+def known_versions() -> Iterator[None]:
+    """Those of the installed libraries are looked up once: for each animal they would be thrice."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(metadata, "version", cache(metadata.version))
+        yield
 
 
 @pytest.mark.parametrize("animal", EVERYONE, ids=lambda animal: animal.name)
