@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from penstock.inference.row_answers import ANSWER_BYTES, RowAnswer, again, row_bytes, rows_of, together, weigh
-from penstock.inference.row_store import AT_ONCE, RowStore, WeighedRowStore
+from penstock.inference.row_store import RowStore, WeighedRowStore
 from penstock.inference.ticket import Result
 from penstock.model.signature import Field, Output, OutputField, Signature
 from penstock.observability.metrics import Counter
@@ -74,12 +74,19 @@ def test_what_was_asked_for_least_lately_goes_first(kind: Callable[..., World]) 
 
 
 def test_of_many_the_oldest_go_together() -> None:
-    """And more of them than must: to look for the oldest has its price."""
-    world = World(rows=2 * AT_ONCE)
-    names = range(3 * AT_ONCE)
+    world = World(rows=100)
+    names = range(150)
     world.store.put(list(map(key, names)), list(map(answer, names)))
-    assert world.held(*names) == list(names[AT_ONCE + 2 :])
-    assert world.evictions.value == AT_ONCE + 2
+    assert world.held(*names) == list(names[50:])
+    assert world.evictions.value == 50
+
+
+def test_what_was_asked_for_often_stays_once_and_then_goes_with_the_others() -> None:
+    world = World(rows=2)
+    world.put(1, 2)
+    assert world.held(1, 1, 1) == [1, 1, 1]
+    world.put(3, 4, 5)
+    assert world.held(1, 2, 3, 4, 5) == [4, 5]
 
 
 def test_several_are_found_together_with_what_is_missing() -> None:
@@ -94,7 +101,14 @@ def test_there_is_no_more_than_fits_into_the_bytes() -> None:
     world.put(1, 2, 3, 4)
     assert (world.held(1, 2, 3, 4), world.store.nbytes) == ([2, 3, 4], 3 * ENTRY)
     world.put_of(100 + ENTRY, 5)
-    assert (world.held(2, 3, 4, 5), world.store.nbytes) == ([4, 5], 3 * ENTRY)
+    assert (world.held(5), len(world.store), world.store.nbytes) == ([5], 2, 3 * ENTRY)
+
+
+def test_what_is_too_large_to_replace_another_has_that_go() -> None:
+    world = Weighed(nbytes=ENTRY)
+    world.put(1)
+    world.put_of(101, 1)
+    assert (world.held(1), world.store.nbytes < ENTRY) == ([], True)
 
 
 def test_what_is_larger_than_all_the_room_is_not_kept() -> None:
@@ -109,7 +123,9 @@ def test_an_answer_lasts_so_long_from_when_it_came() -> None:
     world.timer.advance(9.9)
     assert world.held(1) == [1]
     world.timer.advance(0.1)
-    assert (world.held(1), len(world.store), world.store.nbytes) == ([], 0, 0)
+    assert world.held(1) == []
+    world.put(1)
+    assert (world.held(1), len(world.store), world.store.nbytes) == ([1], 1, ENTRY)
 
 
 def test_what_goes_when_its_time_is_up_is_not_counted_as_gone_before_it() -> None:
@@ -148,6 +164,8 @@ def test_rows_and_bytes_are_those_that_are_there(
             world.store.clear()
         assert len(world.store) <= 4
         assert world.store.nbytes == ENTRY * len(world.store)
+        assert sorted(world.store._row) == sorted(world.store.entries)
+        assert world.store._asked <= world.store.entries.keys()
 
 
 def test_an_answer_weighs_about_what_it_takes() -> None:

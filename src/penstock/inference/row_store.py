@@ -1,7 +1,8 @@
 """Answers in memory, by the row that they answer: so many, for so long, in so many bytes."""
 
-from collections.abc import Callable, Iterable, Sequence
-from itertools import islice, repeat
+from collections import deque
+from collections.abc import Callable, Sequence
+from itertools import repeat
 
 from penstock.inference.row_answers import ANSWER_BYTES, RowAnswer, weigh
 from penstock.observability.metrics import Counter
@@ -9,26 +10,29 @@ from penstock.observability.metrics import Counter
 Entry = tuple[float, RowAnswer]
 """Until when an answer is kept, in monotonic seconds."""
 NOTHING: Sequence[RowAnswer | None] = ()
-AT_ONCE = 128
-"""Of so many entries one goes beyond those that must, where there is no room: to look for the oldest has its price."""
+GONE: Entry = (0.0, ())
 
 
 class RowStore:
-    """Keeps at most `rows` answers for `ttl_s` each, which take `entry_bytes` with their keys; what was asked for least
-    lately goes first, and is counted if it goes before its time. `clock` tells monotonic seconds.
+    """Keeps at most `rows` answers for `ttl_s` each, which take `entry_bytes` with their keys. `clock` tells monotonic
+    seconds.
 
-    What is too old stays until it is asked for, or there is no room.
+    Where there is no room the oldest goes, and is counted if that is before its time; but one that was asked for goes
+    to the end of the row instead, once for all that it was asked (the policy is known as CLOCK, or second chance). What
+    is too old stays until then, or until another is put in its place.
     """
 
     def __init__(
         self, rows: int, entry_bytes: int, ttl_s: float, *, clock: Callable[[], float], evictions: Counter
     ) -> None:
+        self.entries: dict[bytes, Entry] = {}
         self._most_rows = rows
         self._entry_bytes = entry_bytes
         self._ttl_s = ttl_s
         self._clock = clock
         self._evictions = evictions
-        self.entries: dict[bytes, Entry] = {}  # what was asked for last is last
+        self._row: deque[bytes] = deque()  # the keys of all entries
+        self._asked: set[bytes] = set()  # those that were asked for since they stand where they do
 
     def __len__(self) -> int:
         return len(self.entries)
@@ -47,55 +51,50 @@ class RowStore:
     def put(self, keys: Sequence[bytes], answers: Sequence[RowAnswer]) -> None:
         """Keeps answers from now on, in the place of those there are."""
         entries = self.entries
-        if not entries.keys().isdisjoint(keys):
-            self._drop(keys)
-        until = self._clock() + self._ttl_s
-        if len(keys) == 1:
-            entries[keys[0]] = until, answers[0]
+        if len(entries) + len(keys) > self._most_rows:
+            self._make_room(len(keys))
+        if entries.keys().isdisjoint(keys):
+            self._row.extend(dict.fromkeys(keys))
         else:
-            entries.update(zip(keys, zip(repeat(until), answers, strict=False), strict=True))
-        if len(entries) > self._most_rows:
-            self._make_room(len(entries) - self._most_rows)
+            self._row.extend([key for key in dict.fromkeys(keys) if key not in entries])
+        until = self._clock() + self._ttl_s
+        entries.update(zip(keys, zip(repeat(until), answers, strict=False), strict=True))
+        if len(entries) > self._most_rows:  # they are more than there is room for
+            self._make_room(0)
 
     def clear(self) -> None:
         self.entries.clear()
+        self._row.clear()
+        self._asked.clear()
 
     def _get(self, key: bytes, now: float) -> RowAnswer | None:
-        entry = self.entries.pop(key, None)
-        if entry is None:
+        until, answer = self.entries.get(key, GONE)
+        if until <= now:
             return None
-        if entry[0] <= now:
-            self._gone([key], [entry])
-            return None
-        self.entries[key] = entry
-        return entry[1]
-
-    def _drop(self, keys: Iterable[bytes]) -> None:
-        there = [key for key in dict.fromkeys(keys) if key in self.entries]
-        self._gone(there, [self.entries.pop(key) for key in there])
+        self._asked.add(key)
+        return answer
 
     def _make_room(self, rows: int) -> None:
-        now = self._clock()
-        keys = list(islice(self.entries, rows + self._most_rows // AT_ONCE))
-        gone = [self.entries.pop(key) for key in keys]
-        self._evictions.value += sum([until > now for until, _ in gone])
-        self._gone(keys, gone)
+        """For so many more. It is made before they come: they were not asked for yet, and would go first."""
+        while self.entries and len(self.entries) + rows > self._most_rows:
+            self._evict()
 
-    def _gone(self, keys: Sequence[bytes], entries: Sequence[Entry]) -> None:
-        """These are not held any more."""
+    def _evict(self) -> tuple[bytes, RowAnswer]:
+        """Lets one go: which, and its answer."""
+        row, asked = self._row, self._asked
+        while (key := row.popleft()) in asked:
+            asked.discard(key)
+            row.append(key)
+        until, answer = self.entries.pop(key)
+        self._evictions.value += until > self._clock()
+        return key, answer
 
 
 class WeighedRowStore(RowStore):
     """As `RowStore`, where every entry takes another room, and all of them at most `most_bytes`."""
 
     def __init__(
-        self,
-        rows: int,
-        most_bytes: int,
-        ttl_s: float,
-        *,
-        clock: Callable[[], float],
-        evictions: Counter,
+        self, rows: int, most_bytes: int, ttl_s: float, *, clock: Callable[[], float], evictions: Counter
     ) -> None:
         super().__init__(rows, 0, ttl_s, clock=clock, evictions=evictions)
         self._most_bytes = most_bytes
@@ -106,21 +105,27 @@ class WeighedRowStore(RowStore):
         return self._nbytes
 
     def put(self, keys: Sequence[bytes], answers: Sequence[RowAnswer]) -> None:
-        """As of others; but what is larger than all the room is not kept."""
-        weights = {key: _weight(key, answer) for key, answer in zip(keys, answers, strict=True)}
-        fitting = {key: answer for key, answer in zip(keys, answers, strict=True) if weights[key] <= self._most_bytes}
-        self._drop(keys)
-        self._nbytes += sum([weights[key] for key in fitting])
+        """As of others; but what is larger than all the room is not kept, nor what it would replace."""
+        new = dict(zip(keys, answers, strict=True))
+        fitting = {key: answer for key, answer in new.items() if _weight(key, answer) <= self._most_bytes}
+        nbytes = sum([_weight(key, answer) for key, answer in fitting.items()])
+        self._make_room(len(fitting), nbytes)
+        for key in new.keys() & self.entries.keys():
+            self._nbytes -= _weight(key, self.entries[key][1])
+            if key not in fitting:
+                self.entries[key] = GONE
+                self._nbytes += _weight(key, GONE[1])
+        self._nbytes += nbytes
         super().put(list(fitting), list(fitting.values()))
-        while self._nbytes > self._most_bytes:
-            self._make_room(1)
+        self._make_room(0)
 
     def clear(self) -> None:
         super().clear()
         self._nbytes = 0
 
-    def _gone(self, keys: Sequence[bytes], entries: Sequence[Entry]) -> None:
-        self._nbytes -= sum([_weight(key, answer) for key, (_, answer) in zip(keys, entries, strict=True)])
+    def _make_room(self, rows: int, nbytes: int = 0) -> None:
+        while self.entries and (len(self.entries) + rows > self._most_rows or self._nbytes + nbytes > self._most_bytes):
+            self._nbytes -= _weight(*self._evict())
 
 
 def _weight(key: bytes, answer: RowAnswer) -> int:
