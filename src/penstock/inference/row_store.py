@@ -76,18 +76,21 @@ class RowStore:
 
     def _make_room(self, rows: int) -> None:
         """For so many more. It is made before they come: they were not asked for yet, and would go first."""
-        while self.entries and len(self.entries) + rows > self._most_rows:
-            self._evict()
+        self._evict(min(len(self.entries), len(self.entries) + rows - self._most_rows))
 
-    def _evict(self) -> tuple[bytes, RowAnswer]:
-        """Lets one go: which, and its answer."""
-        row, asked = self._row, self._asked
-        while (key := row.popleft()) in asked:
-            asked.discard(key)
-            row.append(key)
-        until, answer = self.entries.pop(key)
-        self._evictions.value += until > self._clock()
-        return key, answer
+    def _evict(self, count: int) -> list[tuple[bytes, RowAnswer]]:
+        """Lets so many go: which, and their answers."""
+        row, asked, pop, now = self._row, self._asked, self.entries.pop, self._clock()
+        gone, early = [], 0
+        for _ in range(count):
+            while (key := row.popleft()) in asked:
+                asked.discard(key)
+                row.append(key)
+            until, answer = pop(key)
+            gone.append((key, answer))
+            early += until > now
+        self._evictions.value += early
+        return gone
 
 
 class WeighedRowStore(RowStore):
@@ -125,7 +128,7 @@ class WeighedRowStore(RowStore):
 
     def _make_room(self, rows: int, nbytes: int = 0) -> None:
         while self.entries and (len(self.entries) + rows > self._most_rows or self._nbytes + nbytes > self._most_bytes):
-            self._nbytes -= _weight(*self._evict())
+            self._nbytes -= sum([_weight(key, answer) for key, answer in self._evict(1)])
 
 
 def _weight(key: bytes, answer: RowAnswer) -> int:
