@@ -1,5 +1,6 @@
 """Quotas, over real processes: all fronts together admit what a client may ask for, and never more."""
 
+import re
 import signal
 import time
 from contextlib import ExitStack
@@ -40,8 +41,10 @@ def test_fronts_that_come_and_go_go_on_admitting_and_never_more_than_the_quota(u
         took_s = time.monotonic() - began
         assert load.failures == []
         assert load.answers.count(200) <= BURST + A_SECOND * took_s
-        refused = service.get("/metrics").body.decode()
-        assert f'penstock_quota_refusals_total{{unit="{unit}"}}' in refused
+        told = service.get("/metrics").body.decode()
+        counted = re.search(rf'^penstock_quota_refusals_total{{unit="{unit}"}} (\S+)$', told, re.MULTILINE)
+        assert counted is not None
+        assert (float(counted[1]) > 0) == (429 in load.answers), "whoever is refused is counted"
 
 
 def test_the_quota_of_a_key_is_its_own_and_changes_while_the_service_runs(tmp_path: Path) -> None:
