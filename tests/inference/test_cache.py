@@ -26,9 +26,9 @@ from penstock.inference.batcher import Batcher
 from penstock.inference.cache import Cache
 from penstock.inference.hosts import Host
 from penstock.inference.outputs import Outputs
-from penstock.inference.row_answers import RowAnswer
+from penstock.inference.ring_store import RingStore
+from penstock.inference.row_answers import Columns, RowAnswer, apart
 from penstock.inference.row_keys import RowKeys
-from penstock.inference.row_store import RowStore
 from penstock.inference.rows import Rows
 from penstock.inference.shared_store import SharedStore
 from penstock.inference.ticket import Freshness, Result, Ticket
@@ -76,8 +76,9 @@ class Elsewhere(SharedStore):
         self.asked += keys
         self._soon(lambda: (found([self._get(key) for key in keys]), None)[1])
 
-    def put(self, keys: Sequence[bytes], answers: Sequence[RowAnswer]) -> None:
-        self._kept |= {key: (self._timer.time() + TTL_S, answer) for key, answer in zip(keys, answers, strict=True)}
+    def put(self, keys: Sequence[bytes], answers: Columns) -> None:
+        until = self._timer.time() + TTL_S
+        self._kept |= {key: (until, answer) for key, answer in zip(keys, apart(answers), strict=True)}
 
     def _get(self, key: bytes) -> RowAnswer | None:
         until, answer = self._kept.get(key, (0.0, None))
@@ -101,7 +102,7 @@ class World:
         )
         self.batcher = Batcher(model, timer=self.timer, soon=self.waiting.append, meter=Unheard(), hung=self._hung)
         self.meter = CacheMeter(Figures(), "m", "1")
-        self.store = RowStore(rows, 32, TTL_S, clock=self.timer.time, evictions=self.meter.evictions)
+        self.store = RingStore(rows, 32, TTL_S, clock=self.timer.time, evictions=self.meter.evictions)
         self.elsewhere = Elsewhere(self.timer, self.waiting.append)
         self.cache = Cache(
             RowKeys(SIGNATURE.tensors()),

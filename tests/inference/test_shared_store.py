@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from penstock import config
 from penstock.config import Logs
 from penstock.inference.redis import Redis
-from penstock.inference.row_answers import RowAnswer
+from penstock.inference.row_answers import Columns, RowAnswer
 from penstock.inference.row_format import RowFormat
 from penstock.inference.shared_store import SharedStore, identity
 from penstock.model.certificate import Certificate
@@ -30,6 +30,7 @@ SIGNATURE = Signature(
 )
 LOADED = Loaded(signature=SIGNATURE, sha256="0" * 64, bytes=1, runtime="onnx", device="cpu", beside={"/x/s.pkl": "1"})
 ANSWER: RowAnswer = (None, None, None, 7, 0.5)
+ANSWERS: Columns = [[part] for part in ANSWER]
 
 
 class Shelf:
@@ -47,7 +48,7 @@ class Shelf:
         return await found
 
     async def put(self, key: bytes) -> None:
-        self.store.put([key], [ANSWER])
+        self.store.put([key], ANSWERS)
         await self.redis.ask("PING")
 
 
@@ -152,5 +153,5 @@ async def test_one_that_does_not_answer_is_waited_for_no_longer_than_its_time(tm
             found: Any = await asyncio.wait_for(shelf.find(b"row"), 10)
             assert (found, shelf.meter.failures.value) == ([None], 1)
             assert not shelf.store.is_here()
-            shelf.store.put([b"row"], [ANSWER])
+            shelf.store.put([b"row"], ANSWERS)
             server.thaw()

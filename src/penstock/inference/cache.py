@@ -7,14 +7,13 @@ from itertools import count
 from time import thread_time as clock
 
 from penstock.errors import ClientGone
-from penstock.inference.admission import SMALL
 from penstock.inference.alarm import Timer
 from penstock.inference.batcher import Batcher
 from penstock.inference.computation import has_owner, leave
 from penstock.inference.flights import Flights
 from penstock.inference.orders import Orders, Soon
 from penstock.inference.outputs import Outputs
-from penstock.inference.row_answers import RowAnswer, again, apart, rows_of, together
+from penstock.inference.row_answers import Columns, RowAnswer, Span, again, answers_of, apart, columns, picked, together
 from penstock.inference.row_keys import RowKeys
 from penstock.inference.row_store import NOTHING, RowStore
 from penstock.inference.shared_store import SharedStore
@@ -22,8 +21,8 @@ from penstock.inference.ticket import Freshness, Ticket, throw
 from penstock.inference.worth import EVERY, Judge, Worth
 from penstock.observability.caching import CacheMeter
 
-Hosts = list[tuple[Ticket, list[RowAnswer]]]
-"""Tickets that have guests, and the answers to their rows."""
+Landed = list[tuple[Ticket, Span]]
+"""Tickets that are computed, and where their rows stand in the batch."""
 
 
 class Cache:
@@ -69,9 +68,9 @@ class Cache:
         """Whether nothing is under way."""
         return not self._orders and not self._flights
 
-    def submit(self, ticket: Ticket) -> None:
-        """Settles a ticket, now or later, while it `is_on`. Raises as `Batcher.submit` does, where there are rows to be
-        computed."""
+    def submit(self, ticket: Ticket, *, admitted: bool = False) -> None:
+        """Settles a ticket, now or later, while it `is_on`. Where there are rows to be computed it raises as
+        `Batcher.submit` does, unless the ticket was `admitted` just now."""
         if ticket.freshness is not Freshness.ANY:
             self._pass_by(ticket)
             return
@@ -84,7 +83,7 @@ class Cache:
             self._worth.spent(clock() - began)
             self.judge.look()
         if is_new and self._shared is None:
-            self._compute(ticket, keys, timed=timed)
+            self._compute(ticket, keys, admitted=admitted, timed=timed)
         elif parts and None not in parts:
             self._answer(ticket, parts)
         else:
@@ -115,7 +114,7 @@ class Cache:
     # ---------------------------------------------------------------- asking
     def _are_new(self, keys: Sequence[bytes]) -> bool:
         """Whether none of these rows is kept or being computed, and no two are the same."""
-        kept, low, high = self._store.entries, self._flights.low, self._flights.high
+        kept, low, high = self._store.kept, self._flights.low, self._flights.high
         if len(keys) == 1:
             return keys[0] not in kept and keys[0] not in low and keys[0] not in high
         apart_from = kept.keys().isdisjoint(keys) and low.keys().isdisjoint(keys) and high.keys().isdisjoint(keys)
@@ -127,16 +126,16 @@ class Cache:
         self._meter.hits.value += len(kept)
         ticket.answer(again(kept[0]) if len(kept) == 1 else together(kept, 0.0, 0.0, len(kept)))
 
-    def _compute(self, ticket: Ticket, keys: Sequence[bytes], *, timed: bool) -> None:
+    def _compute(self, ticket: Ticket, keys: Sequence[bytes], *, admitted: bool, timed: bool) -> None:
         """Has the batcher compute a request that is new."""
-        flights, rows = self._flights, len(keys)
-        taken = flights.taken
-        nbytes = ticket.nbytes if rows > 1 or ticket.nbytes > SMALL else 0
-        ticket.expected_s = self._batcher.admit(ticket.deadline, rows, nbytes, high=ticket.high)
-        # To be admitted may mean to look for answers, and whoever got one may have asked for these rows.
-        if flights.taken != taken and not self._are_new(keys):
-            self._orders.take(ticket, keys, [None] * rows, timed=timed)
-            return
+        flights = self._flights
+        if not admitted:
+            taken = flights.taken
+            ticket.expected_s = self._batcher.admit(ticket.deadline, len(keys), ticket.nbytes, high=ticket.high)
+            # That may mean to look for answers, and whoever got one may have asked for these rows.
+            if flights.taken != taken and not self._are_new(keys):
+                self._orders.take(ticket, keys, [None] * len(keys), timed=timed)
+                return
         began = clock() if timed else 0.0
         ticket.keys, ticket.failed = keys, self._failed
         flights.take_off(ticket)
@@ -153,8 +152,7 @@ class Cache:
         self._meter.bypassed.value += ticket.rows.count
 
     def _renewed(self, keys: Sequence[bytes], settled: Callable[[Ticket], object], ticket: Ticket) -> None:
-        if answers := rows_of(ticket.result, len(keys)):
-            self._keep(keys, answers)
+        self._keep(keys, answers_of(ticket.result, len(keys)))
         settled(ticket)
 
     # ---------------------------------------------------------------- answers
@@ -165,38 +163,27 @@ class Cache:
             return
         timed = self.judge is not None and not next(self._batches) % EVERY
         began = clock() if timed else 0.0
-        keys, answers, hosts = self._landed(tickets, outputs)
-        self._keep(keys, answers)
+        landed, rows = _landed(tickets)
+        self._flights.land(*[ticket for ticket, _ in landed])
+        guests: list[tuple[Ticket, Sequence[RowAnswer]]] = []
+        for stated in {ticket.probabilities for ticket, _ in landed}:
+            alike = [(ticket, span) for ticket, span in landed if ticket.probabilities == stated]
+            whole = _answers(outputs, rows, stated=stated)
+            self._keep_of(alike, whole if len(alike) == len(tickets) else picked(whole, [span for _, span in alike]))
+            guests += [(ticket, apart(picked(whole, [span]))) for ticket, span in alike if ticket.guests is not None]
         if timed:
             self._worth.spent(clock() - began)
-        self._meter.misses.value += len(answers)
-        for ticket, its_answers in hosts:
+        for ticket, its_answers in guests:
             self._pass_on(ticket, its_answers)
 
-    def _landed(self, tickets: Sequence[Ticket], outputs: Outputs) -> tuple[list[bytes], list[RowAnswer], Hosts]:
-        """The rows of a batch for which others could wait, as they can no more, and their answers; and who does wait.
-        There are no answers where the host has answered something else than so many."""
-        keys: list[bytes] = []
-        answers: list[RowAnswer] = []
-        hosts: Hosts = []
-        whole = _answers(tickets, outputs)
-        end = 0
-        for ticket in tickets:
-            start, end = end, end + ticket.rows.count
-            if ticket.failed is None:
-                continue
-            ticket.failed = None
-            self._flights.land(ticket)
-            its_answers = whole[ticket.probabilities][start:end]
-            if its_answers:
-                keys += ticket.keys
-                answers += its_answers
-            if ticket.guests is not None:
-                hosts.append((ticket, its_answers))
-        return keys, answers, hosts
+    def _keep_of(self, landed: Landed, answers: Columns) -> None:
+        if answers:
+            keys = [key for ticket, _ in landed for key in ticket.keys]
+            self._meter.misses.value += len(keys)
+            self._keep(keys, answers)
 
-    def _keep(self, keys: Sequence[bytes], answers: Sequence[RowAnswer]) -> None:
-        if self.is_on and keys:
+    def _keep(self, keys: Sequence[bytes], answers: Columns) -> None:
+        if self.is_on and answers:
             self._put(keys, answers)
 
     def _failed(self, ticket: Ticket) -> None:
@@ -217,10 +204,18 @@ class Cache:
             ticket.result, ticket.error = None, ClientGone()  # as its owner was told, who may look again
 
 
-def _answers(tickets: Sequence[Ticket], outputs: Outputs) -> dict[bool, list[RowAnswer]]:
-    """The answer to each row of a batch, as far as they are wanted with probabilities, and without."""
-    rows = sum([ticket.rows.count for ticket in tickets])
-    plain = (outputs.confidence, None, None)
-    stated = (outputs.confidence, outputs.probabilities, outputs.ranks)
-    kinds = {ticket.probabilities for ticket in tickets}
-    return {kind: apart(outputs.fields, stated if kind else plain, rows) for kind in kinds}
+def _landed(tickets: Sequence[Ticket]) -> tuple[Landed, int]:
+    """Those tickets of a batch for whose rows others could wait, as they can no more; and how many rows it has."""
+    landed, end = [], 0
+    for ticket in tickets:
+        start, end = end, end + ticket.rows.count
+        if ticket.failed is not None:
+            ticket.failed = None
+            landed.append((ticket, (start, end)))
+    return landed, end
+
+
+def _answers(outputs: Outputs, rows: int, *, stated: bool) -> Columns:
+    """The answers to a batch of so many rows, with probabilities if these were `stated`."""
+    beside = (outputs.probabilities, outputs.ranks) if stated else (None, None)
+    return columns((outputs.confidence, *beside, *outputs.fields), rows)

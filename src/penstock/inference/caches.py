@@ -9,11 +9,13 @@ from penstock.inference.batcher import Batcher
 from penstock.inference.cache import Cache
 from penstock.inference.orders import Soon
 from penstock.inference.redis import Redis
-from penstock.inference.row_answers import ANSWER_BYTES, row_bytes
+from penstock.inference.ring_store import PLACE_BYTES, RingStore
+from penstock.inference.row_answers import row_bytes
 from penstock.inference.row_format import RowFormat
 from penstock.inference.row_keys import RowKeys
-from penstock.inference.row_store import RowStore, WeighedRowStore
+from penstock.inference.row_store import RowStore
 from penstock.inference.shared_store import SharedStore, identity
+from penstock.inference.weighed_store import WeighedStore
 from penstock.inference.worth import Judge, Worth
 from penstock.model.control import Loaded
 from penstock.model.signature import Signature
@@ -55,10 +57,10 @@ class Caches:
     def _store(self, wanted: CacheSettings, keys: RowKeys, signature: Signature, meter: CacheMeter) -> RowStore:
         clock, row = self._timer.time, row_bytes(signature)
         if keys.nbytes is None or row is None:
-            return WeighedRowStore(wanted.rows, wanted.memory, wanted.ttl_s, clock=clock, evictions=meter.evictions)
-        entry = keys.nbytes + ANSWER_BYTES + row
+            return WeighedStore(wanted.rows, wanted.memory, wanted.ttl_s, clock=clock, evictions=meter.evictions)
+        entry = keys.nbytes + PLACE_BYTES + row
         rows = min(wanted.rows, wanted.memory // entry)
-        return RowStore(rows, entry, wanted.ttl_s, clock=clock, evictions=meter.evictions)
+        return RingStore(rows, entry, wanted.ttl_s, clock=clock, evictions=meter.evictions)
 
     def _switch(
         self, cache: Cache, meter: CacheMeter, model: str, version: str, on: bool, saved_s: float, spent_s: float

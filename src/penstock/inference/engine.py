@@ -58,12 +58,13 @@ class Engine:
         """
         if waited:
             ticket.queued_at = ticket.sent_at = time.monotonic()
+        admitted = not waited and ticket.rows.count == 1 and ticket.nbytes <= SMALL
         if served.cache is not None and served.cache.is_on:
-            served.cache.submit(ticket)
-        elif waited or ticket.rows.count > 1 or ticket.nbytes > SMALL:
-            served.batcher.submit(ticket)
-        else:
+            served.cache.submit(ticket, admitted=admitted)
+        elif admitted:
             served.batcher.push(ticket)
+        else:
+            served.batcher.submit(ticket)
 
     def answered(self, served: ServedVersion, rows: Rows, result: Result, request_id: str) -> None:
         """The answer to a request that named no version is out: who is tried beside the version may see it now."""

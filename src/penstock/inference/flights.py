@@ -36,8 +36,10 @@ class Flights:
         else:
             flights.update(dict.fromkeys(keys, ticket))
 
-    def land(self, ticket: Ticket) -> None:
+    def land(self, *tickets: Ticket) -> None:
         """Nobody can any more."""
-        flights = self.high if ticket.high else self.low
-        for key in ticket.keys:
-            flights.pop(key, None)
+        low, high = self.low, self.high
+        for ticket in tickets:
+            flights = high if ticket.high else low
+            for key in ticket.keys:
+                flights.pop(key, None)

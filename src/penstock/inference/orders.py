@@ -20,7 +20,7 @@ from penstock.inference.computation import (
     wanted,
 )
 from penstock.inference.flights import Flights
-from penstock.inference.row_answers import RowAnswer, rows_of
+from penstock.inference.row_answers import Columns, RowAnswer, answers_of, apart
 from penstock.inference.rows import picked
 from penstock.inference.shared_store import SharedStore
 from penstock.inference.ticket import Result, Ticket, throw
@@ -29,7 +29,7 @@ from penstock.observability.caching import CacheMeter
 
 Soon = Callable[[Callable[[], None]], object]
 """Runs a callback after the events at hand are dealt with."""
-Keep = Callable[[Sequence[bytes], Sequence[RowAnswer]], None]
+Keep = Callable[[Sequence[bytes], Columns], None]
 OWN = (ModelFailed, HostLost, PredictTimeout)
 """What is the doing of the model or of the row: whoever waits for the same would get it, too."""
 
@@ -178,13 +178,14 @@ class Orders:
             return
         owner, computation.owner = computation.owner, None
         guests, result = dismiss(computation), computation.result
-        answers = rows_of(result, len(computation.keys))
-        if result is None or not answers:
+        whole = answers_of(result, len(computation.keys))
+        if result is None or not whole:
             if owner is not None:
                 self._blame(owner, computation)
             self._failed(computation, guests)
             return
-        self._keep(computation.keys, answers)
+        self._keep(computation.keys, whole)
+        answers = apart(whole)
         if owner is not None:
             owner.misses += len(answers)
             if computation.is_whole(owner):

@@ -2,7 +2,6 @@
 
 import sys
 from collections.abc import Callable, Sequence
-from itertools import repeat
 from math import prod
 from typing import Any
 
@@ -10,31 +9,41 @@ from penstock.inference.ticket import Result
 from penstock.model.signature import Signature
 
 NUMBER_BYTES = 32  # with its place in a list
-ANSWER_BYTES = 360
-"""Of the answer to a row beside its values: its place among the others."""
+LIST_BYTES = 80
 
 Column = Sequence[Any]
+Columns = Sequence[Column]
+"""The answers to several rows, with a column for each part of a `RowAnswer`."""
+NONE: Columns = ()
+Span = tuple[int, int]
+"""From which row of a batch on, and up to which."""
 RowAnswer = tuple[Any, ...]
 """The answer to a row: confidence, probabilities and ranks, each of which may be None, and then the value of each
 field. A plain tuple, of which there are many: where it holds but numbers, the garbage collector lets it be."""
 
 
-def rows_of(result: Result | None, count: int) -> list[RowAnswer]:
-    """The answer to each of so many rows; none where there is no result, or not as many of everything."""
+def answers_of(result: Result | None, rows: int) -> Columns:
+    """The answers to so many rows; `NONE` where there is no result, or something else in it."""
     if result is None:
-        return []
-    return apart(result.outputs, (result.confidence, result.probabilities, result.ranks), count)
+        return NONE
+    return columns((result.confidence, result.probabilities, result.ranks, *result.outputs), rows)
 
 
-def apart(fields: Sequence[Column], beside: Sequence[Column | None], count: int) -> list[RowAnswer]:
-    """The answer to each of so many rows, of a request or a whole batch; `beside` the fields there are confidence,
-    probabilities and ranks. None where there are not as many of everything: the host has answered something else."""
-    stated = [repeat(None, count) if column is None else column for column in beside]
-    try:
-        answers = list(zip(*stated, *fields, strict=True))
-    except ValueError:
-        return []
-    return answers if len(answers) == count else []
+def columns(parts: Sequence[Column | None], rows: int) -> Columns:
+    """The answers to so many rows, of a request or a whole batch, of whose parts some may be missing. `NONE` where
+    there are not as many of everything: the host has answered something else."""
+    whole = [[None] * rows if column is None else column for column in parts]
+    return whole if all(len(column) == rows for column in whole) else NONE
+
+
+def picked(answers: Columns, spans: Sequence[Span]) -> Columns:
+    """Some of the answers, in this order."""
+    return [[value for start, end in spans for value in column[start:end]] for column in answers]
+
+
+def apart(answers: Columns) -> list[RowAnswer]:
+    """The answer to each row."""
+    return list(zip(*answers, strict=True))
 
 
 def together(parts: Sequence[RowAnswer], queue_s: float, inference_s: float, cached: int) -> Result:
@@ -86,11 +95,13 @@ def row_bytes(signature: Signature) -> int | None:
     fields, classes = signature.output.fields, signature.output.fields[0].classes or ()
     if any(field.dtype == "string" or None in field.shape for field in fields if not field.classes):
         return None
-    stated = len(classes) if signature.output.probabilities else 0
-    return NUMBER_BYTES * (stated + sum(prod(length or 1 for length in field.shape) for field in fields))
+    shapes: list[tuple[int | None, ...]] = [field.shape for field in fields]
+    if signature.output.probabilities:
+        shapes.append((len(classes),))
+    return sum(LIST_BYTES * bool(shape) + NUMBER_BYTES * prod(length or 1 for length in shape) for shape in shapes)
 
 
 def _weight(value: object) -> int:
     if isinstance(value, list):
-        return NUMBER_BYTES + sum(map(_weight, value))
+        return LIST_BYTES + sum(map(_weight, value))
     return NUMBER_BYTES + (sys.getsizeof(value) if isinstance(value, str) else 0)

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from penstock.inference.redis import Redis
-from penstock.inference.row_answers import RowAnswer
+from penstock.inference.row_answers import Columns, RowAnswer, apart
 from penstock.inference.row_format import FORMAT, RowFormat
 from penstock.model.control import Loaded
 from penstock.observability.caching import CacheMeter
@@ -63,9 +63,9 @@ class SharedStore:
         asked = self._redis.ask("MGET", *map(self._name, digests))
         asked.add_done_callback(partial(self._answered, digests, probabilities, found))
 
-    def put(self, keys: Sequence[bytes], answers: Sequence[RowAnswer]) -> None:
+    def put(self, keys: Sequence[bytes], answers: Columns) -> None:
         """Keeps answers, as far as Redis takes them; nobody waits for that. While it is behind none are given to it."""
-        for key, answer in zip(keys, answers, strict=True):
+        for key, answer in zip(keys, apart(answers), strict=True):
             self._put(key, answer)
 
     def _put(self, key: bytes, answer: RowAnswer) -> None:

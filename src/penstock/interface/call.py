@@ -156,8 +156,6 @@ class Call:
 
     def freshness(self) -> Freshness:
         """Whether the client takes an answer that was kept, and lets its own be kept."""
-        if b"cache-control" not in self.headers:
-            return Freshness.ANY
         said = b",".join([value for name, value in self.scope["headers"] if name == b"cache-control"])  # of all lines
         directives = [directive.strip() for directive in said.lower().split(b",")]
         if b"no-store" in directives:

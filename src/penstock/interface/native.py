@@ -107,7 +107,7 @@ class Endpoint:
         """Queues a ticket whose rows are whole, as soon as its client's quota allows it; that may settle it at once.
         `waited` says whether the rows had to be waited for."""
         call.nbytes = ticket.nbytes
-        if served.cache is not None:
+        if served.cache is not None and b"cache-control" in call.headers:
             ticket.freshness = call.freshness()
         quotas, submit = self._native.quotas, self._native.engine.submit
         if call.quota is not None and quotas is not None:
