@@ -2,14 +2,15 @@
 
 import sys
 from collections.abc import Callable, Sequence
-from math import prod
+from itertools import accumulate
+from operator import mul
 from typing import Any
 
 from penstock.inference.ticket import Result
 from penstock.model.signature import Signature
 
-NUMBER_BYTES = 32  # with its place in a list
-LIST_BYTES = 80
+NUMBER_BYTES = 40  # with its place in a list
+LIST_BYTES = 96
 
 Column = Sequence[Any]
 Columns = Sequence[Column]
@@ -81,13 +82,13 @@ def weigher(signature: Signature) -> Callable[[Result], int]:
     """What the values of an answer of this kind weigh, in bytes, as lists of Python's numbers or text."""
     of_row = row_bytes(signature)
     if of_row is None:
-        return lambda result: sum(map(_weight, result.outputs))
+        return lambda result: sum(map(_weight, (*result.outputs, result.probabilities, result.ranks)))
     return lambda result: of_row * len(result.outputs[0])
 
 
 def weigh(answer: RowAnswer) -> int:
     """What the values of one row's answer weigh, in bytes."""
-    return sum(map(_weight, answer[3:]))
+    return sum(map(_weight, answer))
 
 
 def row_bytes(signature: Signature) -> int | None:
@@ -95,13 +96,19 @@ def row_bytes(signature: Signature) -> int | None:
     fields, classes = signature.output.fields, signature.output.fields[0].classes or ()
     if any(field.dtype == "string" or None in field.shape for field in fields if not field.classes):
         return None
-    shapes: list[tuple[int | None, ...]] = [field.shape for field in fields]
-    if signature.output.probabilities:
-        shapes.append((len(classes),))
-    return sum(LIST_BYTES * bool(shape) + NUMBER_BYTES * prod(length or 1 for length in shape) for shape in shapes)
+    values = sum(_shape_bytes(field.shape) for field in fields)
+    return values + NUMBER_BYTES + _shape_bytes((len(classes),)) if signature.output.probabilities else values
+
+
+def _shape_bytes(shape: Sequence[int | None]) -> int:
+    """What lists in lists of numbers take."""
+    sizes = list(accumulate([length or 1 for length in shape], mul, initial=1))
+    return LIST_BYTES * sum(sizes[:-1]) + NUMBER_BYTES * sizes[-1]
 
 
 def _weight(value: object) -> int:
+    if value is None:
+        return 0
     if isinstance(value, list):
         return LIST_BYTES + sum(map(_weight, value))
     return NUMBER_BYTES + (sys.getsizeof(value) if isinstance(value, str) else 0)

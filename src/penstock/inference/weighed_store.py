@@ -10,7 +10,7 @@ from penstock.observability.metrics import Counter
 Entry = tuple[float, RowAnswer]
 """Until when an answer is kept, in monotonic seconds."""
 GONE: Entry = (0.0, ())
-ANSWER_BYTES = 310
+ANSWER_BYTES = 400
 """Of an answer beside its values and its key: its place among the others."""
 
 
