@@ -1,14 +1,17 @@
 """Who may do what: by the key that was sent, and nothing else."""
 
 from base64 import b64encode
+from collections.abc import Callable
+from functools import partial
 from hashlib import sha256
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from penstock.errors import AdminOff, Forbidden, Unauthorized
-from penstock.interface.access import Access, right_of
+from penstock.interface.access import Access, Shown, right_of
 from penstock.model.key import RIGHTS, Key, Right
 
 
@@ -116,6 +119,37 @@ def test_what_is_taken_out_counts_no_more() -> None:
         changing.demand({b"x-api-key": b"ops"}, "predict")
     changing.update(None)
     assert changing.demand({}, "predict") is None
+
+
+STEPS = st.one_of(
+    st.tuples(st.just("update"), st.lists(st.sampled_from(KEYS), unique=True)),
+    st.tuples(st.sampled_from(["predict", "admin"]), st.sampled_from([b"ops", b"mobile", b"", b"nonsense"])),
+)
+
+
+@given(st.lists(STEPS))
+def test_what_a_connection_has_shown_before_changes_nothing(steps: list[tuple[Any, Any]]) -> None:
+    changing, shown = access(*KEYS), Shown()
+    for step, what in steps:
+        if step == "update":
+            changing.update(what)
+        else:
+            asked = partial(changing.demand, {b"x-api-key": what}, step)
+            assert outcome(partial(asked, shown)) == outcome(asked)
+
+
+def outcome(ask: Callable[[], Key | None]) -> Key | type[Exception] | None:
+    try:
+        return ask()
+    except (Unauthorized, Forbidden) as refused:
+        return type(refused)
+
+
+def test_a_key_that_was_shown_before_is_not_digested_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    known, shown = access(*KEYS), Shown()
+    known.demand({b"x-api-key": b"ops"}, "predict", shown)
+    monkeypatch.setattr("penstock.interface.access.sha256", None)
+    assert known.demand({b"x-api-key": b"ops"}, "predict", shown) is KEYS[1]
 
 
 @given(st.binary(max_size=80))

@@ -23,7 +23,7 @@ from penstock.inference.rows import Rows
 from penstock.inference.stores.registry import Stores
 from penstock.inference.ticket import Result, Ticket
 from penstock.inference.versions import LoopTimer, Versions
-from penstock.interface.access import Access
+from penstock.interface.access import Access, Shown
 from penstock.interface.accounts import Accounts
 from penstock.interface.app import App
 from penstock.interface.call import Call
@@ -286,6 +286,8 @@ async def test_what_is_wrong_behind_pipelined_requests_costs_none_of_them_its_an
 
 async def test_a_request_whose_answer_cannot_be_written_is_accounted_for_whichever_way_it_came(tmp_path: Path) -> None:
     class Broken:
+        shown = Shown()
+
         def respond(self, exchange: Exchange, reply: Reply) -> None:
             raise OSError("no way out")
 

@@ -14,6 +14,10 @@ OPEN = ("/health", "/ready")
 """Who asks these, a load balancer or an orchestrator, has no key."""
 
 
+Keys = Mapping[bytes, tuple[bytes, Key]]
+"""By their digests."""
+
+
 def right_of(path: str) -> Right | None:
     """What has to be allowed for a path that is not a prediction's, whether anything is there or not; None for those
     that are open to everybody."""
@@ -22,11 +26,22 @@ def right_of(path: str) -> Right | None:
     return "admin" if path == "/admin" or path.startswith("/admin/") else "read"
 
 
+class Shown:
+    """The key that was last shown on a connection. Whoever shows the same again is known without another digest."""
+
+    __slots__ = ("key", "keys", "said")
+
+    def __init__(self) -> None:
+        self.said = b""
+        self.key: Key | None = None
+        self.keys: Keys | None = None  # among which it was found
+
+
 class Access:
     """The keys that count now. Without any file of keys everybody may predict and read, and nobody administer."""
 
     def __init__(self) -> None:
-        self._keys: dict[bytes, tuple[bytes, Key]] | None = None
+        self._keys: Keys | None = None
         self._anonymous: Key | None = None
 
     def update(self, keys: Sequence[Key] | None) -> None:
@@ -35,8 +50,9 @@ class Access:
         self._keys = None if keys is None else {digest: (digest, key) for digest, key in digests}
         self._anonymous = next((key for key in keys or () if not key.sha256), None)
 
-    def demand(self, headers: Mapping[bytes, bytes], right: Right | None) -> Key | None:
-        """The key that came with a request, if one was needed. Raises Unauthorized, Forbidden and AdminOff."""
+    def demand(self, headers: Mapping[bytes, bytes], right: Right | None, shown: Shown | None = None) -> Key | None:
+        """The key that came with a request, if one was needed; `shown` is what its connection has shown before. Raises
+        Unauthorized, Forbidden and AdminOff."""
         if right is None:
             return None
         if self._keys is None:
@@ -46,23 +62,26 @@ class Access:
         said = headers.get(b"x-api-key")
         if said is None:
             said = _authorized(headers, in_a_browser=right != "admin")
-        key = self._known(said) if said is not None else self._anonymous
+        key = self._known(said, shown or Shown()) if said is not None else self._anonymous
         if key is None or (key is self._anonymous and right not in key.rights):
             raise Unauthorized
         if right not in key.rights:
             raise Forbidden(f"This key may not {right}; it may {' and '.join(key.rights)}.")
         return key
 
-    def _known(self, said: bytes) -> Key:
+    def _known(self, said: bytes, shown: Shown) -> Key:
         """Whose key this is. Raises Unauthorized.
 
         What is looked up is its SHA-256: how long that takes tells nothing of the keys there are, since nobody can
         choose a digest.
         """
+        if shown.key is not None and shown.keys is self._keys and hmac.compare_digest(said, shown.said):
+            return shown.key
         digest = sha256(said).digest()
         known = (self._keys or {}).get(digest)
         if known is None or not hmac.compare_digest(digest, known[0]):
             raise Unauthorized
+        shown.said, shown.key, shown.keys = said, known[1], self._keys
         return known[1]
 
 

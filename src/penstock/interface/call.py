@@ -19,6 +19,7 @@ from penstock.inference.checks import Findings
 from penstock.inference.rows import Rows
 from penstock.inference.served import ServedVersion
 from penstock.inference.ticket import Freshness, Result
+from penstock.interface.access import Shown
 from penstock.interface.claim import Claim
 from penstock.interface.client_quota import ClientQuota
 from penstock.interface.completed import Completed
@@ -61,19 +62,21 @@ def too_large(limits: Limits) -> BodyTooLarge:
 class Call:
     """A request and what became of it.
 
-    First its scope, its headers by lower-case name, its id and when it arrived (time.perf_counter); then, as they
-    come to be known, whose key it has, its client's quota and what it waits for because of that, the version that
-    serves it, what stores completed it with, its rows and what they weigh, and the error or the result. The log and the
-    figures read all of this when the answer is out.
+    First its scope, what its connection has shown before, its headers by lower-case name, its id and when it arrived
+    (time.perf_counter); then, as they come to be known, whose key it has, its client's quota and what it waits for
+    because of that, the version that serves it, what stores completed it with, its rows and what they weigh, and the
+    error or the result. The log and the figures read all of this when the answer is out.
     """
 
     __slots__ = (
         "arrived", "claim", "completed", "decode_s", "encode_s", "error", "findings", "headers", "key", "model",
         "nbytes", "prediction", "query", "queue_s", "quota", "request_id", "result", "rows", "scope", "served",
+        "shown",
     )  # fmt: skip
 
-    def __init__(self, scope: Scope) -> None:
+    def __init__(self, scope: Scope, shown: Shown | None = None) -> None:
         self.scope = scope
+        self.shown = shown
         self.headers: dict[bytes, bytes] = scope.get(FIELDS) or dict(scope["headers"])
         self.request_id = request_id(self.headers.get(b"x-request-id"))
         arrived = scope.get(ARRIVED)

@@ -15,6 +15,7 @@ from typing import Any
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from penstock.errors import RequestError, SlowRequest
+from penstock.interface.access import Shown
 from penstock.interface.flow import Flow
 from penstock.interface.lane import Exchange, Lane
 from penstock.interface.scope import GONE, REFUSED, clock
@@ -45,6 +46,7 @@ class Connection(HttpToolsProtocol):
         self._limits = lane.limits
         self._untaken_since = now = clock()  # when something of the last answer began to wait for the client
         self._due: float | None = now + self._limits.header_s
+        self.shown = Shown()
         self._silent = True
         self._whole = True
         self._exchange: Exchange | None = None

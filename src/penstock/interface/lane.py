@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 from penstock.errors import ClientGone, QuotaExceeded, RequestError
 from penstock.inference.ticket import Ticket
+from penstock.interface.access import Shown
 from penstock.interface.accounts import Accounts
 from penstock.interface.call import Call, too_large
 from penstock.interface.errors import error_response
@@ -50,6 +51,8 @@ class Lane:
 class Answering(Protocol):
     """The connection that an exchange answers on."""
 
+    shown: Shown
+
     def respond(self, exchange: "Exchange", reply: Reply) -> None: ...
 
 
@@ -87,7 +90,7 @@ class Exchange:
         self._endpoint = endpoint
         self._connection = connection
         self._body: bytes | bytearray = b""
-        self._call = Call(scope)
+        self._call = Call(scope, connection.shown)
         self._ticket: Ticket | None = None
 
     def begin(self) -> None:

@@ -67,7 +67,7 @@ class Endpoint:
     def admit(self, call: Call) -> None:
         """Looks at all but the body. Raises what can be refused already."""
         native = self._native
-        call.key = native.access.demand(call.headers, "predict")
+        call.key = native.access.demand(call.headers, "predict", call.shown)
         if call.scope["method"] != "POST":
             raise HTTPException(405, headers={"Allow": "POST"})
         if native.quotas is not None:
