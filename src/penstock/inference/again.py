@@ -29,12 +29,14 @@ class Again:
         self._just_went = bool(self._groups) and not (self._just_went and others)
         return self._just_went
 
-    def next(self) -> Sequence[Ticket]:
-        """The group that waits longest, without those who were settled meanwhile; nobody where there is none."""
+    def next(self, now: float) -> tuple[Sequence[Ticket], Sequence[Ticket]]:
+        """The group that waits longest, without those who were settled meanwhile, as far as it still has time; and who
+        has none any more."""
         while self._groups:
             if group := [ticket for ticket in self._groups.popleft() if not ticket.done]:
-                return group
-        return ()
+                overdue = [ticket for ticket in group if ticket.deadline <= now]
+                return [ticket for ticket in group if ticket.deadline > now], overdue
+        return (), ()
 
     def halve(self, tickets: Sequence[Ticket]) -> None:
         """A batch of several failed: it is tried again in halves, until the culprit stands alone."""

@@ -221,12 +221,14 @@ class Batcher:
     def _pump(self) -> None:
         while (self._queue or self._again) and (host := self._fleet.free()) is not None:
             now = self._timer.time()
-            if self._again.is_next(others=bool(self._queue)):
-                tickets = self._next_group(now)
-            elif not (tickets := self._next_queued(now)):
+            is_again = self._again.is_next(others=bool(self._queue))
+            if not is_again and self._window.holds(now):
                 return
+            tickets, overdue = self._again.next(now) if is_again else self._next_queued(now)
             if tickets:
                 self._send(host, tickets, now)
+            if overdue:  # told only now: who is told may ask for more, and this host is not free any more
+                self._fail(overdue, DeadlineExceeded)
 
     def _send(self, host: Host, tickets: Sequence[Ticket], now: float) -> None:
         for ticket in tickets:
@@ -236,20 +238,13 @@ class Batcher:
         self._admission.sent()
         self._fleet.send(host, flight)
 
-    def _next_group(self, now: float) -> Sequence[Ticket]:
-        """What goes again, as far as it still has time."""
-        group = self._again.next()
-        self._fail([ticket for ticket in group if ticket.deadline <= now], DeadlineExceeded)
-        return [ticket for ticket in group if not ticket.done]
-
-    def _next_queued(self, now: float) -> Sequence[Ticket]:
-        """What waits, as far as it fits together."""
-        if self._window.holds(now):
-            return ()
+    def _next_queued(self, now: float) -> tuple[Sequence[Ticket], Sequence[Ticket]]:
+        """What waits, as far as it fits together; and what comes too late for that."""
         batch, overdue = self._queue.take(now, self._most_rows, BATCH_BYTES)
         self._window.went()
-        self._too_late(overdue)
-        return batch
+        for _ in overdue:
+            self._meter.left("expired")
+        return batch, overdue
 
     # ---------------------------------------------------------------- time
     def _expire(self, now: float) -> float | None:
