@@ -106,11 +106,11 @@ def is_wanted(ticket: Ticket) -> bool:
     return has_owner(ticket) or bool(ticket.guests)
 
 
-def join(ticket: Ticket, order: Order, wanted: Wanted) -> None:
+def join(ticket: Ticket, order: Order, places: Wanted) -> None:
     """An order waits as a guest for some of the rows that are being computed."""
     if ticket.guests is None:
         ticket.guests = {}
-    links = [(row, place) for row, key in enumerate(ticket.keys) if key in wanted for place in wanted[key]]
+    links = [(row, place) for row, key in enumerate(ticket.keys) if key in places for place in places[key]]
     ticket.guests[order] = [*ticket.guests.get(order, ()), *links]
     order.computations += (ticket,)
 

@@ -89,17 +89,17 @@ class Orders:
         missing = [(place, place) for place, part in enumerate(parts) if part is None]
         self._seek(Order(ticket, parts), wanted(keys, missing), self._asks_elsewhere, timed=timed)
 
-    def _seek(self, order: Order, wanted: Wanted, elsewhere: SharedStore | None, *, timed: bool = False) -> None:
+    def _seek(self, order: Order, places: Wanted, elsewhere: SharedStore | None, *, timed: bool = False) -> None:
         """Waits for who has these rows computed, and has the others looked up elsewhere, or computed."""
         ticket, expected_s = order.ticket, 0.0
-        if elsewhere is None and (new := sum([self._flights.of(key, high=ticket.high) is None for key in wanted])):
+        if elsewhere is None and (new := sum([self._flights.of(key, high=ticket.high) is None for key in places])):
             nbytes = ticket.nbytes * new // ticket.rows.count
             expected_s = self._batcher.admit(ticket.deadline, new, nbytes, high=ticket.high)
             if ticket.done:
                 return
         began = clock() if timed else 0.0
-        new_keys = self._join(order, wanted)  # which looks once more: some answers may have come
-        computation = self._take_off(order, new_keys, wanted) if new_keys else None
+        new_keys = self._join(order, places)  # which looks once more: some answers may have come
+        computation = self._take_off(order, new_keys, places) if new_keys else None
         if timed:
             self._worth.spent(clock() - began)
         if computation is None:
@@ -111,16 +111,16 @@ class Orders:
             self._watch(order)
             elsewhere.find(new_keys, computation.probabilities, partial(self._found, computation))
 
-    def _join(self, order: Order, wanted: Wanted) -> list[bytes]:
+    def _join(self, order: Order, places: Wanted) -> list[bytes]:
         """Waits for the rows that are being computed; the others are returned."""
         self._orders[order.ticket] = order
         new: list[bytes] = []
         flights: dict[Ticket, dict[bytes, Sequence[int]]] = {}
-        for key, places in wanted.items():
+        for key, of_key in places.items():
             if (flight := self._flights.of(key, high=order.ticket.high)) is None:
                 new.append(key)
             else:
-                flights.setdefault(flight, {})[key] = places
+                flights.setdefault(flight, {})[key] = of_key
         for flight, rows in flights.items():
             join(flight, order, rows)
             if flight.deadline > order.ticket.deadline or self._shared is not None:
@@ -137,10 +137,10 @@ class Orders:
         """Where several machines keep answers, if that can be asked now."""
         return self._shared if self._shared is not None and self._shared.is_here() else None
 
-    def _take_off(self, order: Order, keys: Sequence[bytes], wanted: Wanted) -> Computation:
+    def _take_off(self, order: Order, keys: Sequence[bytes], places: Wanted) -> Computation:
         """A computation of these rows, which others can join."""
-        rows = picked(order.ticket.rows, [wanted[key][0] for key in keys])
-        links = [(row, place) for row, key in enumerate(keys) for place in wanted[key]]
+        rows = picked(order.ticket.rows, [places[key][0] for key in keys])
+        links = [(row, place) for row, key in enumerate(keys) for place in places[key]]
         computation = Computation(keys, rows, self._settled, order, links, self._timer.time())
         self._flights.take_off(computation)
         return computation
@@ -239,17 +239,17 @@ class Orders:
             order.ticket.sent_at = max(by.sent_at, order.ticket.queued_at)
             self._fail(order, _error_of(by))
 
-    def _seek_again(self, order: Order, wanted: Wanted) -> None:
-        self._seek_on(order, wanted, self._asks_elsewhere)
+    def _seek_again(self, order: Order, places: Wanted) -> None:
+        self._seek_on(order, places, self._asks_elsewhere)
 
-    def _seek_on(self, order: Order, wanted: Wanted, elsewhere: SharedStore | None) -> None:
+    def _seek_on(self, order: Order, places: Wanted, elsewhere: SharedStore | None) -> None:
         """As `_seek`, for one that waits already."""
         if order.ticket.done:
             return
         try:
             if order.ticket.deadline <= self._timer.time():
                 raise self._batcher.too_late()
-            self._seek(order, wanted, elsewhere)
+            self._seek(order, places, elsewhere)
         except RequestError as error:
             self._fail(order, error)
 
