@@ -339,6 +339,16 @@ def test_the_rows_go_on_when_their_first_client_leaves_as_long_as_anybody_waits(
     assert [names_of(ticket) for ticket in world.host.sent[-1].tickets] == [[1, 2]]
 
 
+@pytest.mark.parametrize("names", [(1,), (1, 2), (1, 1)])
+def test_what_the_model_was_asked_for_is_a_miss_though_its_client_has_left(world: World, names: Sequence[int]) -> None:
+    world.submit(0)
+    owner, guest = world.submit(*names), world.submit(1)
+    world.cache.withdraw(owner)
+    world.finish()
+    assert (error_of(owner), rows_of(guest)) == (ClientGone, [1])
+    assert (world.meter.misses.value, world.meter.shared.value) == (1 + len(set(names)), 1)
+
+
 def test_what_nobody_waits_for_is_not_computed(world: World) -> None:
     world.submit(0)
     owner, guest = world.submit(1, 2), world.submit(2)

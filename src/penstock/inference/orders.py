@@ -186,6 +186,7 @@ class Orders:
             return
         self._keep(computation.keys, whole)
         answers = apart(whole)
+        self._meter.misses.value += len(answers)
         if owner is not None:
             owner.misses += len(answers)
             if computation.is_whole(owner):
@@ -218,7 +219,6 @@ class Orders:
         self._orders.pop(order.ticket, None)
         meter = self._meter
         meter.hits.value += order.cached
-        meter.misses.value += order.misses
         meter.shared.value += len(order.parts) - order.cached - order.misses
         try:
             order.ticket.answer(result)
