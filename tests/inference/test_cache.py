@@ -319,6 +319,26 @@ def test_a_row_that_kills_its_host_does_so_once_for_all_who_wait_for_it(world: W
     assert world.host.flight is None
 
 
+@pytest.mark.parametrize("how", ["", "broken", "unread", "hangs"])
+def test_who_wanted_rows_of_a_batch_that_ended_its_host_goes_alone_or_not_at_all(how: str) -> None:
+    world = World()
+    first = world.submit(7, 1)
+    same, turned, more, some = (world.submit(*names) for names in ((7, 1), (1, 7), (7, 1, 3), (4, 7)))
+    innocent = world.ticket(5)
+    if how == "hangs":
+        world.timer.advance(31)
+    else:
+        world.deaths += 1
+        world.host.die(**{how: True} if how else {})
+    world.cache.submit(innocent)
+    world.settle()
+    assert {type(ticket.error) for ticket in (same, turned, more)} == {type(first.error)}
+    world._replace()
+    world.finish()
+    assert [rows_of(ticket) for ticket in (some, innocent)] == [[4, 7], [5]]
+    assert [[7]] in [[names_of(ticket) for ticket in flight.tickets] for flight in world.host.sent]
+
+
 def test_who_wanted_a_row_that_was_computed_beside_a_bad_one_asks_for_it_again(world: World) -> None:
     owner = world.submit(1, RAISES)
     guests = [world.submit(1) for _ in range(3)]

@@ -174,12 +174,12 @@ class Batcher:
         until those who now wait are through, requests run one at a time, so that a repeated offender harms nobody
         else."""
         self._detach(host)
+        self._queue.suspect_all()
+        self._again.part()
         alone = len(held(host)) == 1 and not broken and not unread
         self._fail(held(host), partial(ModelFailed, ENDED) if alone else HostLost)
         if broken:
             self._hung(host)
-        self._queue.suspect_all()
-        self._again.part()
         self._pump()
 
     def close(self) -> None:

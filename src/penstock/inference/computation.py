@@ -17,10 +17,13 @@ class Order:
     """A request of whose rows some are still to come: those of its `parts` that are None.
 
     `cached` of them were kept, and `misses` were computed for it. It is `watched` where nobody else sees to its
-    deadline.
+    deadline, and `suspect` where some of its rows may have ended the model's process: what is computed for it goes
+    alone from then on.
     """
 
-    __slots__ = ("cached", "computations", "inference_s", "left", "misses", "parts", "queue_s", "ticket", "watched")
+    __slots__ = (
+        "cached", "computations", "inference_s", "left", "misses", "parts", "queue_s", "suspect", "ticket", "watched",
+    )  # fmt: skip
 
     def __init__(self, ticket: Ticket, parts: list[RowAnswer | None]) -> None:
         self.ticket = ticket
@@ -32,6 +35,7 @@ class Order:
         self.queue_s = 0.0
         self.inference_s = 0.0
         self.watched = False
+        self.suspect = False
 
     def take(self, links: Links, answers: Sequence[RowAnswer], by: Ticket) -> None:
         """Some of what it waited for is there, for which the model took its time."""

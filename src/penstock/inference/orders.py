@@ -7,7 +7,7 @@ from time import thread_time as clock
 
 from penstock.errors import HostLost, ModelFailed, NotReady, PredictTimeout, RequestError
 from penstock.inference.alarm import Alarm, Timer
-from penstock.inference.batcher import SEARCHING, Batcher
+from penstock.inference.batcher import ENDED, SEARCHING, Batcher
 from penstock.inference.computation import (
     Computation,
     Links,
@@ -39,7 +39,7 @@ class Orders:
 
     A row that is being computed, of which `flights` tells, is waited for. Who waits keeps its own deadline, and leaves
     by itself: rows go on for as long as anybody waits for them. Who waits for another's computation shares its answers,
-    and an error of the model's where it was about that row alone; else the row is asked for again.
+    and an error of the model's where it was about no other rows; else its rows are asked for again.
     """
 
     def __init__(
@@ -142,6 +142,7 @@ class Orders:
         rows = picked(order.ticket.rows, [places[key][0] for key in keys])
         links = [(row, place) for row, key in enumerate(keys) for place in places[key]]
         computation = Computation(keys, rows, self._settled, order, links, self._timer.time())
+        computation.suspect = order.suspect
         self._flights.take_off(computation)
         return computation
 
@@ -226,12 +227,15 @@ class Orders:
             self._soon(partial(throw, fault))
 
     def _failed(self, by: Ticket, guests: Mapping[Order, Links]) -> None:
-        """Those who share the blame are told; who wanted another's row asks for it again."""
-        is_shared = len(by.keys) == 1 and isinstance(_error_of(by), OWN)
+        """Those who share the blame are told, as they wanted all of the rows; who wanted some of them asks for these
+        again, and goes alone if they may have ended the model's process."""
+        error = _error_of(by)
+        is_own = isinstance(error, OWN)
         for guest, links in guests.items():
-            if is_shared:
+            if is_own and len({row for row, _ in links}) == len(by.keys):
                 self._blame(guest, by)
             else:
+                guest.suspect |= _is_end(error)
                 self._soon(partial(self._seek_again, guest, wanted(by.keys, links)))
 
     def _blame(self, order: Order, by: Ticket) -> None:
@@ -277,3 +281,8 @@ class Orders:
 def _error_of(ticket: Ticket) -> Exception:
     """What its owner is told: a host that has answered something else than so many rows has failed."""
     return ticket.error if ticket.result is None and ticket.error is not None else ModelFailed()
+
+
+def _is_end(error: Exception) -> bool:
+    """Whether this tells of the end of the model's process, which some of the rows may be the cause of."""
+    return isinstance(error, HostLost | PredictTimeout) or (isinstance(error, ModelFailed) and str(error) == ENDED)

@@ -50,7 +50,8 @@ class Ticket:
     """A place in the queue. It is settled once, by an answer or an error; `settled` is then called with it.
 
     `deadline` and `queued_at` are seconds of the monotonic clock; `expected_s` is how long it was expected to wait for
-    its answer when it was queued. A `suspect` waited when a host died, and goes alone.
+    its answer when it was queued. A `suspect` waited when a host died, or has rows of those that the host held,
+    and goes alone.
 
     Three are for a cache that has the ticket compute its rows for others, too: their `keys`, the `guests` who wait for
     some of them, and `failed`, which is called instead of `settled` where there is an error.
