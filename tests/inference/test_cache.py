@@ -432,6 +432,44 @@ def test_an_answer_that_comes_while_another_asks_settles_nobody_twice(world: Wor
     assert world.cache.is_idle
 
 
+def test_what_lands_while_another_asks_is_not_computed_again(world: World) -> None:
+    world.submit(*range(10, 60))
+    world.host.says = world.answer
+    world.timer.advance(1.0)  # since the batcher has looked
+    second = world.submit(*range(10, 61))
+    world.finish()
+    assert rows_of(second) == list(range(10, 61))
+    assert [name for name, _ in world.computed] == list(range(10, 61))
+    assert (world.meter.hits.value, world.meter.misses.value, world.meter.shared.value) == (50, 51, 0)
+    assert world.cache.is_idle
+
+
+def test_who_lacks_more_than_it_found_room_for_is_asked_once_more_whether_there_is_room() -> None:
+    """Of what lands while it asks not all is kept."""
+    world = World(rows=2, queue=3, max_rows=1)
+    world.submit(1, 2, 3, 4)
+    for name in (6, 7, 0):
+        world.submit(name)
+    world.host.says = world.answer
+    world.timer.advance(1.0)
+    with pytest.raises(QueueFull):
+        world.cache.submit(world.ticket(1, 2, 3, 4, 5))
+    assert world.batcher.queued_rows == 2
+
+
+def test_who_finds_all_of_it_kept_when_it_has_asked_for_room_is_answered(world: World) -> None:
+    earlier = world.submit(0)
+    rival = world.ticket(1)
+    earlier.settled = lambda _: world.cache.submit(rival)
+    world.timer.advance(1)
+    world.host.says = world.finish
+    late = world.ticket(1)
+    world.cache.submit(late)
+    assert (rows_of(rival), rows_of(late), answer_of(late).cached_rows) == ([1], [1], 1)
+    assert [name for name, _ in world.computed] == [0, 1]
+    assert world.cache.is_idle
+
+
 def test_whoever_waits_at_the_end_is_refused(world: World) -> None:
     owner, guest = world.submit(1, 2), world.submit(2)
     world.cache.close()

@@ -59,7 +59,15 @@ class Cache:
         self._batches = count(1)
         self._flights = Flights()
         self._orders = Orders(
-            self._flights, batcher, shared, keep=self._keep, timer=timer, soon=soon, meter=meter, worth=worth
+            self._flights,
+            batcher,
+            shared,
+            find=store.find,
+            keep=self._keep,
+            timer=timer,
+            soon=soon,
+            meter=meter,
+            worth=worth,
         )
         batcher.computed = self._computed
 
@@ -130,11 +138,11 @@ class Cache:
         """Has the batcher compute a request that is new."""
         flights = self._flights
         if not admitted:
-            taken = flights.taken
+            changes = flights.changes
             ticket.expected_s = self._batcher.admit(ticket.deadline, len(keys), ticket.nbytes, high=ticket.high)
             # That may mean to look for answers, and whoever got one may have asked for these rows.
-            if flights.taken != taken and not self._are_new(keys):
-                self._orders.take(ticket, keys, [None] * len(keys), timed=timed)
+            if flights.changes != changes and not self._are_new(keys):
+                self._orders.take(ticket, keys, list(self._store.find(keys)) or [None] * len(keys), timed=timed)
                 return
         began = clock() if timed else 0.0
         ticket.keys, ticket.failed = keys, self._failed

@@ -5,9 +5,10 @@ from collections.abc import Set as AbstractSet
 from functools import partial
 from time import thread_time as clock
 
-from penstock.errors import HostLost, ModelFailed, NotReady, PredictTimeout, RequestError
+from penstock.errors import NotReady, RequestError
 from penstock.inference.alarm import Alarm, Timer
-from penstock.inference.batcher import ENDED, SEARCHING, Batcher
+from penstock.inference.batcher import SEARCHING, Batcher
+from penstock.inference.blame import error_of, is_end, is_shared
 from penstock.inference.computation import (
     Computation,
     Links,
@@ -29,9 +30,8 @@ from penstock.observability.caching import CacheMeter
 
 Soon = Callable[[Callable[[], None]], object]
 """Runs a callback after the events at hand are dealt with."""
+Find = Callable[[Sequence[bytes]], Sequence[RowAnswer | None]]
 Keep = Callable[[Sequence[bytes], Columns], None]
-OWN = (ModelFailed, HostLost, PredictTimeout)
-"""What is the doing of the model or of the row: whoever waits for the same would get it, too."""
 
 
 class Orders:
@@ -48,6 +48,7 @@ class Orders:
         batcher: Batcher,
         shared: SharedStore | None,
         *,
+        find: Find,
         keep: Keep,
         timer: Timer,
         soon: Soon,
@@ -57,6 +58,7 @@ class Orders:
         self._flights = flights
         self._batcher = batcher
         self._shared = shared
+        self._find = find
         self._keep = keep
         self._timer = timer
         self._soon = soon
@@ -91,14 +93,16 @@ class Orders:
 
     def _seek(self, order: Order, places: Wanted, elsewhere: SharedStore | None, *, timed: bool = False) -> None:
         """Waits for who has these rows computed, and has the others looked up elsewhere, or computed."""
-        ticket, expected_s = order.ticket, 0.0
-        if elsewhere is None and (new := sum([self._flights.of(key, high=ticket.high) is None for key in places])):
-            nbytes = ticket.nbytes * new // ticket.rows.count
-            expected_s = self._batcher.admit(ticket.deadline, new, nbytes, high=ticket.high)
-            if ticket.done:
+        expected_s = 0.0
+        if elsewhere is None:
+            places, expected_s = self._admit(order, places)
+            if order.ticket.done:
+                return
+            if not order.left:
+                self._finish(order, order.result())
                 return
         began = clock() if timed else 0.0
-        new_keys = self._join(order, places)  # which looks once more: some answers may have come
+        new_keys = self._join(order, places)
         computation = self._take_off(order, new_keys, places) if new_keys else None
         if timed:
             self._worth.spent(clock() - began)
@@ -110,6 +114,29 @@ class Orders:
         else:
             self._watch(order)
             elsewhere.find(new_keys, computation.probabilities, partial(self._found, computation))
+
+    def _admit(self, order: Order, places: Wanted) -> tuple[Wanted, float]:
+        """Finds room for the rows that nobody has computed. That may mean to look for answers, so that some of them may
+        be kept by then: what is still missing, and how long it would wait, is returned."""
+        ticket, admitted, expected_s = order.ticket, 0, 0.0
+        while not ticket.done and (new := self._new(places, high=ticket.high)) > admitted:
+            changes, admitted = self._flights.changes, new
+            nbytes = ticket.nbytes * new // ticket.rows.count
+            expected_s = self._batcher.admit(ticket.deadline, new, nbytes, high=ticket.high)
+            if self._flights.changes != changes and not ticket.done:
+                places = self._missing(order, places)
+        return places, expected_s
+
+    def _new(self, places: Wanted, *, high: bool) -> int:
+        """How many of these rows nobody has computed."""
+        return sum([self._flights.of(key, high=high) is None for key in places])
+
+    def _missing(self, order: Order, places: Wanted) -> Wanted:
+        """Gives an order what is kept by now of these rows; which are not, is returned."""
+        keys = list(places)
+        answers = self._find(keys) or [None] * len(keys)
+        order.keep([(row, place) for row, key in enumerate(keys) for place in places[key]], answers)
+        return {key: places[key] for key, answer in zip(keys, answers, strict=True) if answer is None}
 
     def _join(self, order: Order, places: Wanted) -> list[bytes]:
         """Waits for the rows that are being computed; the others are returned."""
@@ -229,19 +256,18 @@ class Orders:
     def _failed(self, by: Ticket, guests: Mapping[Order, Links]) -> None:
         """Those who share the blame are told, as they wanted all of the rows; who wanted some of them asks for these
         again, and goes alone if they may have ended the model's process."""
-        error = _error_of(by)
-        is_own = isinstance(error, OWN)
+        error = error_of(by)
         for guest, links in guests.items():
-            if is_own and len({row for row, _ in links}) == len(by.keys):
+            if is_shared(error, by, links):
                 self._blame(guest, by)
             else:
-                guest.suspect |= _is_end(error)
+                guest.suspect |= is_end(error)
                 self._soon(partial(self._seek_again, guest, wanted(by.keys, links)))
 
     def _blame(self, order: Order, by: Ticket) -> None:
         if not order.ticket.done:
             order.ticket.sent_at = max(by.sent_at, order.ticket.queued_at)
-            self._fail(order, _error_of(by))
+            self._fail(order, error_of(by))
 
     def _seek_again(self, order: Order, places: Wanted) -> None:
         self._seek_on(order, places, self._asks_elsewhere)
@@ -276,13 +302,3 @@ class Orders:
         for order in overdue:
             self._fail(order, self._batcher.too_late())
         return following and max(following, now + searched_s / SEARCHING)
-
-
-def _error_of(ticket: Ticket) -> Exception:
-    """What its owner is told: a host that has answered something else than so many rows has failed."""
-    return ticket.error if ticket.result is None and ticket.error is not None else ModelFailed()
-
-
-def _is_end(error: Exception) -> bool:
-    """Whether this tells of the end of the model's process, which some of the rows may be the cause of."""
-    return isinstance(error, HostLost | PredictTimeout) or (isinstance(error, ModelFailed) and str(error) == ENDED)
