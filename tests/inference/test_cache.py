@@ -369,6 +369,65 @@ def test_what_the_model_was_asked_for_is_a_miss_though_its_client_has_left(world
     assert (world.meter.misses.value, world.meter.shared.value) == (1 + len(set(names)), 1)
 
 
+@pytest.mark.parametrize("names", [(1,), (1, 2), (1, 1)])
+@pytest.mark.parametrize("withdrawn", [True, False])
+@pytest.mark.parametrize("has_guest", [True, False])
+def test_what_is_being_computed_is_kept_though_nobody_had_the_time_to_wait(
+    world: World, names: Sequence[int], withdrawn: bool, has_guest: bool
+) -> None:
+    owner = world.submit(*names, deadline_s=0.5)
+    guests = [world.submit(1, deadline_s=60), world.submit(1, deadline_s=0.8)] if has_guest else []
+    if withdrawn:
+        world.cache.withdraw(owner)
+    world.timer.advance(0.6)
+    late = world.submit(1, deadline_s=1)
+    patient = world.submit(1)
+    world.timer.advance(1)
+    world.settle()
+    right = ClientGone if withdrawn else DeadlineExceeded
+    assert [error_of(ticket) for ticket in (owner, *guests[1:], late)] == [
+        right,
+        *[DeadlineExceeded] * has_guest,
+        DeadlineExceeded,
+    ]
+    world.finish()
+    assert [rows_of(ticket) for ticket in (*guests[:1], patient, world.submit(1))] == [[1]] * (2 + has_guest)
+    assert (error_of(owner), owner.result, world.settled[owner]) == (right, None, 1)
+    assert [name for name, _ in world.computed] == list(dict.fromkeys(names))
+    assert (world.meter.misses.value, world.meter.shared.value) == (len(set(names)), 1 + has_guest)
+    assert world.cache.is_idle
+
+
+@pytest.mark.parametrize("ends", ["dies", "hangs", "fails", "closes"])
+def test_who_waits_for_what_its_owner_had_no_time_for_hears_what_became_of_it(world: World, ends: str) -> None:
+    owner = world.submit(1, deadline_s=0.5)
+    world.timer.advance(0.6)
+    guest = world.submit(1)
+    if ends == "dies":
+        world.die()
+    elif ends == "hangs":
+        world.timer.advance(30)
+    elif ends == "fails":
+        world.host.fail()
+    else:
+        world.cache.close()
+        world.batcher.close()
+    right = {"dies": ModelFailed, "hangs": PredictTimeout, "fails": ModelFailed, "closes": NotReady}[ends]
+    assert (error_of(owner), error_of(guest), world.settled[owner]) == (DeadlineExceeded, right, 1)
+    assert world.cache.is_idle
+
+
+def test_what_nobody_waits_for_any_more_is_not_tried_again_when_its_batch_fails(world: World) -> None:
+    gone, other = world.ticket(1), world.ticket(RAISES)
+    for ticket in (gone, other):
+        world.cache.submit(ticket)
+    world.settle()
+    world.cache.withdraw(gone)
+    world.finish()
+    assert (error_of(gone), error_of(other), world.computed) == (ClientGone, ModelFailed, [])
+    assert world.cache.is_idle
+
+
 def test_what_nobody_waits_for_is_not_computed(world: World) -> None:
     world.submit(0)
     owner, guest = world.submit(1, 2), world.submit(2)
@@ -839,10 +898,10 @@ class Interleavings(RuleBasedStateMachine):
     def die(self, how: str) -> None:
         self.world.die(**{how: True} if how else {})
 
-    @precondition(lambda self: any(not ticket.done for ticket in self.tickets))
+    @precondition(lambda self: any(not self.world.settled[ticket] for ticket in self.tickets))
     @rule(data=st.data())
     def withdraw(self, data: st.DataObject) -> None:
-        ticket = data.draw(st.sampled_from([ticket for ticket in self.tickets if not ticket.done]))
+        ticket = data.draw(st.sampled_from([ticket for ticket in self.tickets if not self.world.settled[ticket]]))
         self.withdrawn.add(ticket)
         self.world.cache.withdraw(ticket)
 
@@ -851,7 +910,7 @@ class Interleavings(RuleBasedStateMachine):
         self.world.timer.advance(seconds)
         self.world.settle()
         now = self.world.timer.time()
-        assert all(ticket.done for ticket in self.tickets if ticket.deadline <= now)
+        assert all(self.world.settled[ticket] for ticket in self.tickets if ticket.deadline <= now)
 
     @rule(there=st.booleans())
     def come_or_go(self, there: bool) -> None:

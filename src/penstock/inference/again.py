@@ -3,6 +3,7 @@
 from collections import deque
 from collections.abc import Sequence
 
+from penstock.inference.computation import is_wanted
 from penstock.inference.ticket import Ticket
 
 
@@ -30,12 +31,13 @@ class Again:
         return self._just_went
 
     def next(self, now: float) -> tuple[Sequence[Ticket], Sequence[Ticket]]:
-        """The group that waits longest, without those who were settled meanwhile, as far as it still has time; and who
-        has none any more."""
+        """The group that waits longest, without those who were settled meanwhile, as far as it still has time and
+        somebody waits for it; and the others."""
         while self._groups:
             if group := [ticket for ticket in self._groups.popleft() if not ticket.done]:
-                overdue = [ticket for ticket in group if ticket.deadline <= now]
-                return [ticket for ticket in group if ticket.deadline > now], overdue
+                goes = [ticket for ticket in group if ticket.deadline > now and is_wanted(ticket)]
+                over = [ticket for ticket in group if ticket.deadline <= now or not is_wanted(ticket)]
+                return goes, over
         return (), ()
 
     def halve(self, tickets: Sequence[Ticket]) -> None:

@@ -132,7 +132,10 @@ class Batcher:
 
     def withdraw(self, ticket: Ticket) -> None:
         """The client went away: what is still queued is never computed."""
-        self._fail([ticket], ClientGone, "cancelled")
+        if not ticket.queued and any(ticket in held(host) for host in self._fleet):
+            self._tell(ticket.leave, ClientGone())
+        else:
+            self._fail([ticket], ClientGone, "cancelled")
 
     # ---------------------------------------------------------------- hosts
     def attach(self, host: Host) -> None:
@@ -248,13 +251,15 @@ class Batcher:
 
     # ---------------------------------------------------------------- time
     def _expire(self, now: float) -> float | None:
-        """Fails what is overdue, wherever it is; the model is never called for what was still queued."""
-        sent = [ticket for host in self._fleet for ticket in held(host)]
-        unanswered = [*self._waiting(), *sent]
-        overdue = [ticket for ticket in unanswered if ticket.deadline <= now]
+        """Tells who is overdue, wherever it is; the model is never called for what was still queued."""
+        waiting, sent = self._waiting(), [ticket for host in self._fleet for ticket in held(host)]
+        unanswered = [*waiting, *sent]
         following = min((ticket.deadline for ticket in unanswered if ticket.deadline > now), default=None)
         searched_s = self._timer.time() - now
-        self._fail(overdue, self.too_late, "expired")
+        self._fail([ticket for ticket in waiting if ticket.deadline <= now], self.too_late, "expired")
+        for ticket in sent:
+            if ticket.deadline <= now:
+                self._tell(ticket.leave, self.too_late())
         return following and max(following, now + searched_s / SEARCHING)
 
     def too_late(self) -> RequestError:
@@ -286,18 +291,18 @@ class Batcher:
         """Their deadline passed, and the model was not called for them."""
         for ticket in tickets:
             self._meter.left("expired")
-            self._tell(ticket, DeadlineExceeded())
+            self._tell(ticket.fail, DeadlineExceeded())
 
     def _fail(self, tickets: Sequence[Ticket], error: Callable[[], RequestError], reason: str = "lost") -> None:
         for ticket in tickets:
             if ticket.queued:
                 self._queue.remove(ticket)
                 self._meter.left(reason)
-            self._tell(ticket, error())
+            self._tell(ticket.fail, error())
 
-    def _tell(self, ticket: Ticket, error: RequestError) -> None:
+    def _tell(self, told: Callable[[RequestError], None], error: RequestError) -> None:
         """Whatever goes wrong with it, the next one is told, too."""
         try:
-            ticket.fail(error)
+            told(error)
         except Exception as fault:  # noqa: BLE001  # which the event loop tells of
             self._soon(partial(throw, fault))

@@ -9,7 +9,7 @@ from time import thread_time as clock
 from penstock.errors import ClientGone
 from penstock.inference.alarm import Timer
 from penstock.inference.batcher import Batcher
-from penstock.inference.computation import has_owner, leave
+from penstock.inference.computation import Left, leave
 from penstock.inference.flights import Flights
 from penstock.inference.orders import Orders, Soon
 from penstock.inference.outputs import Outputs
@@ -107,7 +107,7 @@ class Cache:
         if self._orders.withdraw(ticket, ClientGone()):
             return
         if ticket.guests and not ticket.done:
-            leave(ticket, ClientGone())
+            self._leave(ticket, ClientGone())
         else:
             self._batcher.withdraw(ticket)
 
@@ -195,7 +195,10 @@ class Cache:
             self._put(keys, answers)
 
     def _failed(self, ticket: Ticket) -> None:
-        """What was to be computed was not."""
+        """What was to be computed was not, or its owner waits no more while a host is at it."""
+        if not ticket.done:
+            self._leave(ticket, ticket.error or ClientGone())
+            return
         ticket.failed = None
         self._flights.land(ticket)
         try:
@@ -204,11 +207,17 @@ class Cache:
             self._soon(partial(throw, fault))
         self._pass_on(ticket, ())
 
+    def _leave(self, ticket: Ticket, error: Exception) -> None:
+        """Its owner goes. It is computed for its guests, or to be kept."""
+        ticket.guests = ticket.guests or {}
+        self._orders.watch(ticket.guests)
+        leave(ticket, error)
+
     def _pass_on(self, ticket: Ticket, answers: Sequence[RowAnswer]) -> None:
         """What became of its rows, to the guests of a ticket."""
         self._orders.pass_on(ticket, answers)
-        if not has_owner(ticket):
-            ticket.result, ticket.error = None, ClientGone()  # as its owner was told, who may look again
+        if isinstance(ticket.settled, Left):
+            ticket.result, ticket.error = None, ticket.settled.error  # as its owner was told, who may look again
 
 
 def _landed(tickets: Sequence[Ticket]) -> tuple[Landed, int]:

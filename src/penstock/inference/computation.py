@@ -93,6 +93,12 @@ class Computation(Ticket):
         count = len(owner.parts)
         return len(self.keys) == len(self.links) == count and all(row == place for row, place in self.links)
 
+    def leave(self, error: Exception) -> None:
+        """As `fail`, while a host computes it: it goes on, and only its owner is told."""
+        if not self.done:
+            self.error = error
+            self.settled(self)
+
     def dismiss_all(self) -> Mapping[Order, Links]:
         """All who wait for it, and do no more; the owner first."""
         owner, self.owner = self.owner, None
@@ -102,7 +108,7 @@ class Computation(Ticket):
 
 def has_owner(ticket: Ticket) -> bool:
     """Whether the request that its rows were first wanted for still waits."""
-    return ticket.owner is not None if isinstance(ticket, Computation) else ticket.settled is not _nobody
+    return ticket.owner is not None if isinstance(ticket, Computation) else not isinstance(ticket.settled, Left)
 
 
 def is_wanted(ticket: Ticket) -> bool:
@@ -131,13 +137,18 @@ def leaves_alone(ticket: Ticket, order: Order) -> bool:
 
 def leave(ticket: Ticket, error: Exception) -> None:
     """The owner of a ticket that has guests goes, and is told why; it is computed for them, and not done yet."""
-    settled, ticket.settled = ticket.settled, _nobody
+    settled, ticket.settled = ticket.settled, Left(error)
     ticket.error = error
     settled(ticket)
 
 
-def _nobody(ticket: Ticket) -> None:
-    """Who is told where the owner has left."""
+class Left:
+    """Who is told where the owner has left with an error, which it may look at again."""
+
+    def __init__(self, error: Exception) -> None:
+        self.error = error
+
+    def __call__(self, ticket: Ticket) -> None: ...
 
 
 def dismiss(ticket: Ticket) -> Mapping[Order, Links]:

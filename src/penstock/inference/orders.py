@@ -1,6 +1,6 @@
 """Requests that wait for rows which others have computed, or keep: from asking until all of their rows are there."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from functools import partial
 from time import thread_time as clock
@@ -15,6 +15,7 @@ from penstock.inference.computation import (
     Order,
     Wanted,
     dismiss,
+    has_owner,
     is_wanted,
     join,
     leaves_alone,
@@ -150,9 +151,14 @@ class Orders:
                 flights.setdefault(flight, {})[key] = of_key
         for flight, rows in flights.items():
             join(flight, order, rows)
-            if flight.deadline > order.ticket.deadline or self._shared is not None:
+            if flight.deadline > order.ticket.deadline or self._shared is not None or not has_owner(flight):
                 self._watch(order)
         return new
+
+    def watch(self, guests: Iterable[Order]) -> None:
+        """Sees to the deadlines of those who wait for rows whose owner has left."""
+        for guest in guests:
+            self._watch(guest)
 
     def _watch(self, order: Order) -> None:
         """Sees to its deadline: who computes its rows has more time, or may come to have."""
@@ -199,12 +205,15 @@ class Orders:
 
     # ---------------------------------------------------------------- answers
     def _settled(self, computation: Ticket) -> None:
-        """The rows of a computation are there, or are not."""
+        """The rows of a computation are there, or are not, or its owner waits no more while a host is at it."""
         assert isinstance(computation, Computation)
-        self._flights.land(computation)
-        if not is_wanted(computation):
-            return
         owner, computation.owner = computation.owner, None
+        if not computation.done:
+            self.watch(computation.guests or ())
+            if owner is not None:
+                self._blame(owner, computation)
+            return
+        self._flights.land(computation)
         guests, result = dismiss(computation), computation.result
         whole = answers_of(result, len(computation.keys))
         if result is None or not whole:

@@ -54,7 +54,8 @@ class Ticket:
     and goes alone.
 
     Three are for a cache that has the ticket compute its rows for others, too: their `keys`, the `guests` who wait for
-    some of them, and `failed`, which is called instead of `settled` where there is an error.
+    some of them, and `failed`, which is called instead of `settled` where there is an error. It is not `done` then if
+    only who asked has left.
     """
 
     __slots__ = (
@@ -101,6 +102,14 @@ class Ticket:
             self.done = True
             self.result = result
             self.settled(self)
+
+    def leave(self, error: Exception) -> None:
+        """As `fail`, while a host computes it: what is of use to others goes on, and only who asked is told."""
+        if self.failed is None:
+            self.fail(error)
+        elif not self.done and self.error is None:
+            self.error = error
+            self.failed(self)
 
     def fail(self, error: Exception) -> None:
         if not self.done:
