@@ -22,7 +22,7 @@ from penstock.errors import (
     QueueFull,
     WaitTooLong,
 )
-from penstock.inference.batcher import Batcher
+from penstock.inference.batcher import AWAY, Batcher
 from penstock.inference.cache import Cache
 from penstock.inference.hosts import Host
 from penstock.inference.outputs import Outputs
@@ -93,6 +93,7 @@ class World:
         self.waiting: list[Callable[[], None]] = []
         self.settled: Times[Ticket] = Times()
         self.deaths = 0
+        self.killers: set[int] = set()  # the rows of the batches that were held then
         self.computed: list[tuple[int, float]] = []  # which row, and when
         model = Model(
             path="",
@@ -124,9 +125,14 @@ class World:
 
     def _hung(self, host: Host) -> None:
         assert isinstance(host, FakeHost)
+        self._died(host)
         host.flight = None
-        self.deaths += 1
         self.waiting.append(self._replace)
+
+    def _died(self, host: FakeHost) -> None:
+        self.deaths += 1
+        if host.flight is not None:
+            self.killers |= {name for ticket in host.flight.tickets for name in names_of(ticket)}
 
     def _replace(self) -> None:
         if self.host.closed:
@@ -185,7 +191,7 @@ class World:
 
     def die(self, **how: bool) -> None:
         """The host ends, and another is there."""
-        self.deaths += 1
+        self._died(self.host)
         self.host.die(**how)
         self.settle()
         self._replace()
@@ -884,6 +890,12 @@ class Interleavings(RuleBasedStateMachine):
             self.world.settle()
         self.world.answer(seconds)
 
+    @precondition(lambda self: self.world.host.flight and self.world.host.flight.expires <= self.world.timer.time())
+    @rule()
+    def expire(self) -> None:
+        """The host comes too late to the batch."""
+        self.world.host.expire()
+
     @precondition(lambda self: self.world.host.flight)
     @rule()
     def answer_when_looked_for(self) -> None:
@@ -950,10 +962,10 @@ class Interleavings(RuleBasedStateMachine):
             ClientGone: ticket in self.withdrawn,
             DeadlineExceeded: ticket.deadline <= self.world.timer.time(),
             GaveWay: not ticket.high,
-            HostLost: self.world.deaths > 0,
-            ModelFailed: bool({ENDLESS, RAISES} & set(names)) or self.world.deaths > 0,
+            HostLost: bool(self.world.killers & set(names)) or str(ticket.error) == AWAY,
+            ModelFailed: bool(({ENDLESS, RAISES} | self.world.killers) & set(names)),
             NotReady: self.world.deaths > 0,
-            PredictTimeout: self.world.deaths > 0,
+            PredictTimeout: bool(self.world.killers & set(names)),
             QueueFull: True,  # when it asked again
             WaitTooLong: True,
         }
