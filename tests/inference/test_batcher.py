@@ -212,6 +212,40 @@ def test_the_model_is_never_called_for_what_expired_in_the_queue(world: World) -
     assert outcome(busy) != DeadlineExceeded
 
 
+@pytest.mark.parametrize("goes_again", [True, False])
+def test_who_is_told_that_it_is_too_late_and_asks_for_more_takes_no_host_from_another(goes_again: bool) -> None:
+    world = World(max_rows=4)
+    host = world.host()
+    asked: list[Ticket] = []
+    if not goes_again:
+        world.submit(0)
+    first = world.ticket(1, 1, 0.5)
+    first.settled = lambda _: asked.extend(submitted(world, 5, 6, 7, 8))
+    for ticket in (first, *[world.ticket(name) for name in (2, 3, 4)]):
+        world.batcher.submit(ticket)
+    if goes_again:
+        world.settle()
+    world.timer.now += 1  # and nothing is heard of it
+    if goes_again:
+        host.fail()
+    else:
+        echo(host)
+    for _ in range(4):
+        world.settle()
+        if host.flight:
+            echo(host)
+    assert first.done
+    assert [answer(ticket).outputs for ticket in asked] == [[[5]], [[6]], [[7]], [[8]]]
+
+
+def submitted(world: World, *names: int) -> list[Ticket]:
+    """Requests of which so many come at once that they are looked after before all events are dealt with."""
+    tickets = [world.ticket(name) for name in names]
+    for ticket in tickets:
+        world.batcher.submit(ticket)
+    return tickets
+
+
 @pytest.mark.parametrize("ends", ["answered", "expired", "lost"])
 def test_one_that_cannot_be_told_costs_no_other_the_word(ends: str) -> None:
     def broken(ticket: Ticket) -> None:

@@ -22,7 +22,7 @@ from penstock.errors import (
     QueueFull,
     WaitTooLong,
 )
-from penstock.inference.batcher import Batcher
+from penstock.inference.batcher import AWAY, Batcher
 from penstock.inference.cache import Cache
 from penstock.inference.hosts import Host
 from penstock.inference.outputs import Outputs
@@ -93,6 +93,7 @@ class World:
         self.waiting: list[Callable[[], None]] = []
         self.settled: Times[Ticket] = Times()
         self.deaths = 0
+        self.killers: set[int] = set()  # the rows of the batches that were held then
         self.computed: list[tuple[int, float]] = []  # which row, and when
         model = Model(
             path="",
@@ -124,9 +125,14 @@ class World:
 
     def _hung(self, host: Host) -> None:
         assert isinstance(host, FakeHost)
+        self._died(host)
         host.flight = None
-        self.deaths += 1
         self.waiting.append(self._replace)
+
+    def _died(self, host: FakeHost) -> None:
+        self.deaths += 1
+        if host.flight is not None:
+            self.killers |= {name for ticket in host.flight.tickets for name in names_of(ticket)}
 
     def _replace(self) -> None:
         if self.host.closed:
@@ -185,7 +191,7 @@ class World:
 
     def die(self, **how: bool) -> None:
         """The host ends, and another is there."""
-        self.deaths += 1
+        self._died(self.host)
         self.host.die(**how)
         self.settle()
         self._replace()
@@ -319,6 +325,26 @@ def test_a_row_that_kills_its_host_does_so_once_for_all_who_wait_for_it(world: W
     assert world.host.flight is None
 
 
+@pytest.mark.parametrize("how", ["", "broken", "unread", "hangs"])
+def test_who_wanted_rows_of_a_batch_that_ended_its_host_goes_alone_or_not_at_all(how: str) -> None:
+    world = World()
+    first = world.submit(7, 1)
+    same, turned, more, some = (world.submit(*names) for names in ((7, 1), (1, 7), (7, 1, 3), (4, 7)))
+    innocent = world.ticket(5)
+    if how == "hangs":
+        world.timer.advance(31)
+    else:
+        world.deaths += 1
+        world.host.die(**{how: True} if how else {})
+    world.cache.submit(innocent)
+    world.settle()
+    assert {type(ticket.error) for ticket in (same, turned, more)} == {type(first.error)}
+    world._replace()
+    world.finish()
+    assert [rows_of(ticket) for ticket in (some, innocent)] == [[4, 7], [5]]
+    assert [[7]] in [[names_of(ticket) for ticket in flight.tickets] for flight in world.host.sent]
+
+
 def test_who_wanted_a_row_that_was_computed_beside_a_bad_one_asks_for_it_again(world: World) -> None:
     owner = world.submit(1, RAISES)
     guests = [world.submit(1) for _ in range(3)]
@@ -337,6 +363,75 @@ def test_the_rows_go_on_when_their_first_client_leaves_as_long_as_anybody_waits(
     world.finish()
     assert rows_of(guest) == [2]
     assert [names_of(ticket) for ticket in world.host.sent[-1].tickets] == [[1, 2]]
+
+
+@pytest.mark.parametrize("names", [(1,), (1, 2), (1, 1)])
+def test_what_the_model_was_asked_for_is_a_miss_though_its_client_has_left(world: World, names: Sequence[int]) -> None:
+    world.submit(0)
+    owner, guest = world.submit(*names), world.submit(1)
+    world.cache.withdraw(owner)
+    world.finish()
+    assert (error_of(owner), rows_of(guest)) == (ClientGone, [1])
+    assert (world.meter.misses.value, world.meter.shared.value) == (1 + len(set(names)), 1)
+
+
+@pytest.mark.parametrize("names", [(1,), (1, 2), (1, 1)])
+@pytest.mark.parametrize("withdrawn", [True, False])
+@pytest.mark.parametrize("has_guest", [True, False])
+def test_what_is_being_computed_is_kept_though_nobody_had_the_time_to_wait(
+    world: World, names: Sequence[int], withdrawn: bool, has_guest: bool
+) -> None:
+    owner = world.submit(*names, deadline_s=0.5)
+    guests = [world.submit(1, deadline_s=60), world.submit(1, deadline_s=0.8)] if has_guest else []
+    if withdrawn:
+        world.cache.withdraw(owner)
+    world.timer.advance(0.6)
+    late = world.submit(1, deadline_s=1)
+    patient = world.submit(1)
+    world.timer.advance(1)
+    world.settle()
+    right = ClientGone if withdrawn else DeadlineExceeded
+    assert [error_of(ticket) for ticket in (owner, *guests[1:], late)] == [
+        right,
+        *[DeadlineExceeded] * has_guest,
+        DeadlineExceeded,
+    ]
+    world.finish()
+    assert [rows_of(ticket) for ticket in (*guests[:1], patient, world.submit(1))] == [[1]] * (2 + has_guest)
+    assert (error_of(owner), owner.result, world.settled[owner]) == (right, None, 1)
+    assert [name for name, _ in world.computed] == list(dict.fromkeys(names))
+    assert (world.meter.misses.value, world.meter.shared.value) == (len(set(names)), 1 + has_guest)
+    assert world.cache.is_idle
+
+
+@pytest.mark.parametrize("ends", ["dies", "hangs", "fails", "closes"])
+def test_who_waits_for_what_its_owner_had_no_time_for_hears_what_became_of_it(world: World, ends: str) -> None:
+    owner = world.submit(1, deadline_s=0.5)
+    world.timer.advance(0.6)
+    guest = world.submit(1)
+    if ends == "dies":
+        world.die()
+    elif ends == "hangs":
+        world.timer.advance(30)
+    elif ends == "fails":
+        world.host.fail()
+    else:
+        world.cache.close()
+        world.batcher.close()
+    right = {"dies": ModelFailed, "hangs": PredictTimeout, "fails": ModelFailed, "closes": NotReady}[ends]
+    assert (error_of(owner), error_of(guest), world.settled[owner]) == (DeadlineExceeded, right, 1)
+    assert world.cache.is_idle
+
+
+def test_what_nobody_waits_for_any_more_is_not_tried_again_when_its_batch_fails(world: World) -> None:
+    gone, other = world.ticket(1), world.ticket(RAISES)
+    for ticket in (gone, other):
+        world.cache.submit(ticket)
+    world.settle()
+    world.cache.withdraw(gone)
+    world.finish()
+    assert (error_of(gone), error_of(other), world.computed) == (ClientGone, ModelFailed, [])
+    assert world.cache.is_idle
 
 
 def test_what_nobody_waits_for_is_not_computed(world: World) -> None:
@@ -399,6 +494,44 @@ def test_an_answer_that_comes_while_another_asks_settles_nobody_twice(world: Wor
     second = world.submit(1, 2)
     world.finish()
     assert (rows_of(first), rows_of(second)) == ([1], [1, 2])
+    assert world.cache.is_idle
+
+
+def test_what_lands_while_another_asks_is_not_computed_again(world: World) -> None:
+    world.submit(*range(10, 60))
+    world.host.says = world.answer
+    world.timer.advance(1.0)  # since the batcher has looked
+    second = world.submit(*range(10, 61))
+    world.finish()
+    assert rows_of(second) == list(range(10, 61))
+    assert [name for name, _ in world.computed] == list(range(10, 61))
+    assert (world.meter.hits.value, world.meter.misses.value, world.meter.shared.value) == (50, 51, 0)
+    assert world.cache.is_idle
+
+
+def test_who_lacks_more_than_it_found_room_for_is_asked_once_more_whether_there_is_room() -> None:
+    """Of what lands while it asks not all is kept."""
+    world = World(rows=2, queue=3, max_rows=1)
+    world.submit(1, 2, 3, 4)
+    for name in (6, 7, 0):
+        world.submit(name)
+    world.host.says = world.answer
+    world.timer.advance(1.0)
+    with pytest.raises(QueueFull):
+        world.cache.submit(world.ticket(1, 2, 3, 4, 5))
+    assert world.batcher.queued_rows == 2
+
+
+def test_who_finds_all_of_it_kept_when_it_has_asked_for_room_is_answered(world: World) -> None:
+    earlier = world.submit(0)
+    rival = world.ticket(1)
+    earlier.settled = lambda _: world.cache.submit(rival)
+    world.timer.advance(1)
+    world.host.says = world.finish
+    late = world.ticket(1)
+    world.cache.submit(late)
+    assert (rows_of(rival), rows_of(late), answer_of(late).cached_rows) == ([1], [1], 1)
+    assert [name for name, _ in world.computed] == [0, 1]
     assert world.cache.is_idle
 
 
@@ -757,6 +890,12 @@ class Interleavings(RuleBasedStateMachine):
             self.world.settle()
         self.world.answer(seconds)
 
+    @precondition(lambda self: self.world.host.flight and self.world.host.flight.expires <= self.world.timer.time())
+    @rule()
+    def expire(self) -> None:
+        """The host comes too late to the batch."""
+        self.world.host.expire()
+
     @precondition(lambda self: self.world.host.flight)
     @rule()
     def answer_when_looked_for(self) -> None:
@@ -771,10 +910,10 @@ class Interleavings(RuleBasedStateMachine):
     def die(self, how: str) -> None:
         self.world.die(**{how: True} if how else {})
 
-    @precondition(lambda self: any(not ticket.done for ticket in self.tickets))
+    @precondition(lambda self: any(not self.world.settled[ticket] for ticket in self.tickets))
     @rule(data=st.data())
     def withdraw(self, data: st.DataObject) -> None:
-        ticket = data.draw(st.sampled_from([ticket for ticket in self.tickets if not ticket.done]))
+        ticket = data.draw(st.sampled_from([ticket for ticket in self.tickets if not self.world.settled[ticket]]))
         self.withdrawn.add(ticket)
         self.world.cache.withdraw(ticket)
 
@@ -783,7 +922,7 @@ class Interleavings(RuleBasedStateMachine):
         self.world.timer.advance(seconds)
         self.world.settle()
         now = self.world.timer.time()
-        assert all(ticket.done for ticket in self.tickets if ticket.deadline <= now)
+        assert all(self.world.settled[ticket] for ticket in self.tickets if ticket.deadline <= now)
 
     @rule(there=st.booleans())
     def come_or_go(self, there: bool) -> None:
@@ -823,10 +962,10 @@ class Interleavings(RuleBasedStateMachine):
             ClientGone: ticket in self.withdrawn,
             DeadlineExceeded: ticket.deadline <= self.world.timer.time(),
             GaveWay: not ticket.high,
-            HostLost: self.world.deaths > 0,
-            ModelFailed: bool({ENDLESS, RAISES} & set(names)) or self.world.deaths > 0,
+            HostLost: bool(self.world.killers & set(names)) or str(ticket.error) == AWAY,
+            ModelFailed: bool(({ENDLESS, RAISES} | self.world.killers) & set(names)),
             NotReady: self.world.deaths > 0,
-            PredictTimeout: self.world.deaths > 0,
+            PredictTimeout: bool(self.world.killers & set(names)),
             QueueFull: True,  # when it asked again
             WaitTooLong: True,
         }

@@ -3,6 +3,7 @@
 from collections import deque
 from collections.abc import Sequence
 
+from penstock.inference.computation import is_wanted
 from penstock.inference.ticket import Ticket
 
 
@@ -29,12 +30,15 @@ class Again:
         self._just_went = bool(self._groups) and not (self._just_went and others)
         return self._just_went
 
-    def next(self) -> Sequence[Ticket]:
-        """The group that waits longest, without those who were settled meanwhile; nobody where there is none."""
+    def next(self, now: float) -> tuple[Sequence[Ticket], Sequence[Ticket]]:
+        """The group that waits longest, without those who were settled meanwhile, as far as it still has time and
+        somebody waits for it; and the others."""
         while self._groups:
             if group := [ticket for ticket in self._groups.popleft() if not ticket.done]:
-                return group
-        return ()
+                goes = [ticket for ticket in group if ticket.deadline > now and is_wanted(ticket)]
+                over = [ticket for ticket in group if ticket.deadline <= now or not is_wanted(ticket)]
+                return goes, over
+        return (), ()
 
     def halve(self, tickets: Sequence[Ticket]) -> None:
         """A batch of several failed: it is tried again in halves, until the culprit stands alone."""

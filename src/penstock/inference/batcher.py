@@ -132,7 +132,10 @@ class Batcher:
 
     def withdraw(self, ticket: Ticket) -> None:
         """The client went away: what is still queued is never computed."""
-        self._fail([ticket], ClientGone, "cancelled")
+        if not ticket.queued and any(ticket in held(host) for host in self._fleet):
+            self._tell(ticket.leave, ClientGone())
+        else:
+            self._fail([ticket], ClientGone, "cancelled")
 
     # ---------------------------------------------------------------- hosts
     def attach(self, host: Host) -> None:
@@ -174,12 +177,12 @@ class Batcher:
         until those who now wait are through, requests run one at a time, so that a repeated offender harms nobody
         else."""
         self._detach(host)
+        self._queue.suspect_all()
+        self._again.part()
         alone = len(held(host)) == 1 and not broken and not unread
         self._fail(held(host), partial(ModelFailed, ENDED) if alone else HostLost)
         if broken:
             self._hung(host)
-        self._queue.suspect_all()
-        self._again.part()
         self._pump()
 
     def close(self) -> None:
@@ -221,12 +224,14 @@ class Batcher:
     def _pump(self) -> None:
         while (self._queue or self._again) and (host := self._fleet.free()) is not None:
             now = self._timer.time()
-            if self._again.is_next(others=bool(self._queue)):
-                tickets = self._next_group(now)
-            elif not (tickets := self._next_queued(now)):
+            is_again = self._again.is_next(others=bool(self._queue))
+            if not is_again and self._window.holds(now):
                 return
+            tickets, overdue = self._again.next(now) if is_again else self._next_queued(now)
             if tickets:
                 self._send(host, tickets, now)
+            if overdue:  # told only now: who is told may ask for more, and this host is not free any more
+                self._fail(overdue, DeadlineExceeded)
 
     def _send(self, host: Host, tickets: Sequence[Ticket], now: float) -> None:
         for ticket in tickets:
@@ -236,30 +241,25 @@ class Batcher:
         self._admission.sent()
         self._fleet.send(host, flight)
 
-    def _next_group(self, now: float) -> Sequence[Ticket]:
-        """What goes again, as far as it still has time."""
-        group = self._again.next()
-        self._fail([ticket for ticket in group if ticket.deadline <= now], DeadlineExceeded)
-        return [ticket for ticket in group if not ticket.done]
-
-    def _next_queued(self, now: float) -> Sequence[Ticket]:
-        """What waits, as far as it fits together."""
-        if self._window.holds(now):
-            return ()
+    def _next_queued(self, now: float) -> tuple[Sequence[Ticket], Sequence[Ticket]]:
+        """What waits, as far as it fits together; and what comes too late for that."""
         batch, overdue = self._queue.take(now, self._most_rows, BATCH_BYTES)
         self._window.went()
-        self._too_late(overdue)
-        return batch
+        for _ in overdue:
+            self._meter.left("expired")
+        return batch, overdue
 
     # ---------------------------------------------------------------- time
     def _expire(self, now: float) -> float | None:
-        """Fails what is overdue, wherever it is; the model is never called for what was still queued."""
-        sent = [ticket for host in self._fleet for ticket in held(host)]
-        unanswered = [*self._waiting(), *sent]
-        overdue = [ticket for ticket in unanswered if ticket.deadline <= now]
+        """Tells who is overdue, wherever it is; the model is never called for what was still queued."""
+        waiting, sent = self._waiting(), [ticket for host in self._fleet for ticket in held(host)]
+        unanswered = [*waiting, *sent]
         following = min((ticket.deadline for ticket in unanswered if ticket.deadline > now), default=None)
         searched_s = self._timer.time() - now
-        self._fail(overdue, self.too_late, "expired")
+        self._fail([ticket for ticket in waiting if ticket.deadline <= now], self.too_late, "expired")
+        for ticket in sent:
+            if ticket.deadline <= now:
+                self._tell(ticket.leave, self.too_late())
         return following and max(following, now + searched_s / SEARCHING)
 
     def too_late(self) -> RequestError:
@@ -291,18 +291,18 @@ class Batcher:
         """Their deadline passed, and the model was not called for them."""
         for ticket in tickets:
             self._meter.left("expired")
-            self._tell(ticket, DeadlineExceeded())
+            self._tell(ticket.fail, DeadlineExceeded())
 
     def _fail(self, tickets: Sequence[Ticket], error: Callable[[], RequestError], reason: str = "lost") -> None:
         for ticket in tickets:
             if ticket.queued:
                 self._queue.remove(ticket)
                 self._meter.left(reason)
-            self._tell(ticket, error())
+            self._tell(ticket.fail, error())
 
-    def _tell(self, ticket: Ticket, error: RequestError) -> None:
+    def _tell(self, told: Callable[[RequestError], None], error: RequestError) -> None:
         """Whatever goes wrong with it, the next one is told, too."""
         try:
-            ticket.fail(error)
+            told(error)
         except Exception as fault:  # noqa: BLE001  # which the event loop tells of
             self._soon(partial(throw, fault))

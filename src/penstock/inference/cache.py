@@ -9,7 +9,7 @@ from time import thread_time as clock
 from penstock.errors import ClientGone
 from penstock.inference.alarm import Timer
 from penstock.inference.batcher import Batcher
-from penstock.inference.computation import has_owner, leave
+from penstock.inference.computation import Left, leave
 from penstock.inference.flights import Flights
 from penstock.inference.orders import Orders, Soon
 from penstock.inference.outputs import Outputs
@@ -59,7 +59,15 @@ class Cache:
         self._batches = count(1)
         self._flights = Flights()
         self._orders = Orders(
-            self._flights, batcher, shared, keep=self._keep, timer=timer, soon=soon, meter=meter, worth=worth
+            self._flights,
+            batcher,
+            shared,
+            find=store.find,
+            keep=self._keep,
+            timer=timer,
+            soon=soon,
+            meter=meter,
+            worth=worth,
         )
         batcher.computed = self._computed
 
@@ -99,7 +107,7 @@ class Cache:
         if self._orders.withdraw(ticket, ClientGone()):
             return
         if ticket.guests and not ticket.done:
-            leave(ticket, ClientGone())
+            self._leave(ticket, ClientGone())
         else:
             self._batcher.withdraw(ticket)
 
@@ -130,11 +138,11 @@ class Cache:
         """Has the batcher compute a request that is new."""
         flights = self._flights
         if not admitted:
-            taken = flights.taken
+            changes = flights.changes
             ticket.expected_s = self._batcher.admit(ticket.deadline, len(keys), ticket.nbytes, high=ticket.high)
             # That may mean to look for answers, and whoever got one may have asked for these rows.
-            if flights.taken != taken and not self._are_new(keys):
-                self._orders.take(ticket, keys, [None] * len(keys), timed=timed)
+            if flights.changes != changes and not self._are_new(keys):
+                self._orders.take(ticket, keys, list(self._store.find(keys)) or [None] * len(keys), timed=timed)
                 return
         began = clock() if timed else 0.0
         ticket.keys, ticket.failed = keys, self._failed
@@ -187,7 +195,10 @@ class Cache:
             self._put(keys, answers)
 
     def _failed(self, ticket: Ticket) -> None:
-        """What was to be computed was not."""
+        """What was to be computed was not, or its owner waits no more while a host is at it."""
+        if not ticket.done:
+            self._leave(ticket, ticket.error or ClientGone())
+            return
         ticket.failed = None
         self._flights.land(ticket)
         try:
@@ -196,12 +207,17 @@ class Cache:
             self._soon(partial(throw, fault))
         self._pass_on(ticket, ())
 
+    def _leave(self, ticket: Ticket, error: Exception) -> None:
+        """Its owner goes. It is computed for its guests, or to be kept."""
+        ticket.guests = ticket.guests or {}
+        self._orders.watch(ticket.guests)
+        leave(ticket, error)
+
     def _pass_on(self, ticket: Ticket, answers: Sequence[RowAnswer]) -> None:
         """What became of its rows, to the guests of a ticket."""
         self._orders.pass_on(ticket, answers)
-        if not has_owner(ticket):
-            self._meter.misses.value -= len(answers)
-            ticket.result, ticket.error = None, ClientGone()  # as its owner was told, who may look again
+        if isinstance(ticket.settled, Left):
+            ticket.result, ticket.error = None, ticket.settled.error  # as its owner was told, who may look again
 
 
 def _landed(tickets: Sequence[Ticket]) -> tuple[Landed, int]:

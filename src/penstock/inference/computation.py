@@ -17,10 +17,13 @@ class Order:
     """A request of whose rows some are still to come: those of its `parts` that are None.
 
     `cached` of them were kept, and `misses` were computed for it. It is `watched` where nobody else sees to its
-    deadline.
+    deadline, and `suspect` where some of its rows may have ended the model's process: what is computed for it goes
+    alone from then on.
     """
 
-    __slots__ = ("cached", "computations", "inference_s", "left", "misses", "parts", "queue_s", "ticket", "watched")
+    __slots__ = (
+        "cached", "computations", "inference_s", "left", "misses", "parts", "queue_s", "suspect", "ticket", "watched",
+    )  # fmt: skip
 
     def __init__(self, ticket: Ticket, parts: list[RowAnswer | None]) -> None:
         self.ticket = ticket
@@ -32,6 +35,7 @@ class Order:
         self.queue_s = 0.0
         self.inference_s = 0.0
         self.watched = False
+        self.suspect = False
 
     def take(self, links: Links, answers: Sequence[RowAnswer], by: Ticket) -> None:
         """Some of what it waited for is there, for which the model took its time."""
@@ -89,6 +93,12 @@ class Computation(Ticket):
         count = len(owner.parts)
         return len(self.keys) == len(self.links) == count and all(row == place for row, place in self.links)
 
+    def leave(self, error: Exception) -> None:
+        """As `fail`, while a host computes it: it goes on, and only its owner is told."""
+        if not self.done:
+            self.error = error
+            self.settled(self)
+
     def dismiss_all(self) -> Mapping[Order, Links]:
         """All who wait for it, and do no more; the owner first."""
         owner, self.owner = self.owner, None
@@ -98,7 +108,7 @@ class Computation(Ticket):
 
 def has_owner(ticket: Ticket) -> bool:
     """Whether the request that its rows were first wanted for still waits."""
-    return ticket.owner is not None if isinstance(ticket, Computation) else ticket.settled is not _nobody
+    return ticket.owner is not None if isinstance(ticket, Computation) else not isinstance(ticket.settled, Left)
 
 
 def is_wanted(ticket: Ticket) -> bool:
@@ -106,11 +116,11 @@ def is_wanted(ticket: Ticket) -> bool:
     return has_owner(ticket) or bool(ticket.guests)
 
 
-def join(ticket: Ticket, order: Order, wanted: Wanted) -> None:
+def join(ticket: Ticket, order: Order, places: Wanted) -> None:
     """An order waits as a guest for some of the rows that are being computed."""
     if ticket.guests is None:
         ticket.guests = {}
-    links = [(row, place) for row, key in enumerate(ticket.keys) if key in wanted for place in wanted[key]]
+    links = [(row, place) for row, key in enumerate(ticket.keys) if key in places for place in places[key]]
     ticket.guests[order] = [*ticket.guests.get(order, ()), *links]
     order.computations += (ticket,)
 
@@ -127,13 +137,18 @@ def leaves_alone(ticket: Ticket, order: Order) -> bool:
 
 def leave(ticket: Ticket, error: Exception) -> None:
     """The owner of a ticket that has guests goes, and is told why; it is computed for them, and not done yet."""
-    settled, ticket.settled = ticket.settled, _nobody
+    settled, ticket.settled = ticket.settled, Left(error)
     ticket.error = error
     settled(ticket)
 
 
-def _nobody(ticket: Ticket) -> None:
-    """Who is told where the owner has left."""
+class Left:
+    """Who is told where the owner has left with an error, which it may look at again."""
+
+    def __init__(self, error: Exception) -> None:
+        self.error = error
+
+    def __call__(self, ticket: Ticket) -> None: ...
 
 
 def dismiss(ticket: Ticket) -> Mapping[Order, Links]:

@@ -4,13 +4,13 @@ from penstock.inference.ticket import Ticket
 
 
 class Flights:
-    """Which ticket has a row computed, in `low` priority and in `high`, by the row's key. `taken` counts the tickets
-    that have taken off."""
+    """Which ticket has a row computed, in `low` priority and in `high`, by the row's key. `changes` counts how
+    often any have taken off or landed."""
 
-    __slots__ = ("high", "low", "taken")
+    __slots__ = ("changes", "high", "low")
 
     def __init__(self) -> None:
-        self.taken = 0
+        self.changes = 0
         self.low: dict[bytes, Ticket] = {}
         self.high: dict[bytes, Ticket] = {}
 
@@ -29,7 +29,7 @@ class Flights:
 
     def take_off(self, ticket: Ticket) -> None:
         """Others can wait from now on for a ticket's rows, which are in none of the same priority."""
-        self.taken += 1
+        self.changes += 1
         keys, flights = ticket.keys, self.high if ticket.high else self.low
         if len(keys) == 1:
             flights[keys[0]] = ticket
@@ -38,6 +38,7 @@ class Flights:
 
     def land(self, *tickets: Ticket) -> None:
         """Nobody can any more."""
+        self.changes += 1
         low, high = self.low, self.high
         for ticket in tickets:
             flights = high if ticket.high else low

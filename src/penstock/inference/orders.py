@@ -1,19 +1,21 @@
 """Requests that wait for rows which others have computed, or keep: from asking until all of their rows are there."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from functools import partial
 from time import thread_time as clock
 
-from penstock.errors import HostLost, ModelFailed, NotReady, PredictTimeout, RequestError
+from penstock.errors import NotReady, RequestError
 from penstock.inference.alarm import Alarm, Timer
 from penstock.inference.batcher import SEARCHING, Batcher
+from penstock.inference.blame import error_of, is_end, is_shared
 from penstock.inference.computation import (
     Computation,
     Links,
     Order,
     Wanted,
     dismiss,
+    has_owner,
     is_wanted,
     join,
     leaves_alone,
@@ -29,9 +31,8 @@ from penstock.observability.caching import CacheMeter
 
 Soon = Callable[[Callable[[], None]], object]
 """Runs a callback after the events at hand are dealt with."""
+Find = Callable[[Sequence[bytes]], Sequence[RowAnswer | None]]
 Keep = Callable[[Sequence[bytes], Columns], None]
-OWN = (ModelFailed, HostLost, PredictTimeout)
-"""What is the doing of the model or of the row: whoever waits for the same would get it, too."""
 
 
 class Orders:
@@ -39,7 +40,7 @@ class Orders:
 
     A row that is being computed, of which `flights` tells, is waited for. Who waits keeps its own deadline, and leaves
     by itself: rows go on for as long as anybody waits for them. Who waits for another's computation shares its answers,
-    and an error of the model's where it was about that row alone; else the row is asked for again.
+    and an error of the model's where it was about no other rows; else its rows are asked for again.
     """
 
     def __init__(
@@ -48,6 +49,7 @@ class Orders:
         batcher: Batcher,
         shared: SharedStore | None,
         *,
+        find: Find,
         keep: Keep,
         timer: Timer,
         soon: Soon,
@@ -57,6 +59,7 @@ class Orders:
         self._flights = flights
         self._batcher = batcher
         self._shared = shared
+        self._find = find
         self._keep = keep
         self._timer = timer
         self._soon = soon
@@ -89,17 +92,19 @@ class Orders:
         missing = [(place, place) for place, part in enumerate(parts) if part is None]
         self._seek(Order(ticket, parts), wanted(keys, missing), self._asks_elsewhere, timed=timed)
 
-    def _seek(self, order: Order, wanted: Wanted, elsewhere: SharedStore | None, *, timed: bool = False) -> None:
+    def _seek(self, order: Order, places: Wanted, elsewhere: SharedStore | None, *, timed: bool = False) -> None:
         """Waits for who has these rows computed, and has the others looked up elsewhere, or computed."""
-        ticket, expected_s = order.ticket, 0.0
-        if elsewhere is None and (new := sum([self._flights.of(key, high=ticket.high) is None for key in wanted])):
-            nbytes = ticket.nbytes * new // ticket.rows.count
-            expected_s = self._batcher.admit(ticket.deadline, new, nbytes, high=ticket.high)
-            if ticket.done:
+        expected_s = 0.0
+        if elsewhere is None:
+            places, expected_s = self._admit(order, places)
+            if order.ticket.done:
+                return
+            if not order.left:
+                self._finish(order, order.result())
                 return
         began = clock() if timed else 0.0
-        new_keys = self._join(order, wanted)  # which looks once more: some answers may have come
-        computation = self._take_off(order, new_keys, wanted) if new_keys else None
+        new_keys = self._join(order, places)
+        computation = self._take_off(order, new_keys, places) if new_keys else None
         if timed:
             self._worth.spent(clock() - began)
         if computation is None:
@@ -111,21 +116,49 @@ class Orders:
             self._watch(order)
             elsewhere.find(new_keys, computation.probabilities, partial(self._found, computation))
 
-    def _join(self, order: Order, wanted: Wanted) -> list[bytes]:
+    def _admit(self, order: Order, places: Wanted) -> tuple[Wanted, float]:
+        """Finds room for the rows that nobody has computed. That may mean to look for answers, so that some of them may
+        be kept by then: what is still missing, and how long it would wait, is returned."""
+        ticket, admitted, expected_s = order.ticket, 0, 0.0
+        while not ticket.done and (new := self._new(places, high=ticket.high)) > admitted:
+            changes, admitted = self._flights.changes, new
+            nbytes = ticket.nbytes * new // ticket.rows.count
+            expected_s = self._batcher.admit(ticket.deadline, new, nbytes, high=ticket.high)
+            if self._flights.changes != changes and not ticket.done:
+                places = self._missing(order, places)
+        return places, expected_s
+
+    def _new(self, places: Wanted, *, high: bool) -> int:
+        """How many of these rows nobody has computed."""
+        return sum([self._flights.of(key, high=high) is None for key in places])
+
+    def _missing(self, order: Order, places: Wanted) -> Wanted:
+        """Gives an order what is kept by now of these rows; which are not, is returned."""
+        keys = list(places)
+        answers = self._find(keys) or [None] * len(keys)
+        order.keep([(row, place) for row, key in enumerate(keys) for place in places[key]], answers)
+        return {key: places[key] for key, answer in zip(keys, answers, strict=True) if answer is None}
+
+    def _join(self, order: Order, places: Wanted) -> list[bytes]:
         """Waits for the rows that are being computed; the others are returned."""
         self._orders[order.ticket] = order
         new: list[bytes] = []
         flights: dict[Ticket, dict[bytes, Sequence[int]]] = {}
-        for key, places in wanted.items():
+        for key, of_key in places.items():
             if (flight := self._flights.of(key, high=order.ticket.high)) is None:
                 new.append(key)
             else:
-                flights.setdefault(flight, {})[key] = places
+                flights.setdefault(flight, {})[key] = of_key
         for flight, rows in flights.items():
             join(flight, order, rows)
-            if flight.deadline > order.ticket.deadline or self._shared is not None:
+            if flight.deadline > order.ticket.deadline or self._shared is not None or not has_owner(flight):
                 self._watch(order)
         return new
+
+    def watch(self, guests: Iterable[Order]) -> None:
+        """Sees to the deadlines of those who wait for rows whose owner has left."""
+        for guest in guests:
+            self._watch(guest)
 
     def _watch(self, order: Order) -> None:
         """Sees to its deadline: who computes its rows has more time, or may come to have."""
@@ -137,11 +170,12 @@ class Orders:
         """Where several machines keep answers, if that can be asked now."""
         return self._shared if self._shared is not None and self._shared.is_here() else None
 
-    def _take_off(self, order: Order, keys: Sequence[bytes], wanted: Wanted) -> Computation:
+    def _take_off(self, order: Order, keys: Sequence[bytes], places: Wanted) -> Computation:
         """A computation of these rows, which others can join."""
-        rows = picked(order.ticket.rows, [wanted[key][0] for key in keys])
-        links = [(row, place) for row, key in enumerate(keys) for place in wanted[key]]
+        rows = picked(order.ticket.rows, [places[key][0] for key in keys])
+        links = [(row, place) for row, key in enumerate(keys) for place in places[key]]
         computation = Computation(keys, rows, self._settled, order, links, self._timer.time())
+        computation.suspect = order.suspect
         self._flights.take_off(computation)
         return computation
 
@@ -171,12 +205,15 @@ class Orders:
 
     # ---------------------------------------------------------------- answers
     def _settled(self, computation: Ticket) -> None:
-        """The rows of a computation are there, or are not."""
+        """The rows of a computation are there, or are not, or its owner waits no more while a host is at it."""
         assert isinstance(computation, Computation)
-        self._flights.land(computation)
-        if not is_wanted(computation):
-            return
         owner, computation.owner = computation.owner, None
+        if not computation.done:
+            self.watch(computation.guests or ())
+            if owner is not None:
+                self._blame(owner, computation)
+            return
+        self._flights.land(computation)
         guests, result = dismiss(computation), computation.result
         whole = answers_of(result, len(computation.keys))
         if result is None or not whole:
@@ -186,6 +223,7 @@ class Orders:
             return
         self._keep(computation.keys, whole)
         answers = apart(whole)
+        self._meter.misses.value += len(answers)
         if owner is not None:
             owner.misses += len(answers)
             if computation.is_whole(owner):
@@ -218,7 +256,6 @@ class Orders:
         self._orders.pop(order.ticket, None)
         meter = self._meter
         meter.hits.value += order.cached
-        meter.misses.value += order.misses
         meter.shared.value += len(order.parts) - order.cached - order.misses
         try:
             order.ticket.answer(result)
@@ -226,30 +263,32 @@ class Orders:
             self._soon(partial(throw, fault))
 
     def _failed(self, by: Ticket, guests: Mapping[Order, Links]) -> None:
-        """Those who share the blame are told; who wanted another's row asks for it again."""
-        is_shared = len(by.keys) == 1 and isinstance(_error_of(by), OWN)
+        """Those who share the blame are told, as they wanted all of the rows; who wanted some of them asks for these
+        again, and goes alone if they may have ended the model's process."""
+        error = error_of(by)
         for guest, links in guests.items():
-            if is_shared:
+            if is_shared(error, by, links):
                 self._blame(guest, by)
             else:
+                guest.suspect |= is_end(error)
                 self._soon(partial(self._seek_again, guest, wanted(by.keys, links)))
 
     def _blame(self, order: Order, by: Ticket) -> None:
         if not order.ticket.done:
             order.ticket.sent_at = max(by.sent_at, order.ticket.queued_at)
-            self._fail(order, _error_of(by))
+            self._fail(order, error_of(by))
 
-    def _seek_again(self, order: Order, wanted: Wanted) -> None:
-        self._seek_on(order, wanted, self._asks_elsewhere)
+    def _seek_again(self, order: Order, places: Wanted) -> None:
+        self._seek_on(order, places, self._asks_elsewhere)
 
-    def _seek_on(self, order: Order, wanted: Wanted, elsewhere: SharedStore | None) -> None:
+    def _seek_on(self, order: Order, places: Wanted, elsewhere: SharedStore | None) -> None:
         """As `_seek`, for one that waits already."""
         if order.ticket.done:
             return
         try:
             if order.ticket.deadline <= self._timer.time():
                 raise self._batcher.too_late()
-            self._seek(order, wanted, elsewhere)
+            self._seek(order, places, elsewhere)
         except RequestError as error:
             self._fail(order, error)
 
@@ -272,8 +311,3 @@ class Orders:
         for order in overdue:
             self._fail(order, self._batcher.too_late())
         return following and max(following, now + searched_s / SEARCHING)
-
-
-def _error_of(ticket: Ticket) -> Exception:
-    """What its owner is told: a host that has answered something else than so many rows has failed."""
-    return ticket.error if ticket.result is None and ticket.error is not None else ModelFailed()

@@ -29,6 +29,8 @@ class Lane:
         self.rows += ticket.rows.count
         self.bytes += ticket.nbytes
         self.live += 1
+        if ticket.suspect:
+            self.suspects += 1
 
     def suspect_all(self) -> None:
         """Each of those that wait now is to go alone."""

@@ -50,10 +50,12 @@ class Ticket:
     """A place in the queue. It is settled once, by an answer or an error; `settled` is then called with it.
 
     `deadline` and `queued_at` are seconds of the monotonic clock; `expected_s` is how long it was expected to wait for
-    its answer when it was queued. A `suspect` waited when a host died, and goes alone.
+    its answer when it was queued. A `suspect` waited when a host died, or has rows of those that the host held,
+    and goes alone.
 
     Three are for a cache that has the ticket compute its rows for others, too: their `keys`, the `guests` who wait for
-    some of them, and `failed`, which is called instead of `settled` where there is an error.
+    some of them, and `failed`, which is called instead of `settled` where there is an error. It is not `done` then if
+    only who asked has left.
     """
 
     __slots__ = (
@@ -100,6 +102,14 @@ class Ticket:
             self.done = True
             self.result = result
             self.settled(self)
+
+    def leave(self, error: Exception) -> None:
+        """As `fail`, while a host computes it: what is of use to others goes on, and only who asked is told."""
+        if self.failed is None:
+            self.fail(error)
+        elif not self.done and self.error is None:
+            self.error = error
+            self.failed(self)
 
     def fail(self, error: Exception) -> None:
         if not self.done:

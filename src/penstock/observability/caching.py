@@ -7,8 +7,9 @@ from penstock.observability.metrics import Figures, Number
 
 
 class CacheMeter:
-    """Rows that were kept (`hits`), that the model was asked for (`misses`), that are the same as one of those or as
-    one that was being computed (`shared`), and those of clients that wanted no answer which is kept (`bypassed`).
+    """Rows that were kept (`hits`), that the model has answered, whoever still waited (`misses`), that are the same as
+    one of those or as one that was being computed (`shared`), and those of clients that wanted no answer which is kept
+    (`bypassed`).
 
     `evictions` went before their time for want of room. What a store of several machines held was `rejected` where it
     was no answer of this model, and `failures` counts when it could not be asked, or told.

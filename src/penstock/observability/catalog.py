@@ -108,8 +108,9 @@ QUOTA_STORE_FAILURES = _counter(
 CACHE_RESULTS = ("hit", "miss", "shared", "bypass")
 CACHE_ROWS = _counter(
     "cache_rows_total",
-    "Rows that were looked up among the answers that are kept: hit, miss, shared (the same as one that was being "
-    "computed), or bypass (the client wanted no answer that is kept).",
+    "Rows that were looked up among the answers that are kept: hit, miss (the model has answered it, even if "
+    "its client has left by then), shared (the same as one that was being computed), or bypass (the client wanted no "
+    "answer that is kept).",
     *MODEL,
     "result",
 )
