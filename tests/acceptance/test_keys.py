@@ -235,6 +235,25 @@ def test_keys_come_and_go_while_the_service_runs(clients: Clients) -> None:
     assert told == [(True, "info"), (False, "info")]
 
 
+def test_a_key_is_revoked_whatever_is_wrong_elsewhere(tmp_path: Path) -> None:
+    """A leaked key does not stay good until somebody has corrected penstock.yaml."""
+    publish(tmp_path / "m", "1")
+    leaked, mine = (penstock("key", "new", name, cwd=tmp_path).stdout.strip() for name in ("leaked", "mine"))
+    keys, file = tmp_path / "penstock.keys", tmp_path / "penstock.yaml"
+    file.write_text("keys: penstock.keys\nmodels: {m: {path: m}}\n")
+    with serving(file, cwd=tmp_path) as service:
+        file.write_text("keys: penstock.keys\nmodels: {m: {path: m}}\nnonsense: 1\n")
+        keys.write_text(keys.read_text().split("\n")[1])
+        wait_until(lambda: service.predict(0.0, X_API_Key=leaked).status == 401, "the key's end", service.explain)
+        assert service.predict(0.0, X_API_Key=mine).status == 200
+        assert service.wait_for("keys_taken")["keys"] == ["mine"]
+        assert "nonsense" in service.wait_for("reload_refused")["reason"]
+        keys.write_text("mine: {")
+        both = service.wait_for("reload_refused", lambda line: "penstock.keys" in line["reason"])
+        assert ("nonsense" in both["reason"], both["detail"]) == (True, "everything stays as it is")
+        assert service.predict(0.0, X_API_Key=mine).status == 200
+
+
 def test_a_file_of_keys_that_cannot_be_read_is_no_service(tmp_path: Path) -> None:
     publish(tmp_path / "m", "1")
     done = penstock("serve", "m", "--keys", "penstock.keys", "--port", "0", cwd=tmp_path)

@@ -38,7 +38,23 @@ class Desk:
     def __init__(self, folder: Path, url: str, timeout_ms: float) -> None:
         self._path = folder / "front.log"
         self._log: Log = open_log(Logs(file=str(self._path), format="json"), "front")
-        self.redis = Redis(config.Redis(url=url, timeout_ms=timeout_ms), "a test", self._log, Figures())
+        self._settings = config.Redis(url=url, timeout_ms=timeout_ms)
+        self.figures = Figures()
+        self.redis = self.connect()
+
+    def connect(self) -> Redis:
+        """Another connection of the same front."""
+        return Redis(self._settings, "a test", self._log, self.figures)
+
+    def live(self) -> float:
+        """Connections, by the figures."""
+        ((_, (live,)),) = self.figures.snapshot()["gauges"]["penstock_redis_live"]
+        return float(live)
+
+    def failures(self) -> float:
+        """Times that a connection was lost or could not be made."""
+        counted = self.figures.snapshot()["counters"].get("penstock_redis_failures_total", [])
+        return float(sum(times for _, (times,) in counted))
 
     def close(self) -> None:
         self.redis.close()
@@ -136,7 +152,10 @@ def hold_up(server: RedisServer, ours: socket.socket) -> None:
     time.sleep(0.3)
 
 
-async def test_it_comes_back_after_a_restart_and_has_lost_what_it_had(server: RedisServer, tmp_path: Path) -> None:
+async def test_it_comes_back_after_a_restart_and_has_lost_what_it_had(
+    server: RedisServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(redis, "QUIET_S", 0.0)
     async with desk(tmp_path, server.url) as at:
         await at.redis.ask("SET", "a", 1)
         for _ in range(3):
@@ -250,3 +269,81 @@ async def test_a_socket_of_unix_will_do(tmp_path: Path) -> None:
     with redis_server(tmp_path, "--unixsocket", str(tmp_path / "redis.sock")):
         async with desk(tmp_path, f"unix://{tmp_path}/redis.sock?db=2") as at:
             assert await at.redis.ask("PING") == b"PONG"
+
+
+async def test_the_connections_of_a_front_are_counted_each(server: RedisServer, tmp_path: Path) -> None:
+    async with desk(tmp_path, server.url) as at:
+        other = at.connect()
+        await other.tried.wait()
+        both = at.live()
+        other.close()
+        assert (both, at.live()) == (2, 1)
+        server.stop()
+        await until(lambda: not at.redis.is_here)
+        assert at.live() == 0
+        await until(lambda: at.failures() >= 2)
+        assert at.live() == 0, "what was not there cannot go"
+        server.start()
+        await until(lambda: at.redis.is_here)
+        assert at.live() == 1
+
+
+class Sluggish:
+    """Takes connections and answers PING at once, and anything else only once it is `well`."""
+
+    def __init__(self) -> None:
+        self.well = False
+        self.met: list[float] = []
+        """When each connection was made."""
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.met.append(asyncio.get_running_loop().time())
+        while words := await reader.read(65536):
+            writer.write(b"+PONG\r\n" * words.count(b"PING"))
+            if self.well:
+                writer.write(b"$-1\r\n" * words.count(b"GET"))
+        writer.close()
+
+
+@asynccontextmanager
+async def beside_a_sluggish_one(folder: Path) -> AsyncIterator[tuple[Sluggish, Desk]]:
+    sluggish = Sluggish()
+    server = await asyncio.start_server(sluggish.serve, "127.0.0.1", 0)
+    async with server, desk(folder, f"redis://127.0.0.1:{server.sockets[0].getsockname()[1]}", 200) as at:
+        yield sluggish, at
+
+
+async def is_slow(at: Desk) -> None:
+    """It is there once more, and does not answer."""
+    await until(lambda: at.redis.is_here)
+    before = at.failures()
+    with pytest.raises(RedisAway):
+        await at.redis.ask("GET", "a")
+    await until(lambda: at.failures() > before)
+
+
+async def test_one_that_takes_connections_and_is_too_slow_for_more_is_told_of_once_and_left_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(redis, "QUIET_S", 3600.0)
+    monkeypatch.setattr(redis, "LONGEST_PAUSE_S", 0.8)
+    async with beside_a_sluggish_one(tmp_path) as (sluggish, at):
+        for _ in range(5):
+            await is_slow(at)
+        await until(lambda: len(sluggish.met) == 6)
+        assert sluggish.met[5] - sluggish.met[4] >= 0.8, "the pauses grow"
+        assert at.events() == ["redis_away", "redis_back", "redis_away"]
+
+
+async def test_one_that_came_and_went_is_back_when_it_has_held_for_a_while(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(redis, "QUIET_S", 1.0)
+    async with beside_a_sluggish_one(tmp_path) as (sluggish, at):
+        await is_slow(at)
+        await is_slow(at)
+        sluggish.well = True
+        await until(lambda: at.redis.is_here)
+        assert await at.redis.ask("GET", "a") is None
+        await until(lambda: at.events() == ["redis_away", "redis_back"] * 2)
+        assert at.redis.is_here

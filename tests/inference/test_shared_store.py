@@ -1,7 +1,7 @@
 """Answers in a real Redis: shared by all who serve the same, by nobody else, and missed without harm."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -11,10 +11,11 @@ from msgspec.structs import replace
 
 from penstock import config
 from penstock.config import Logs
+from penstock.inference import redis as line
 from penstock.inference.redis import Redis
 from penstock.inference.row_answers import Columns, RowAnswer
-from penstock.inference.row_format import RowFormat
-from penstock.inference.shared_store import SharedStore, identity
+from penstock.inference.row_format import LARGEST, RowFormat
+from penstock.inference.shared_store import MOST_TOGETHER, MOST_UNANSWERED, SharedStore, identity
 from penstock.model.certificate import Certificate
 from penstock.model.control import Loaded
 from penstock.model.signature import Field, Output, OutputField, Signature
@@ -155,3 +156,68 @@ async def test_one_that_does_not_answer_is_waited_for_no_longer_than_its_time(tm
             assert not shelf.store.is_here()
             shelf.store.put([b"row"], ANSWERS)
             server.thaw()
+
+
+async def test_a_batch_is_kept_whole_however_large_it_is(tmp_path: Path) -> None:
+    """It is not for its own first rows that the others would make Redis late."""
+    rows = 2 * MOST_TOGETHER + MOST_UNANSWERED
+    with redis_server(tmp_path) as server:
+        async with connected(tmp_path, server.url) as redis:
+            shelf = Shelf(redis)
+            shelf.store.put([b"%d" % row for row in range(rows)], answers(rows))
+            assert redis.unanswered == MOST_TOGETHER, "and yet not all at once"
+            await until(lambda: server.ask("DBSIZE") == rows)
+            assert unkept(shelf) == (0, 0, 0)
+
+
+async def test_what_is_not_kept_is_counted_by_what_kept_it_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with redis_server(tmp_path) as server:
+        async with connected(tmp_path, server.url) as redis:
+            shelf = Shelf(redis)
+            waiting = [redis.ask("PING") for _ in range(MOST_UNANSWERED)]
+            shelf.store.put([b"a", b"b"], answers(2))
+            assert unkept(shelf) == (0, 2, 0)
+            await asyncio.gather(*waiting)
+            long: RowAnswer = (None, None, None, 7, "x" * LARGEST)
+            shelf.store.put([b"a", b"b"], [list(parts) for parts in zip(long, ANSWER, strict=True)])
+            await redis.ask("PING")
+            assert (unkept(shelf), len(keys_in(server))) == ((0, 2, 1), 1)
+            monkeypatch.setattr(line, "MOST_WAITING", 1)
+            shelf.store.put([b"c", b"d"], answers(2))
+            assert unkept(shelf) == (0, 3, 1), "it has room for one"
+            server.stop()
+            await until(lambda: not redis.is_here)
+            shelf.store.put([b"a"], ANSWERS)
+            assert unkept(shelf) == (1, 3, 1)
+            assert shelf.meter.failures.value == 0, "that is no look-up"
+
+
+async def test_features_stay_where_answers_have_to_go_for_want_of_room(tmp_path: Path) -> None:
+    """As docs/caching.md advises it: whatever Penstock writes has a time to live, and features have none."""
+    with redis_server(tmp_path, "--maxmemory", "3mb", "--maxmemory-policy", "volatile-lru") as server:
+        server.ask("HSET", "user:u1", "age", 41)
+        async with connected(tmp_path, server.url) as redis:
+            shelf = Shelf(redis)
+            keys: list[bytes] = []
+            for batch in range(20):
+                keys = [b"%d-%d" % (batch, row) for row in range(MOST_TOGETHER)]
+                shelf.store.put(keys, answers(len(keys)))
+                await redis.ask("PING")
+            assert b"evicted_keys:0\r" not in server.ask("INFO", "stats")
+            assert await shelf.find(keys[-1]) == [ANSWER], "there is room for what is new"
+            assert server.ask("HGET", "user:u1", "age") == b"41"
+
+
+def answers(rows: int) -> Columns:
+    return [[part] * rows for part in ANSWER]
+
+
+def unkept(shelf: Shelf) -> tuple[float, float, float]:
+    meter = shelf.meter
+    return meter.away.value, meter.behind.value, meter.large.value
+
+
+async def until(holds: Callable[[], object]) -> None:
+    async with asyncio.timeout(30):
+        while not holds():  # noqa: ASYNC110 # nothing tells of it
+            await asyncio.sleep(0.01)

@@ -14,7 +14,8 @@ class World:
     def __init__(self, row_s: float) -> None:
         self.timer = ManualTimer()
         self.meter = CacheMeter(Figures(), "m", "1")
-        self.worth = Worth(self.meter, lambda: row_s)
+        self.row_s = row_s
+        self.worth = Worth(self.meter, lambda: self.row_s)
         self.switches: list[tuple[float, bool]] = []
         self.on = True
         self.judge = Judge(self.worth, self.meter, self.timer, self._switch)
@@ -49,7 +50,7 @@ def test_a_quick_model_is_not_unless_many_do() -> None:
 
 
 def test_it_is_tried_again_after_pauses_that_grow_and_for_longer_each_time() -> None:
-    world = World(row_s=0.0)
+    world = World(row_s=1e-9)
     trials: list[float] = []
     for _ in range(8):
         before = world.meter.looked_up
@@ -62,7 +63,7 @@ def test_it_is_tried_again_after_pauses_that_grow_and_for_longer_each_time() -> 
 
 
 def test_a_cache_that_is_gone_is_not_tried_again() -> None:
-    world = World(row_s=0.0)
+    world = World(row_s=1e-9)
     world.ask(100 * WINDOW_ROWS, share=0.0)
     world.judge.close()
     world.timer.advance(LONGEST_PAUSE_S)
@@ -86,3 +87,16 @@ def test_the_seconds_that_are_saved_are_those_of_rows_that_need_not_be_computed(
     world.ask(100, share=0.25)
     world.meter.shared.value += 5
     assert world.worth.saved_s() == 30 * (0.001 + PATH_S)
+
+
+def test_nothing_is_judged_until_the_model_has_computed_something_here() -> None:
+    """Another front may have filled the store: to find all there is no waste."""
+    world = World(row_s=0.0)
+    world.ask(10 * WINDOW_ROWS, share=1.0, look_s=1e-3)
+    assert world.switches == []
+    world.row_s = 1.0
+    world.ask(10 * WINDOW_ROWS, share=0.5, look_s=1e-3)
+    assert world.switches == [], "what was spent before does not count either"
+    world.row_s = 1e-9
+    world.ask(10 * WINDOW_ROWS, share=0.5, look_s=1e-3)
+    assert len(world.switches) == 1

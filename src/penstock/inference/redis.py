@@ -23,7 +23,7 @@ Word = str | bytes | int | float
 CONNECT_S = 1.0  # for a connection to be made, and the password to be taken
 FIRST_PAUSE_S = 0.1  # before it is looked for again,
 LONGEST_PAUSE_S = 2.0  # which it is at least so often
-QUIET_S = 10.0  # between two lines of the log that say that it refuses something
+QUIET_S = 10.0  # between two lines of the log that say the same; and what has held for so long is well again
 EXPECTED = ("NOSCRIPT", "WRONGTYPE")
 MOST_WAITING = 10_000  # commands that have no answer yet
 READ_FIRST_S = 0.001  # for the loop to come round once more
@@ -45,6 +45,9 @@ class Redis:
 
     While it is away whoever asks hears so at once: nobody waits for a connection to be made. What was asked before it
     went away waits for `timeout_ms` at most.
+
+    One that takes connections and is too slow for anything else comes and goes all the time: so it is looked for as
+    seldom as one that is away for good until a connection has held for a while, and the log has no more of it.
     """
 
     def __init__(self, settings: config.Redis, purpose: str, log: Log, figures: Figures) -> None:
@@ -59,8 +62,8 @@ class Redis:
         self._up = figures.gauge(catalog.REDIS_LIVE).child()
         self._loop = asyncio.get_running_loop()
         self._line: _Line | None = None
-        self._told: str | None = None  # why it is away, as the log has it
-        self._complained_at = -QUIET_S
+        self._told: str | None = None  # why it is or was away, while the log says that it is
+        self._back_at = self._complained_at = -QUIET_S
         self.tried = asyncio.Event()
         """Set once a connection is made, or could not be."""
         self._looking = self._loop.create_task(self._look())
@@ -91,6 +94,7 @@ class Redis:
         self._looking.cancel()
         if self._line is not None:
             self._line.end("this process ends")
+            self._lost()
 
     async def _look(self) -> None:
         """Makes the connection, and makes it anew whenever it is lost."""
@@ -103,8 +107,11 @@ class Redis:
                 self._missed(_reason(problem), "connect")
             else:
                 self._found(line)
-                pause_s = FIRST_PAUSE_S
-                self._missed(*await asyncio.shield(line.ended))
+                since = self._loop.time()
+                reason, kind = await asyncio.shield(line.ended)
+                if self._loop.time() >= since + QUIET_S:
+                    pause_s = FIRST_PAUSE_S
+                self._missed(reason, kind)
             self.tried.set()
             await asyncio.sleep(pause_s)
             pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
@@ -129,19 +136,31 @@ class Redis:
 
     def _found(self, line: "_Line") -> None:
         self._line = line
-        self._up.set(1)
-        if self._told is not None:
-            self._told = None
-            self._log.info("redis_back", host=self._address.place, purpose=self._purpose)
+        self._up.inc()
+        if self._loop.time() >= self._back_at + QUIET_S:
+            self._tell_back(line)
+        else:
+            self._loop.call_later(QUIET_S, self._tell_back, line)
         self.tried.set()
 
+    def _tell_back(self, line: "_Line") -> None:
+        """Unless it has gone again meanwhile."""
+        if self._line is line and self._told is not None:
+            self._told = None
+            self._back_at = self._loop.time()
+            self._log.info("redis_back", host=self._address.place, purpose=self._purpose)
+
     def _missed(self, reason: str, kind: str) -> None:
-        self._line = None
-        self._up.set(0)
+        self._lost()
         self._failures.child(kind).inc()
         if self._told is None:
             self._log.warning("redis_away", host=self._address.place, purpose=self._purpose, reason=reason)
         self._told = reason
+
+    def _lost(self) -> None:
+        if self._line is not None:
+            self._line = None
+            self._up.dec()  # which is both connections' of this front
 
     def _refused(self, code: str) -> None:
         """It is there, but does not do what it is asked. What can be meant by that is told; but not again and again."""

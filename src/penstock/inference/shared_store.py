@@ -1,5 +1,6 @@
 """Answers in Redis, where all fronts of several machines find them."""
 
+import asyncio
 import os.path
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -15,6 +16,9 @@ from penstock.model.control import Loaded
 from penstock.observability.caching import CacheMeter
 
 MOST_UNANSWERED = 512  # commands, beyond which Redis would be late with those that are waited for
+MOST_TOGETHER = (
+    1024  # answers that are written in one turn of the loop: 4,000 keep it up for longer than Redis may take
+)
 DIGEST = 32
 
 
@@ -65,16 +69,34 @@ class SharedStore:
 
     def put(self, keys: Sequence[bytes], answers: Columns) -> None:
         """Keeps answers, as far as Redis takes them; nobody waits for that. While it is behind none are given to it."""
-        for key, answer in zip(keys, apart(answers), strict=True):
-            self._put(key, answer)
+        self._put(tuple(zip(keys, apart(answers), strict=True)))
 
-    def _put(self, key: bytes, answer: RowAnswer) -> None:
-        if self._redis.unanswered >= MOST_UNANSWERED:
-            self._meter.failures.value += 1
+    def _put(self, rest: Sequence[tuple[bytes, RowAnswer]]) -> None:
+        """Gives Redis some of them, and the others when it has these. Only what it had before makes it late: a large
+        batch would else be too much by its own first half."""
+        meter, redis = self._meter, self._redis
+        if not redis.is_here or redis.unanswered >= MOST_UNANSWERED:
+            (meter.behind if redis.is_here else meter.away).value += len(rest)
             return
+        last = None
+        for key, answer in rest[:MOST_TOGETHER]:
+            last = self._set(key, answer) or last
+        if later := rest[MOST_TOGETHER:]:
+            if last is None:
+                self._put(later)
+            else:
+                last.add_done_callback(lambda _: self._put(later))
+
+    def _set(self, key: bytes, answer: RowAnswer) -> "asyncio.Future[Any] | None":
+        """Asks Redis to keep an answer; None where it is too large for that."""
         digest = self._digest(key)
-        if self._redis.is_here and (raw := self._form.written(digest, answer)) is not None:
-            self._redis.ask("SET", self._name(digest), raw, "PX", self._ttl_ms)
+        raw = self._form.written(digest, answer)
+        if raw is None:
+            self._meter.large.value += 1
+            return None
+        asked = self._redis.ask("SET", self._name(digest), raw, "PX", self._ttl_ms)
+        self._meter.behind.value += asked.done()  # there was no room for it
+        return asked
 
     def _answered(
         self,

@@ -25,6 +25,11 @@ class Worth:
         self._saved_s = 0.0
         self.spent_s = 0.0
 
+    @property
+    def is_known(self) -> bool:
+        """Whether the model has computed anything here."""
+        return self._row_s() > 0
+
     def spent(self, seconds: float) -> None:
         """One of EVERY parts of the cache's work took so long."""
         self.spent_s += EVERY * seconds
@@ -44,9 +49,10 @@ class Worth:
 class Judge:
     """Switches a cache off where it does not pay, and on again for a trial.
 
-    Each window of rows has to save more than it cost. While it goes on not to pay the pauses double, and so do the
-    trials: many different rows take a while to be known. `switch` is told whether it is to be on, and what was saved
-    and spent in the last window.
+    Each window of rows has to save more than it cost. Nothing is judged while nobody knows what the model takes: where
+    others keep the answers, all may be found before this front has ever asked it. While it goes on not to pay the
+    pauses double, and so do the trials: many different rows take a while to be known. `switch` is told whether it is to
+    be on, and what was saved and spent in the last window.
     """
 
     def __init__(
@@ -65,6 +71,10 @@ class Judge:
         """Some more rows were asked for."""
         rows = self._meter.looked_up - self._from
         if rows < WINDOW_ROWS:
+            return
+        if not self._worth.is_known:
+            self._begin()
+            self._trial_from = self._from
             return
         saved_s = self._worth.saved_s() - self._saved_s
         spent_s = self._worth.spent_s - self._spent_s

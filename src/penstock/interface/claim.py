@@ -73,5 +73,5 @@ class Claim:
         elif not ticket.done:
             try:
                 queue(ticket)
-            except RequestError as refusal:
-                ticket.fail(refusal)
+            except Exception as error:  # noqa: BLE001 # a ticket is settled, whatever happens
+                ticket.fail(error)

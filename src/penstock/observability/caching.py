@@ -12,7 +12,8 @@ class CacheMeter:
     (`bypassed`).
 
     `evictions` went before their time for want of room. What a store of several machines held was `rejected` where it
-    was no answer of this model, and `failures` counts when it could not be asked, or told.
+    was no answer of this model, and `failures` counts requests for which it could not be asked. Answers were not given
+    to it where it was `away` or `behind`, or they were too `large`.
     """
 
     def __init__(self, figures: Figures, model: str, version: str) -> None:
@@ -23,6 +24,10 @@ class CacheMeter:
         self.evictions = figures.counter(catalog.CACHE_EVICTIONS).child(model, version)
         self.rejected = figures.counter(catalog.CACHE_REJECTED).child(model, version)
         self.failures = figures.counter(catalog.CACHE_FAILURES).child(model, version)
+        unkept = figures.counter(catalog.CACHE_UNKEPT)
+        self.away, self.behind, self.large = (
+            unkept.child(model, version, reason) for reason in catalog.CACHE_UNKEPT_REASONS
+        )
         self._on = figures.gauge(catalog.CACHE_LIVE)
         self._saved = figures.counter(catalog.CACHE_SAVED).child(model, version)
         self._held = [figures.gauge(metric) for metric in (catalog.CACHE_HELD_ROWS, catalog.CACHE_HELD_BYTES)]

@@ -125,7 +125,17 @@ CACHE_REJECTED = _counter(
     "cache_rejected_total", "What Redis had in the place of an answer and was none; it counts as a miss.", *MODEL
 )
 CACHE_FAILURES = _counter(
-    "cache_store_errors_total", "Requests for which Redis was not asked, or did not answer; they are misses.", *MODEL
+    "cache_store_errors_total",
+    "Requests whose rows Redis was not asked for, since it was away, or did not tell in time; they are misses.",
+    *MODEL,
+)
+CACHE_UNKEPT_REASONS = ("away", "behind", "large")
+CACHE_UNKEPT = _counter(
+    "cache_unkept_total",
+    "Answers that were not given to Redis: it was away, behind with what it had been asked, or the answer was large "
+    "(more than 16 KiB).",
+    *MODEL,
+    "reason",
 )
 
 # ------------------------------------------------------------------ what models say, and about what

@@ -10,7 +10,7 @@ from penstock.model.key import Key
 from penstock.model.quota import Limit, Quotas, Unit
 from penstock.supervisor.ledger import Ledger
 
-MOST_ADDRESSES = 65_536  # that have buckets of their own
+MOST_BUCKETS = 65_536  # of addresses, which have one for each unit
 LOOKED_AT = 2  # buckets, each time one is added, for whether they are full by now and can be forgotten
 
 
@@ -28,7 +28,7 @@ class Lender:
         fronts: int,
         ledger: Ledger,
         clock: Callable[[], float],
-        most: int = MOST_ADDRESSES,
+        most: int = MOST_BUCKETS,
     ) -> None:
         self._quotas = Quotas(said, keys)
         self._fronts = fronts

@@ -5,6 +5,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from penstock.errors import ConfigurationError, PenstockError
+from penstock.model.key import Key
+from penstock.model.keyring import read_keys
 from penstock.model.repository import Resolved
 from penstock.model.source import ModelSource
 from penstock.model.watch import Watch
@@ -31,8 +33,10 @@ class News(NamedTuple):
 class Reload:
     """Reads everything anew with `reread` when something has changed, and hands it to `take`.
 
-    What cannot be read leaves everything as it is. `is_known` says whether a version is among those that were taken
-    before: others are taken when nobody writes into their directory any more.
+    What cannot be read leaves everything as it is, but for the keys. A key that leaked is taken out at once, and not
+    when somebody has corrected something else: so the file of keys is then read by itself, for `take_keys`. `is_known`
+    says whether a version is among those that were taken before: others are taken when nobody writes into their
+    directory any more.
     """
 
     def __init__(
@@ -40,6 +44,7 @@ class Reload:
         equipment: Equipment,
         reread: Callable[[Resolved], Resolved],
         take: Callable[[News], object],
+        take_keys: Callable[[tuple[Key, ...]], object],
         is_known: Callable[[ModelSource], bool],
     ) -> None:
         self._loop = equipment.loop
@@ -47,6 +52,7 @@ class Reload:
         self._ledger = equipment.ledger
         self._reread = reread
         self._take = take
+        self._take_keys = take_keys
         self._is_known = is_known
         self._watch: Watch | None = None
         self._resolved: Resolved
@@ -77,8 +83,7 @@ class Reload:
             if not resolved.models:
                 raise ConfigurationError("nothing is named any more that could be served")
         except (PenstockError, OSError) as error:
-            self._log.error("reload_refused", reason=str(error), detail="everything stays as it is")
-            self._ledger.reloaded("refused")
+            self._refuse(str(error))
             return
         if changed:
             self._ledger.reloaded("taken")
@@ -94,3 +99,18 @@ class Reload:
         }
         models = {name: versions for name, versions in models.items() if versions}
         self._take(News(resolved._replace(models=models), resolved.models.keys(), changed))
+
+    def _refuse(self, reason: str) -> None:
+        """Takes nothing but the keys, if they can be read."""
+        file = self._resolved.settings.keys
+        detail = "everything stays as it is"
+        if file is not None:
+            try:
+                self._take_keys(read_keys(Path(file)))
+                detail = "everything but the keys stays as it is"
+            except (PenstockError, OSError) as error:
+                reason = "; ".join(
+                    dict.fromkeys((reason, str(error)))
+                )  # said once where the keys are all that is wrong
+        self._log.error("reload_refused", reason=reason, detail=detail)
+        self._ledger.reloaded("refused")

@@ -60,7 +60,7 @@ def serve(resolved: Resolved, reread: Callable[[Resolved], Resolved], *, strict:
         service = Service(equipment, settings, sources, listeners, resolved.keys, pair, strict=strict)
         if pair is not None:
             Renewal(equipment, settings.server, pair, service.renew).start()
-        Reload(equipment, reread, service.update, service.knows).start(resolved)
+        Reload(equipment, reread, service.update, service.take_keys, service.knows).start(resolved)
         try:
             return service.run()
         finally:
@@ -142,13 +142,13 @@ class Service:
         told = restart_needed(self._settings, news.resolved.settings)
         if told:
             self._log.warning("restart_needed", settings=told, detail="these are read at the start")
-        self._take_keys(news.resolved.keys)
+        self.take_keys(news.resolved.keys)
         for name in self._lineups.keys() - news.named:
             self._lineups[name].remove()
         for name in news.resolved.models:
             self._take(name, news)
 
-    def _take_keys(self, keys: tuple[Key, ...] | None) -> None:
+    def take_keys(self, keys: tuple[Key, ...] | None) -> None:
         """Whoever has none of them is refused from now on."""
         if keys != self._keys:
             self._keys = keys

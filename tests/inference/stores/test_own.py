@@ -82,6 +82,13 @@ class Wrong:
         return found
 
 
+class Plain:
+    """Gives what was asked for, and not as a coroutine."""
+
+    def get(self, entities: Sequence[str]) -> Sequence[Mapping[str, object] | None]:
+        return [None] * len(entities)
+
+
 def raising() -> FakeStore:
     store = FakeStore()
     store.error = KeyError("secret u1")
@@ -95,8 +102,9 @@ def raising() -> FakeStore:
         (Wrong([]), "get() was asked for 1 entities and did not give as many in a list"),
         (Wrong(None), "did not give as many in a list"),
         (Wrong(["u1"]), "get() gave something that is neither a mapping nor None"),
+        (Plain(), "get() is no coroutine: write `async def get`"),
     ],
-    ids=["raises", "too few", "none", "text"],
+    ids=["raises", "too few", "none", "text", "not async"],
 )
 async def test_a_store_that_fails_is_away_and_told_of_once_in_a_while(
     log: Log, told: Told, store: Store, reason: str

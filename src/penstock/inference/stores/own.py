@@ -2,7 +2,7 @@
 
 import asyncio
 import importlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from operator import attrgetter
 from typing import Any, Protocol
 
@@ -74,7 +74,7 @@ class OwnStore:
         answers: Sequence[Answer] = [AWAY] * len(entities)
         try:
             async with asyncio.timeout(self.timeout_s):
-                answers = _checked(await self._store.get(tuple(entities)), len(entities))
+                answers = _checked(await _awaitable(self._store.get(tuple(entities))), len(entities))
         except TimeoutError:
             self._complain(f"no answer within {self.timeout_s * 1000:g} ms")
         except Exception as error:  # noqa: BLE001 # whatever somebody's own code raises
@@ -85,6 +85,12 @@ class OwnStore:
     def _answer(self, entities: Sequence[str], answers: Sequence[Answer]) -> None:
         for entity, answer in zip(entities, answers, strict=True):
             self._flying.pop(entity).set_result(answer)
+
+
+def _awaitable(call: Any) -> Awaitable[Any]:
+    if not isinstance(call, Awaitable):
+        raise TypeError("get() is no coroutine: write `async def get`")
+    return call
 
 
 def _checked(found: Any, wanted: int) -> Sequence[Answer]:
