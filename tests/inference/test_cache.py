@@ -808,13 +808,24 @@ def patiently(world: World) -> int:
 
 def test_a_cache_that_is_closed_while_it_was_off_is_not_tried_again(world: World) -> None:
     switches: list[bool] = []
-    worth = Worth(world.meter, lambda: 0.0)
+    worth = Worth(world.meter, lambda: 0.001)
     judge = Judge(worth, world.meter, world.timer, lambda on, saved_s, spent_s: switches.append(on))
     world.cache.judge = judge
     world.meter.misses.value += WINDOW_ROWS
     judge.look()
     world.cache.close()
     world.timer.advance(LONGEST_PAUSE_S)
+    assert switches == [False]
+
+
+def test_a_few_large_requests_are_as_many_rows_to_be_judged_as_many_small_ones() -> None:
+    world = World(max_rows=500)
+    switches: list[bool] = []
+    worth = Worth(world.meter, lambda: 0.001)
+    world.cache.judge = Judge(worth, world.meter, world.timer, lambda on, saved_s, spent_s: switches.append(on))
+    for first in range(0, 4 * 500, 500):
+        world.submit(*range(first + 10, first + 510))
+        world.finish()
     assert switches == [False]
 
 

@@ -31,7 +31,7 @@ class World:
             hit = int(share * (row + 1)) > int(share * row)
             (self.meter.hits if hit else self.meter.misses).value += 1
             if not row % EVERY:
-                self.worth.spent(look_s)
+                self.worth.spent(EVERY * look_s)
                 self.judge.look()
 
 

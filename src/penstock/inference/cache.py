@@ -18,7 +18,7 @@ from penstock.inference.row_keys import RowKeys
 from penstock.inference.row_store import NOTHING, RowStore
 from penstock.inference.shared_store import SharedStore
 from penstock.inference.ticket import Freshness, Ticket, throw
-from penstock.inference.worth import EVERY, Judge, Worth
+from penstock.inference.worth import Judge, Worth, stands_for
 from penstock.observability.caching import CacheMeter
 
 Landed = list[tuple[Ticket, Span]]
@@ -82,13 +82,13 @@ class Cache:
         if ticket.freshness is not Freshness.ANY:
             self._pass_by(ticket)
             return
-        timed = self.judge is not None and not next(self._looks) % EVERY
+        timed = 0 if self.judge is None else stands_for(ticket.rows.count, self._looks)
         began = clock() if timed else 0.0
         keys = self._keys.of(ticket.rows, probabilities=ticket.probabilities)
         is_new = self._are_new(keys)
         parts = NOTHING if is_new else self._store.find(keys)
         if timed and self.judge is not None:
-            self._worth.spent(clock() - began)
+            self._worth.spent(timed * (clock() - began))
             self.judge.look()
         if is_new and self._shared is None:
             self._compute(ticket, keys, admitted=admitted, timed=timed)
@@ -134,7 +134,7 @@ class Cache:
         self._meter.hits.value += len(kept)
         ticket.answer(again(kept[0]) if len(kept) == 1 else together(kept, 0.0, 0.0, len(kept)))
 
-    def _compute(self, ticket: Ticket, keys: Sequence[bytes], *, admitted: bool, timed: bool) -> None:
+    def _compute(self, ticket: Ticket, keys: Sequence[bytes], *, admitted: bool, timed: int) -> None:
         """Has the batcher compute a request that is new."""
         flights = self._flights
         if not admitted:
@@ -148,7 +148,7 @@ class Cache:
         ticket.keys, ticket.failed = keys, self._failed
         flights.take_off(ticket)
         if timed:
-            self._worth.spent(clock() - began)
+            self._worth.spent(timed * (clock() - began))
         self._batcher.push(ticket)
 
     def _pass_by(self, ticket: Ticket) -> None:
@@ -169,7 +169,7 @@ class Cache:
         waits for it."""
         if not self._flights:
             return
-        timed = self.judge is not None and not next(self._batches) % EVERY
+        timed = 0 if self.judge is None else stands_for(len(outputs.fields[0]), self._batches)
         began = clock() if timed else 0.0
         landed, rows = _landed(tickets)
         self._flights.land(*[ticket for ticket, _ in landed])
@@ -180,7 +180,7 @@ class Cache:
             self._keep_of(alike, whole if len(alike) == len(tickets) else picked(whole, [span for _, span in alike]))
             guests += [(ticket, apart(picked(whole, [span]))) for ticket, span in alike if ticket.guests is not None]
         if timed:
-            self._worth.spent(clock() - began)
+            self._worth.spent(timed * (clock() - began))
         for ticket, its_answers in guests:
             self._pass_on(ticket, its_answers)
 

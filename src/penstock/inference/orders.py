@@ -86,13 +86,13 @@ class Orders:
         self._deadlines.cancel()
 
     # ---------------------------------------------------------------- asking
-    def take(self, ticket: Ticket, keys: Sequence[bytes], parts: list[RowAnswer | None], *, timed: bool) -> None:
-        """A request, and the parts of its answer that are kept. Raises as `Batcher.admit` does. What that costs is told
-        where it is `timed`."""
+    def take(self, ticket: Ticket, keys: Sequence[bytes], parts: list[RowAnswer | None], *, timed: int) -> None:
+        """A request, and the parts of its answer that are kept. Raises as `Batcher.admit` does. What that costs counts
+        `timed` times."""
         missing = [(place, place) for place, part in enumerate(parts) if part is None]
         self._seek(Order(ticket, parts), wanted(keys, missing), self._asks_elsewhere, timed=timed)
 
-    def _seek(self, order: Order, places: Wanted, elsewhere: SharedStore | None, *, timed: bool = False) -> None:
+    def _seek(self, order: Order, places: Wanted, elsewhere: SharedStore | None, *, timed: int = 0) -> None:
         """Waits for who has these rows computed, and has the others looked up elsewhere, or computed."""
         expected_s = 0.0
         if elsewhere is None:
@@ -106,7 +106,7 @@ class Orders:
         new_keys = self._join(order, places)
         computation = self._take_off(order, new_keys, places) if new_keys else None
         if timed:
-            self._worth.spent(clock() - began)
+            self._worth.spent(timed * (clock() - began))
         if computation is None:
             return
         computation.expected_s = expected_s

@@ -1,18 +1,28 @@
 """Whether it pays to keep answers: what looking them up takes, held against what the model would have taken."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from penstock.inference.alarm import Handle, Timer
 from penstock.observability.caching import CacheMeter
 
 EVERY = 16
-"""Of so many look-ups one is timed, which stands for all of them."""
+"""Of so many look-ups of a few rows one is timed, which stands for all of them."""
+LARGE = 64
+"""Rows that are worth a clock of their own: few such requests are many rows."""
 WINDOW_ROWS = 1_000
 FIRST_PAUSE_S = 30.0
 LONGEST_PAUSE_S = 600.0
 PATH_S = 3e-6
 """What a row costs the front on its way to the model and back, among many in a batch. A request of one row costs some
 ten times as much (benchmarks/cached.py): where requests are small, a cache that pays by this account surely does."""
+
+
+def stands_for(rows: int, numbers: Iterator[int]) -> int:
+    """For how many of its kind the time of a look-up of so many rows, the next of these numbers, counts; 0 where it is
+    not taken."""
+    if rows >= LARGE:
+        return 1
+    return 0 if next(numbers) % EVERY else EVERY
 
 
 class Worth:
@@ -31,8 +41,8 @@ class Worth:
         return self._row_s() > 0
 
     def spent(self, seconds: float) -> None:
-        """One of EVERY parts of the cache's work took so long."""
-        self.spent_s += EVERY * seconds
+        """The cache's work took so long."""
+        self.spent_s += seconds
 
     def waited(self, seconds: float) -> None:
         """So long a request waited for what others keep, as it would else have waited for the model."""
