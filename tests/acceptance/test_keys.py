@@ -13,9 +13,10 @@ from typing import NamedTuple
 import pytest
 from starlette.routing import Route
 
-from penstock.cli.key import PREFIX, digest, new_secret
+from penstock.cli.key import digest, new_secret
 from penstock.config import Allowance
 from penstock.interface.ops import build_ops
+from penstock.model.key import PREFIX
 from penstock.model.keyring import read_keys
 from tests.acceptance.driver import Service, penstock, serving, wait_until
 from tests.acceptance.numbered import publish

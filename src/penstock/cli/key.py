@@ -13,13 +13,12 @@ from penstock.cli.complaint import complain
 from penstock.config import Allowance
 from penstock.configuration import MODEL_NAME
 from penstock.errors import ConfigurationError
-from penstock.model.key import ANONYMOUS, PRIORITIES, RIGHTS, Key
+from penstock.model.key import ANONYMOUS, PREFIX, PRIORITIES, RIGHTS, Key, has_secret
 from penstock.model.keyring import entry, read_keys
 from penstock.model.quota import demand_rates
 from penstock.values import Unfit, from_text
 
 USUAL = "penstock.keys"
-PREFIX = "pk_"  # so that a key that was published by mistake is known for one
 SECRET_BYTES = 32
 LIMITS = {
     "requests": ("RATE", "of its own, in place of all of the service's quota, such as 100/s or 6000/min"),
@@ -57,6 +56,8 @@ def run(words: Sequence[str]) -> int:
         raise ConfigurationError(f"--rights: expected some of {', '.join(RIGHTS)}, got {strange[0]!r}")
     if namespace.name == ANONYMOUS:
         raise ConfigurationError(f"{ANONYMOUS} is who sends no key: write '{ANONYMOUS}: {{rights: […]}}' into the file")
+    if has_secret(namespace.name):
+        raise ConfigurationError("this is a key, and no name for one: say what to call it, such as mobile")
     if not MODEL_NAME.fullmatch(namespace.name):
         raise ConfigurationError(f"{namespace.name!r} is no name: use letters, digits, '_', '-' and '.'")
     secret = new_secret()
