@@ -259,7 +259,11 @@ def test_a_key_is_made_once_and_shown_once(tmp_path: Path) -> None:
     for words, complaint in {
         ("shop",): "there is a key called shop",
         ("x", "--rights", "write"): "expected some of predict, read, admin, got 'write'",
-        ("x", "--quota-rows", "5/h"): "--quota-rows: expected a rate such as 100/s or 6000/min, got '5/h'",
+        (
+            "x",
+            "--quota-rows",
+            "5/h",
+        ): "--quota-rows: expected a rate from 1 to 999999999, such as 100/s or 6000/min, got '5/h'",
         ("x", "--quota-rows-burst", "5"): "quota.rows_burst: a burst needs a rate",
         ("a/b",): "is no name",
         ("anonymous",): "who sends no key",

@@ -70,5 +70,8 @@ def test_a_file_of_keys_is_tried_as_the_service_would(capsys: pytest.CaptureFixt
     assert main(["config", "--keys", "good.keys"]) == 0
     assert [main(["config", "--keys", file]) for file in ("bad.keys", "nowhere.keys")] == [2, 2]
     wrong, missing = capsys.readouterr().err.splitlines()
-    assert "bad.keys: anonymous.quota.rows: expected a rate such as 100/s or 6000/min, got '5/h'" in wrong
+    assert (
+        "bad.keys: anonymous.quota.rows: expected a rate from 1 to 999999999, such as 100/s or 6000/min, got '5/h'"
+        in wrong
+    )
     assert "nowhere.keys: no such file" in missing

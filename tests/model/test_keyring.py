@@ -78,11 +78,11 @@ def test_an_empty_file_has_no_keys(tmp_path: Path) -> None:
         (f"a: {{sha256: {SHA}, rights: [read], quota: 9/s}}", "a.quota: expected limits such as {requests: 100/s"),
         (
             f"a: {{sha256: {SHA}, rights: [read], quota: {{requests: 9}}}}",
-            "a.quota.requests: expected a rate such as 100/s",
+            "a.quota.requests: expected a rate from 1 to 999999999, such as 100/s",
         ),
         (
             f"a: {{sha256: {SHA}, rights: [read], quota: {{requests: 5/h}}}}",
-            "a.quota.requests: expected a rate such as 100/s or 6000/min, got '5/h'",
+            "a.quota.requests: expected a rate from 1 to 999999999, such as 100/s or 6000/min, got '5/h'",
         ),
         (
             f"a: {{sha256: {SHA}, rights: [read], quota: {{rows: 9/s, rows_burst: 0}}}}",
