@@ -75,3 +75,24 @@ def test_a_file_of_keys_is_tried_as_the_service_would(capsys: pytest.CaptureFixt
         in wrong
     )
     assert "nowhere.keys: no such file" in missing
+
+
+@pytest.mark.parametrize(
+    ("words", "complaint"),
+    [
+        (("--quota-requests-burst", "5"), "quota.requests_burst: a burst needs a rate: add requests"),
+        (("--tls-cert", "cert.pem"), "server.tls_cert wants server.tls_key beside it"),
+        (("--tls-cert", "cert.pem", "--tls-key", "nowhere.pem"), "nowhere.pem: no such file"),
+        (("--tls-cert", "cert.pem", "--tls-key", "."), ": not a file"),
+        (("--tls-cert", "cert.pem", "--tls-key", "cert.pem"), "there is no private key in it"),
+        (("stores.yaml",), "stores.users.python: there is no module 'no_such_stores'"),
+    ],
+)
+def test_what_the_service_would_refuse_is_refused(
+    words: tuple[str, ...], complaint: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("cert.pem").write_text("-----BEGIN CERTIFICATE-----\n")
+    Path("stores.yaml").write_text("stores: {users: {python: 'no_such_stores:Users'}}")
+    assert main(["config", *words]) == 2
+    told = capsys.readouterr()
+    assert (complaint in told.err, told.out) == (True, "")
