@@ -101,9 +101,22 @@ def _add(path: Path, key: Key) -> None:
     before = path.read_text() if path.exists() else ""
     if before and key.name in {known.name for known in read_keys(path)}:
         raise ConfigurationError(f"{path}: there is a key called {key.name}: take it out, or choose another name")
-    staging = path.with_name(f".{path.name}")
     mode = path.stat().st_mode & 0o777 if before else 0o600
+    text = before + ("\n" if before and not before.endswith("\n") else "") + entry(key)
+    try:
+        _exchange(path, text, mode)
+    except OSError as problem:
+        reason = (problem.strerror or "no").lower()
+        raise ConfigurationError(
+            f"{path} cannot be written: its directory, {path.absolute().parent}: {reason}; name a file in one that is "
+            "there and may be written to (--file)"
+        ) from None
+
+
+def _exchange(path: Path, text: str, mode: int) -> None:
+    """Puts the whole file in the place of the one before. Raises OSError."""
+    staging = path.with_name(f".{path.name}")
     staging.unlink(missing_ok=True)  # whoever may read what lies there would read on
     with os.fdopen(os.open(staging, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "w") as file:
-        file.write(before + ("\n" if before and not before.endswith("\n") else "") + entry(key))
+        file.write(text)
     staging.replace(path)
