@@ -224,9 +224,10 @@ def test_keys_come_and_go_while_the_service_runs(clients: Clients) -> None:
     service, before = clients.service, clients.file.read_text()
     new = penstock("key", "new", "later", cwd=clients.file.parent).stdout.strip()
     wait_until(lambda: service.predict(0.0, X_API_Key=new).status == 200, "the new key", service.explain)
-    clients.file.write_text("nonsense: {")
+    clients.file.write_text(f"later: {{sha256: {new}, rights: [predict]}}")
     refused = service.wait_for("reload_refused")
-    assert "penstock.keys" in refused["reason"]
+    assert "penstock.keys: later.sha256: this is a key, not its digest" in refused["reason"]
+    assert new[:12] not in json.dumps(refused), "what may be a key is in no log"
     assert service.predict(0.0, X_API_Key=new).status == 200, "what cannot be read changes nothing"
     clients.file.write_text(before)
     wait_until(lambda: service.predict(0.0, X_API_Key=new).status == 401, "its end", service.explain)
