@@ -153,8 +153,8 @@ def test_a_flag_that_may_be_given_again_adds_up() -> None:
             "server: {trusted_proxies: 10.0.0.1}",
             "server.trusted_proxies: expected a list of addresses and networks such as 10.0.0.0/8, got '10.0.0.1'",
         ),
-        ("limits: {body: lots}", "limits.body: expected a size such as 16MiB, got 'lots'"),
-        ("limits: {rows: 0}", "limits.rows: expected an integer of at least 1, got 0"),
+        ("limits: {body: lots}", "limits.body: expected a size such as 16MiB, up to 1024TiB, got 'lots'"),
+        ("limits: {rows: 0}", "limits.rows: expected an integer from 1 to 1000000000, got 0"),
         ("limits: {rows: 1,000}", "limits.0: unknown setting; a number is written without commas"),
         ("drain: {linger_s: -1}", "drain.linger_s: expected a number of at least 0, got -1"),
         ("drain: {linger_s: .inf}", "drain.linger_s: expected a number of at least 0, got inf"),
@@ -174,7 +174,7 @@ def test_a_flag_that_may_be_given_again_adds_up() -> None:
         ("models: {1: {path: x}}", "models: 1 is no name: use letters, digits, '_', '-' and '.'"),
         (
             "models: {iris: {path: x, batching: {max_rows: many}}}",
-            "models.iris.batching.max_rows: expected an integer of at least 1, got 'many'",
+            "models.iris.batching.max_rows: expected an integer from 1 to 1000000000, got 'many'",
         ),
         (
             "models: {iris: {path: x, device: gpu}}",

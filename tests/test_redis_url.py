@@ -49,7 +49,7 @@ def test_a_connection_begins_with_who_it_is(address: Address, commands: list[obj
     "url",
     [
         "redis://ann:se/cret@cache:1/0",
-        "redis://cache:99999",
+        "redis://ann:99999/cret@cache",
         "redis://cache/x",
         "redis://cache/-1",
         "redis://se-cret@cache",
@@ -66,6 +66,15 @@ def test_a_url_that_cannot_be_read_is_refused_without_being_told(url: str) -> No
     with pytest.raises(ConfigurationError, match="%2F") as refused:
         load(flags={"redis.url": [url]})
     assert "cret" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "url", ["redis://cache:99999", "rediss://ann:se-cret@[::1]:65536/3", "redis://:se@cache:70000/"]
+)
+def test_a_port_that_cannot_be_is_said_to_be_none(url: str) -> None:
+    with pytest.raises(ConfigurationError) as refused:
+        load(flags={"redis.url": [url]})
+    assert str(refused.value) == "redis.url: there is no such port: they end at 65535"
 
 
 @pytest.mark.parametrize("url", ["http://ann:secret@cache", "cache:6379", "redis://"])

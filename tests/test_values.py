@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import Meta, inspect
 
-from penstock.config import FilePath, Size, Word
+from penstock.config import Count, FilePath, Rate, Size, Word
+from penstock.option import paths
 from penstock.values import Unfit, convert, did_you_mean, expected, format_size, from_text, parse_size, shown, to_text
 
 PORT = Annotated[int, Meta(ge=0, le=65535)]
@@ -67,7 +68,14 @@ def test_text_is_read_as_the_declared_type(annotation: Any, text: str, value: ob
         (PORT, True, "expected an integer from 0 to 65535, got true"),
         (float, float("nan"), "expected a number, got nan"),
         (float, float("inf"), "expected a number, got inf"),
-        (Size, "huge", "expected a size such as 16MiB, got 'huge'"),
+        (Size, "huge", "expected a size such as 16MiB, up to 1024TiB, got 'huge'"),
+        (Size, "1025TiB", "expected a size such as 16MiB, up to 1024TiB, got '1025TiB'"),
+        (Size | None, "9" * 23, f"expected a size such as 16MiB, up to 1024TiB, got '{'9' * 23}'"),
+        (Size, 2**70, f"expected a size such as 16MiB, up to 1024TiB, got {2**70}"),
+        (Size, f"{'9' * 400}TiB", f"expected a size such as 16MiB, up to 1024TiB, got '{'9' * 39}…"),
+        (Count, 10**9 + 1, "expected an integer from 1 to 1000000000, got 1000000001"),
+        (Count, 10**30, f"expected an integer from 1 to 1000000000, got {10**30}"),
+        (Rate, "0/s", "expected a rate from 1 to 999999999, such as 100/s or 6000/min, got '0/s'"),
         (str, None, "expected text, got nothing"),
         (Word, 1.5, "expected text, in quotes, got 1.5"),
         (Word | None, 1.5, "expected text, in quotes, got 1.5"),
@@ -83,6 +91,18 @@ def test_a_value_that_does_not_fit_is_refused_with_what_was_expected(
     with pytest.raises(Unfit) as caught:
         convert(annotation, raw)
     assert str(caught.value) == complaint
+
+
+def test_every_integer_and_size_is_one_that_processes_can_tell_each_other() -> None:
+    assert [path for path, annotation in paths().items() if takes_an_integer(annotation, 2**63)] == []
+    assert takes_an_integer(int, 2**63)
+
+
+def takes_an_integer(annotation: Any, number: int) -> bool:
+    try:
+        return type(convert(annotation, number)) is int
+    except Unfit:
+        return False
 
 
 def test_relative_paths_start_at_the_directory_of_whoever_wrote_them() -> None:

@@ -8,8 +8,8 @@ from typing import Annotated, Literal
 from msgspec import Meta, Struct
 
 Seconds = Annotated[float, Meta(ge=0)]
-Count = Annotated[int, Meta(ge=1)]
-Size = Annotated[int, Meta(ge=1, extra={"kind": "size"})]  # bytes; a file may say 16MiB
+Count = Annotated[int, Meta(ge=1, le=10**9)]  # beyond which nobody means it, and far below what processes cannot tell
+Size = Annotated[int, Meta(ge=1, le=2**50, extra={"kind": "size"})]  # bytes; a file may say 16MiB
 Word = Annotated[str, Meta(extra={"kind": "word"})]  # text that a file may write as a bare number
 Network = Annotated[str, Meta(extra={"kind": "network"})]  # an address or a network of them
 FilePath = Annotated[str, Meta(extra={"kind": "path"})]  # relative to the file that says it
@@ -18,7 +18,11 @@ HeaderName = Annotated[
     Meta(pattern=r"^[A-Za-z0-9!#$%&'*+.^_`|~-]+$", extra={"expected": "the name of a header such as X-User-ID"}),
 ]
 Rate = Annotated[
-    str, Meta(pattern=r"^[1-9][0-9]{0,8}/(s|min)$", extra={"expected": "a rate such as 100/s or 6000/min"})
+    str,
+    Meta(
+        pattern=r"^[1-9][0-9]{0,8}/(s|min)$",
+        extra={"expected": "a rate from 1 to 999999999, such as 100/s or 6000/min"},
+    ),
 ]
 Url = Annotated[str, Meta(extra={"kind": "url"})]  # whose password is shown to nobody
 LOAD = r"^(all|latest:[1-9][0-9]{0,3}|[A-Za-z0-9_][A-Za-z0-9_.+-]*(,[A-Za-z0-9_][A-Za-z0-9_.+-]*)*)$"

@@ -31,19 +31,19 @@ for _first in "yYnNoO":  # what is left of booleans is true and false, as YAML 1
     _Loader.yaml_implicit_resolvers[_first] = _others
 
 
-def read(path: Path, *, aliases: bool = False) -> dict[object, object]:
+def read(path: Path, *, aliases: bool = False, discreet: bool = False) -> dict[object, object]:
     """The mapping that the document at `path` holds; an empty document is an empty mapping.
 
-    Raises ConfigurationError, which names the file and the line.
+    Raises ConfigurationError, which names the file and the line; where it is `discreet`, it has nothing of the text.
     """
     text = _text(path)
     try:
         problem = _hostility(text, aliases)
         if problem:
             raise ConfigurationError(f"{path.name}: {problem}")
-        document = _constructed(text, path.name)
+        document = _constructed(text, path.name, discreet)
     except yaml.YAMLError as error:
-        raise ConfigurationError(f"{path.name}: {_said(error)}") from None
+        raise ConfigurationError(f"{path.name}: {_said(error, discreet)}") from None
     except (RecursionError, ValueError, OverflowError):
         raise ConfigurationError(f"{path.name}: not a document that can be read") from None
     if not isinstance(document, dict):
@@ -81,19 +81,20 @@ def _hostility(text: str, aliases: bool) -> str | None:
     return None
 
 
-def _constructed(text: str, name: str) -> object:
+def _constructed(text: str, name: str, discreet: bool) -> object:
     loader = _Loader(text)
     try:
         root = loader.get_single_node()
-        for problem in _repetitions(root):
-            raise ConfigurationError(f"{name}: {problem}")
+        for line, word in _repetitions(root):
+            told = "what stands here" if discreet else f"'{word}'"
+            raise ConfigurationError(f"{name}: line {line}: {told} is there twice")
         return {} if root is None else loader.construct_document(root)
     finally:
         loader.dispose()
 
 
-def _repetitions(root: yaml.Node | None) -> Iterator[str]:
-    """Keys that stand twice in one mapping, of which YAML would silently take the last."""
+def _repetitions(root: yaml.Node | None) -> Iterator[tuple[int, str]]:
+    """Keys that stand twice in one mapping, of which YAML would silently take the last; and in which lines."""
     seen: set[int] = set()
     waiting = [] if root is None else [root]
     while waiting:
@@ -108,12 +109,12 @@ def _repetitions(root: yaml.Node | None) -> Iterator[str]:
             waiting += node.value
 
 
-def _repeated(mapping: yaml.MappingNode) -> Iterator[str]:
+def _repeated(mapping: yaml.MappingNode) -> Iterator[tuple[int, str]]:
     keys: set[str] = set()
     for key, _ in mapping.value:
         if isinstance(key, yaml.ScalarNode):
             if key.value in keys and key.value != "<<":
-                yield f"line {_line(key.start_mark)}: '{key.value}' is there twice"
+                yield _line(key.start_mark), key.value
             keys.add(key.value)
 
 
@@ -122,7 +123,9 @@ def _line(mark: Any) -> int:
     return int(mark.line) + 1
 
 
-def _said(error: yaml.YAMLError) -> str:
+def _said(error: yaml.YAMLError, discreet: bool) -> str:
     mark = getattr(error, "problem_mark", None)
-    problem = getattr(error, "problem", None) or "not YAML"
+    may_quote = not isinstance(error, yaml.scanner.ScannerError)  # more than a single sign
+    problem = getattr(error, "problem", None) if not (discreet and may_quote) else "it cannot be understood"
+    problem = problem or "not YAML"
     return f"line {_line(mark)}: {problem}" if mark else str(problem)

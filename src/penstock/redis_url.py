@@ -1,5 +1,6 @@
 """Where Redis is: what a URL says of it."""
 
+import re
 from collections.abc import Iterator
 from typing import NamedTuple
 from urllib.parse import SplitResult, parse_qs, unquote, urlsplit
@@ -7,6 +8,9 @@ from urllib.parse import SplitResult, parse_qs, unquote, urlsplit
 from penstock.errors import ConfigurationError
 
 PORT = 6379
+HIGHEST_PORT = 65_535
+_WITH_PORT = re.compile(r"rediss?://([^/@?#]*@)?([^/@?#:\[\]]+|\[[^/@?#\[\]]+\]):(?P<port>[0-9]{5,20})(/[0-9]*)?")
+"""A URL in which nothing else can be wrong: with an @ further on, digits after a colon may be part of a password."""
 
 
 class Address(NamedTuple):
@@ -43,6 +47,8 @@ def address_of(url: str) -> Address:
     try:
         address = _address(urlsplit(url))
     except ValueError:
+        if (said := _WITH_PORT.fullmatch(url)) and int(said["port"]) > HIGHEST_PORT:
+            raise ConfigurationError(f"redis.url: there is no such port: they end at {HIGHEST_PORT}") from None
         raise ConfigurationError(
             "redis.url: expected a URL such as redis://user:password@127.0.0.1:6379/0 (redis://:password@… without a "
             "user); write the signs / : @ # ? of a password as %2F %3A %40 %23 %3F"

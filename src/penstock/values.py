@@ -106,6 +106,8 @@ def expected(kind: inspect.Type) -> str:
     if words is not None:
         return str(words)
     role = _role(kind, "kind")
+    if role == "size" and isinstance(bare := _number(kind), inspect.IntType) and bare.le is not None:
+        return f"a size such as 16MiB, up to {format_size(bare.le)}"
     if role in _ROLES and not isinstance(_bare(kind), inspect.VarTupleType):
         return _ROLES[str(role)]
     return _collection(kind) or _scalar(kind)
@@ -135,6 +137,14 @@ def did_you_mean(word: str, known: Iterable[str], cutoff: float = LIKENESS) -> s
 
 def _bare(kind: inspect.Type) -> inspect.Type:
     return _bare(kind.type) if isinstance(kind, inspect.Metadata) else kind
+
+
+def _number(kind: inspect.Type) -> inspect.Type:
+    """The type of a value that is there, without what the declaration says beside it."""
+    bare = _bare(kind)
+    if isinstance(bare, inspect.UnionType):
+        return _number(next(each for each in bare.types if not isinstance(each, inspect.NoneType)))
+    return bare
 
 
 def _role(kind: inspect.Type, key: str) -> object | None:
@@ -201,12 +211,20 @@ def _prepared(kind: inspect.Type, raw: object, base: str | None) -> object:
     if isinstance(bare, inspect.BoolType):
         return _BOOLS.get(raw.lower(), raw)
     if role == "size":
-        return parse_size(raw)
+        return _size(raw)
     if role == "network":
         return parse_network(raw)
     if role == "path" and base is not None:
         return os.path.abspath(os.path.join(base, raw)) if raw else None
     return raw
+
+
+def _size(raw: str) -> object:
+    """Bytes; the text itself where it is no size, of which the declaration then says what was expected."""
+    try:
+        return parse_size(raw)
+    except Unfit:
+        return raw
 
 
 def _load(raw: object) -> object:

@@ -391,7 +391,7 @@ def test_the_command_line_says_what_is_wrong(told: Callable[..., str], monkeypat
         ("--shadow-percent", "nan"): "--shadow-percent: expected a number from 0 to 100, got nan",
         ("--latency-ratio", "0.5"): "--latency-ratio: expected a number of at least 1, got 0.5",
         ("--tolerance", "inf"): "--tolerance: expected a number of at least 0, got inf",
-        ("--min-requests", "many"): "--min-requests: expected an integer of at least 1, got many",
+        ("--min-requests", "many"): "--min-requests: expected an integer from 1 to 1000000000, got many",
         ("--sticky", "a b"): "--sticky: expected the name of a header such as X-User-ID, got 'a b'",
         ("--no-guard", "--error-percent", "1"): "--no-guard, or what it is to be",
     }.items():

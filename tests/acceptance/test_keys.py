@@ -13,9 +13,10 @@ from typing import NamedTuple
 import pytest
 from starlette.routing import Route
 
-from penstock.cli.key import PREFIX, digest, new_secret
+from penstock.cli.key import digest, new_secret
 from penstock.config import Allowance
 from penstock.interface.ops import build_ops
+from penstock.model.key import PREFIX
 from penstock.model.keyring import read_keys
 from tests.acceptance.driver import Service, penstock, serving, wait_until
 from tests.acceptance.numbered import publish
@@ -223,9 +224,10 @@ def test_keys_come_and_go_while_the_service_runs(clients: Clients) -> None:
     service, before = clients.service, clients.file.read_text()
     new = penstock("key", "new", "later", cwd=clients.file.parent).stdout.strip()
     wait_until(lambda: service.predict(0.0, X_API_Key=new).status == 200, "the new key", service.explain)
-    clients.file.write_text("nonsense: {")
+    clients.file.write_text(f"later: {{sha256: {new}, rights: [predict]}}")
     refused = service.wait_for("reload_refused")
-    assert "penstock.keys" in refused["reason"]
+    assert "penstock.keys: later.sha256: this is a key, not its digest" in refused["reason"]
+    assert new[:12] not in json.dumps(refused), "what may be a key is in no log"
     assert service.predict(0.0, X_API_Key=new).status == 200, "what cannot be read changes nothing"
     clients.file.write_text(before)
     wait_until(lambda: service.predict(0.0, X_API_Key=new).status == 401, "its end", service.explain)
@@ -277,7 +279,11 @@ def test_a_key_is_made_once_and_shown_once(tmp_path: Path) -> None:
     for words, complaint in {
         ("shop",): "there is a key called shop",
         ("x", "--rights", "write"): "expected some of predict, read, admin, got 'write'",
-        ("x", "--quota-rows", "5/h"): "--quota-rows: expected a rate such as 100/s or 6000/min, got '5/h'",
+        (
+            "x",
+            "--quota-rows",
+            "5/h",
+        ): "--quota-rows: expected a rate from 1 to 999999999, such as 100/s or 6000/min, got '5/h'",
         ("x", "--quota-rows-burst", "5"): "quota.rows_burst: a burst needs a rate",
         ("a/b",): "is no name",
         ("anonymous",): "who sends no key",

@@ -52,7 +52,7 @@ def test_schemathesis_finds_nothing(tmp_path: Path, scale: Callable[[int, int], 
     (tmp_path / "iris").mkdir()
     (tmp_path / "iris" / "model.pkl").write_bytes(pickle.dumps(model.fit(data.data, data.target_names[data.target])))
     (tmp_path / "iris" / "model.yaml").write_text(manifest)
-    (tmp_path / "iris" / "users.csv").write_text("user,b,d\nu42,2,3\n")
+    (tmp_path / "iris" / "users.csv").write_text("user,b,d\nuser-1,2,3\n")
     assert penstock("lock", "iris", cwd=tmp_path).returncode == 0
     with serving("iris", "--compile", "off", cwd=tmp_path) as service:
         done = subprocess.run(

@@ -71,8 +71,8 @@ def test_the_quota_of_a_key_is_its_own_and_changes_while_the_service_runs(tmp_pa
 @pytest.mark.parametrize(
     ("words", "complaint"),
     [
-        (("--quota-requests", "fast"), "a rate such as 100/s"),
-        (("--quota-requests", "0/s"), "a rate such as 100/s"),
+        (("--quota-requests", "fast"), "a rate from 1 to 999999999, such as 100/s"),
+        (("--quota-requests", "0/s"), "a rate from 1 to 999999999, such as 100/s"),
         (
             ("--quota-rows-burst", "9"),
             "quota.rows_burst: a burst needs a rate: add rows, such as rows: 9/s, or leave this out",

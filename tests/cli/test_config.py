@@ -1,6 +1,7 @@
 """`penstock config`, and the reference that is made from the same declarations."""
 
 import json
+import sys
 from pathlib import Path
 
 import pytest
@@ -70,5 +71,63 @@ def test_a_file_of_keys_is_tried_as_the_service_would(capsys: pytest.CaptureFixt
     assert main(["config", "--keys", "good.keys"]) == 0
     assert [main(["config", "--keys", file]) for file in ("bad.keys", "nowhere.keys")] == [2, 2]
     wrong, missing = capsys.readouterr().err.splitlines()
-    assert "bad.keys: anonymous.quota.rows: expected a rate such as 100/s or 6000/min, got '5/h'" in wrong
+    assert (
+        "bad.keys: anonymous.quota.rows: expected a rate from 1 to 999999999, such as 100/s or 6000/min, got '5/h'"
+        in wrong
+    )
     assert "nowhere.keys: no such file" in missing
+
+
+@pytest.mark.parametrize(
+    ("words", "complaint"),
+    [
+        (("--quota-requests-burst", "5"), "quota.requests_burst: a burst needs a rate: add requests"),
+        (("--tls-cert", "cert.pem"), "server.tls_cert wants server.tls_key beside it"),
+        (("--tls-cert", "cert.pem", "--tls-key", "nowhere.pem"), "nowhere.pem: no such file"),
+        (("--tls-cert", "cert.pem", "--tls-key", "."), ": not a file"),
+        (("--tls-cert", "cert.pem", "--tls-key", "cert.pem"), "there is no private key in it"),
+        (("stores.yaml",), "stores.users.python: there is no module 'no_such_stores'"),
+    ],
+)
+def test_what_the_service_would_refuse_is_refused(
+    words: tuple[str, ...], complaint: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("cert.pem").write_text("-----BEGIN CERTIFICATE-----\n")
+    Path("stores.yaml").write_text("stores: {users: {python: 'no_such_stores:Users'}}")
+    assert main(["config", *words]) == 2
+    told = capsys.readouterr()
+    assert (complaint in told.err, told.out) == (True, "")
+
+
+OWN = "class Devices: ...\n_Hidden: type = Devices\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "name", "complaint"),
+    [
+        (OWN, "Device", "has no Device; did you mean 'Devices'?\n"),
+        (OWN, "Hidden", "has no Hidden; did you mean '_Hidden'?\n"),
+        (OWN, "Nothing.At", "has no Nothing\n"),
+        (OWN, "Devices", None),
+        (OWN, "_Hidden.x", None),
+        (f"from elsewhere import *\n{OWN}", "Device", None),
+        (f"globals()['Dev' + 'ice'] = 1\n{OWN}", "Device", None),
+        ("from elsewhere import Device\n", "Device", None),
+        ("# no Python: Device? (", "Thing", "has no Thing"),
+        ("", "Device", None),
+    ],
+)
+def test_a_class_that_is_not_in_its_module_is_refused_and_the_module_not_run(
+    text: str,
+    name: str,
+    complaint: str | None,
+    here: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(sys, "path", ["", str(here), *sys.path])
+    Path("stores_of_mine.py").write_text(f"open('run', 'w')\n{text}" if text else "")
+    Path("penstock.yaml").write_text(f"stores: {{devices: {{python: 'stores_of_mine:{name}'}}}}")
+    assert main(["config", "penstock.yaml"]) == (2 if complaint else 0)
+    assert (complaint or "") in capsys.readouterr().err
+    assert not Path("run").exists()

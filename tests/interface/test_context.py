@@ -185,6 +185,14 @@ def test_the_schema_shows_what_a_client_sends_and_its_examples_work(made_of: lis
         assert OAS31Validator(made).is_valid(body)
 
 
+def test_the_example_of_a_key_is_called_like_the_key() -> None:
+    contexts = [CONTEXT, replace(CONTEXT, key="shop", features=())]
+    properties = schema.context_request(SIGNATURE, contexts)["properties"]
+    (body,) = examples.context_examples(SIGNATURE, contexts).values()
+    for key, example in {"user_id": "user-1", "shop": "shop-1"}.items():
+        assert (body[key], properties[key]["examples"]) == (example, [example])
+
+
 # ------------------------------------------------------------------ on the way
 anyio = pytest.mark.anyio
 CONTEXT = Context(key="user_id", store="users", features=(Feature(name="b", field="balance"),))

@@ -5,10 +5,14 @@ from pathlib import Path
 
 from penstock.cli.arguments import YAML, Parser, add_settings, configuration_of
 from penstock.cli.complaint import complain
+from penstock.cli.stores import demand_modules
 from penstock.cli.table import table
+from penstock.config import Settings
 from penstock.configuration import Configuration, Effective
 from penstock.model.keyring import read_keys
+from penstock.model.quota import demand_rates
 from penstock.model.repository import lock_path
+from penstock.model.tls import read_pair
 from penstock.model.trust import LOCK_NAME
 
 EXAMPLES = """\
@@ -38,10 +42,18 @@ def run(words: Sequence[str]) -> int:
     configuration = configuration_of(namespace, namespace.file)
     for notice in configuration.notices:
         complain(notice)
-    if (keys := configuration.settings.keys) is not None:
-        read_keys(Path(keys))  # complains as the service would
+    _demand_use(configuration.settings)
     print(_json(configuration) if namespace.json else _text(configuration))
     return 0
+
+
+def _demand_use(settings: Settings) -> None:
+    """Raises, as the service would, where settings do not go together, or files that they name are no use."""
+    demand_rates(settings.quota, "quota")
+    demand_modules(settings.stores)
+    read_pair(settings.server.tls_cert, settings.server.tls_key)
+    if settings.keys is not None:
+        read_keys(Path(settings.keys))
 
 
 def _text(configuration: Configuration) -> str:

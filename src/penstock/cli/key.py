@@ -13,13 +13,12 @@ from penstock.cli.complaint import complain
 from penstock.config import Allowance
 from penstock.configuration import MODEL_NAME
 from penstock.errors import ConfigurationError
-from penstock.model.key import ANONYMOUS, PRIORITIES, RIGHTS, Key
+from penstock.model.key import ANONYMOUS, PREFIX, PRIORITIES, RIGHTS, Key, has_secret
 from penstock.model.keyring import entry, read_keys
 from penstock.model.quota import demand_rates
 from penstock.values import Unfit, from_text
 
 USUAL = "penstock.keys"
-PREFIX = "pk_"  # so that a key that was published by mistake is known for one
 SECRET_BYTES = 32
 LIMITS = {
     "requests": ("RATE", "of its own, in place of all of the service's quota, such as 100/s or 6000/min"),
@@ -57,6 +56,8 @@ def run(words: Sequence[str]) -> int:
         raise ConfigurationError(f"--rights: expected some of {', '.join(RIGHTS)}, got {strange[0]!r}")
     if namespace.name == ANONYMOUS:
         raise ConfigurationError(f"{ANONYMOUS} is who sends no key: write '{ANONYMOUS}: {{rights: […]}}' into the file")
+    if has_secret(namespace.name):
+        raise ConfigurationError("this is a key, and no name for one: say what to call it, such as mobile")
     if not MODEL_NAME.fullmatch(namespace.name):
         raise ConfigurationError(f"{namespace.name!r} is no name: use letters, digits, '_', '-' and '.'")
     secret = new_secret()
@@ -100,9 +101,22 @@ def _add(path: Path, key: Key) -> None:
     before = path.read_text() if path.exists() else ""
     if before and key.name in {known.name for known in read_keys(path)}:
         raise ConfigurationError(f"{path}: there is a key called {key.name}: take it out, or choose another name")
-    staging = path.with_name(f".{path.name}")
     mode = path.stat().st_mode & 0o777 if before else 0o600
+    text = before + ("\n" if before and not before.endswith("\n") else "") + entry(key)
+    try:
+        _exchange(path, text, mode)
+    except OSError as problem:
+        reason = (problem.strerror or "no").lower()
+        raise ConfigurationError(
+            f"{path} cannot be written: its directory, {path.absolute().parent}: {reason}; name a file in one that is "
+            "there and may be written to (--file)"
+        ) from None
+
+
+def _exchange(path: Path, text: str, mode: int) -> None:
+    """Puts the whole file in the place of the one before. Raises OSError."""
+    staging = path.with_name(f".{path.name}")
     staging.unlink(missing_ok=True)  # whoever may read what lies there would read on
     with os.fdopen(os.open(staging, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "w") as file:
-        file.write(before + ("\n" if before and not before.endswith("\n") else "") + entry(key))
+        file.write(text)
     staging.replace(path)

@@ -1,11 +1,12 @@
 """`penstock serve`: what is named, served over HTTP until a signal ends it."""
 
 from argparse import Namespace
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from penstock.cli.arguments import Parser, add_settings, configuration_of, split_paths
 from penstock.cli.complaint import complain
-from penstock.config import Server, Store
+from penstock.cli.stores import demand_modules
+from penstock.config import Server
 from penstock.errors import ConfigurationError, FailedStart
 from penstock.model.repository import Resolved, resolve
 
@@ -31,7 +32,7 @@ def run(words: Sequence[str]) -> int:
     namespace = _parse(words)
     arguments, file = split_paths(_named(namespace))
     configuration = configuration_of(namespace, file)
-    _demand_modules(configuration.settings.stores)
+    demand_modules(configuration.settings.stores)
     resolved = resolve(arguments, configuration)
     for notice in (*configuration.notices, *resolved.notices):
         complain(notice)
@@ -60,29 +61,6 @@ def _parse(words: Sequence[str]) -> Namespace:
     parser.add_argument("--name", help="what to call the only model that is named")
     add_settings(parser)
     return parser.read(words)
-
-
-def _demand_modules(stores: Mapping[str, Store]) -> None:
-    """Raises where the module of a store of one's own is nowhere. It is not run: that is for the fronts."""
-    for name, store in stores.items():
-        if store.python is not None and not _is_found(module := store.python.partition(":")[0].partition(".")[0]):
-            raise ConfigurationError(
-                f"stores.{name}.python: there is no module '{module}': PYTHONPATH says in which directory it is "
-                "(PYTHONPATH=. penstock serve …)"
-            )
-
-
-def _is_found(module: str) -> bool:
-    """Whether a front finds it, which does not look in the directory of the program or the present one by itself."""
-    import sys
-    from importlib.util import find_spec
-
-    ours = sys.path
-    sys.path = ours if sys.flags.safe_path else ours[1:]
-    try:
-        return find_spec(module) is not None
-    finally:
-        sys.path = ours
 
 
 def _warn_of_strangers(server: Server, resolved: Resolved) -> None:

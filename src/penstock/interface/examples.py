@@ -30,15 +30,16 @@ def batch_examples(signature: Signature) -> dict[str, Any]:
 def context_examples(signature: Signature, contexts: Sequence[Context]) -> dict[str, Any]:
     """The same of `/predict-with-context`, which takes rows by name alone."""
     own = own_part(signature, contexts)
-    keys = {context.key: entity(0) for context in contexts}
+    keys = {context.key: entity(context.key) for context in contexts}
     if not own.inputs:
         return {"all from stores": keys}
     return {"by name": {**keys, "features": row(own, 0, way="by name")}} if ways(own) else {}
 
 
-def entity(number: int) -> str:
-    """What is looked up, if it is called so."""
-    return f"u{42 + number}"
+def entity(key: str) -> str:
+    """What might be looked up by a key: device-1 by device_id. What there is in a store is not told here: it may
+    be the name of a person."""
+    return f"{key.removesuffix('_id')}-1"
 
 
 def ways(signature: Signature) -> tuple[str, ...]:

@@ -67,7 +67,7 @@ def _entity(key: str, contexts: Sequence[Context]) -> Schema:
         "minimum": -(2**63),
         "maximum": 2**63 - 1,
         "description": f"Looked up for {some}.",
-        "examples": [example_entity(0)],
+        "examples": [example_entity(key)],
     }
 
 

@@ -1,5 +1,6 @@
 """A client's key, as far as the service knows it."""
 
+import re
 from typing import Literal
 
 from msgspec import Struct
@@ -11,8 +12,14 @@ RIGHTS: tuple[Right, ...] = ("predict", "read", "admin")
 Priority = Literal["high", "low"]
 PRIORITIES: tuple[Priority, ...] = ("high", "low")
 
-
 ANONYMOUS = "anonymous"
+PREFIX = "pk_"  # so that a key that was published by mistake is known for one
+_SECRET = re.compile(PREFIX + "[A-Za-z0-9_-]{20,}")
+
+
+def has_secret(text: str) -> bool:
+    """Whether a key itself stands in this, which a short name that begins like one is not."""
+    return _SECRET.search(text) is not None
 
 
 class Key(Struct, frozen=True, kw_only=True):

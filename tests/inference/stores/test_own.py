@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from penstock.inference.stores import AWAY, own
-from penstock.inference.stores.own import OwnStore, Store, made
+from penstock.inference.stores.own import NotThere, OwnStore, Store, made
 from penstock.observability.logs import Log
 from penstock.testing import FakeStore
 from tests.inference.stores.conftest import Told
@@ -164,5 +164,5 @@ def test_a_store_is_made_of_a_module_and_a_name() -> None:
 
 @pytest.mark.parametrize("target", ["no_such_module:X", "penstock.testing:Nothing", "penstock.testing:count"])
 def test_a_store_that_cannot_be_made_is_an_error(target: str) -> None:
-    with pytest.raises((ImportError, AttributeError, TypeError)):
+    with pytest.raises((ImportError, NotThere, TypeError)):
         made(target)

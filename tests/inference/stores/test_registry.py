@@ -34,6 +34,12 @@ async def test_the_reason_why_a_store_cannot_be_made_holds_no_password(log: Log,
     assert "s3cret" not in line["reason"]
 
 
+async def test_a_class_that_its_module_has_not_is_named_with_the_one_that_is_like_it(log: Log, told: Told) -> None:
+    Stores({"users": Store(python=f"{__name__}:Unreachible")}, log, None).close()
+    (line,) = told()
+    assert line["reason"] == f"{__name__} has no Unreachible; did you mean 'Unreachable'? (stores.users.python)"
+
+
 FEATURES = (Feature(name="age", field="age"),)
 
 

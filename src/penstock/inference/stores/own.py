@@ -3,12 +3,13 @@
 import asyncio
 import importlib
 from collections.abc import Awaitable, Mapping, Sequence
-from operator import attrgetter
+from types import ModuleType
 from typing import Any, Protocol
 
 from penstock.inference.stores import AWAY, Answer
 from penstock.inference.stores.complaint import Complaint
 from penstock.observability.logs import Log
+from penstock.values import did_you_mean
 
 MOST_TOGETHER = 1000  # entities in one call
 MOST_CALLS = 64  # that are not answered; a store that does not come to an end is asked for nothing more
@@ -21,13 +22,28 @@ class Store(Protocol):
         """The fields of each entity, in their order; None for one that is not known. What is raised counts as away."""
 
 
+class NotThere(Exception):
+    """A module has no such name; the message says so, and holds nothing but names."""
+
+
 def made(target: str) -> Store:
-    """The store that `module:name` makes when it is called. Raises whatever that raises."""
+    """The store that `module:name` makes when it is called. Raises NotThere, and whatever the making raises."""
     module, _, name = target.partition(":")
-    store: Store = attrgetter(name)(importlib.import_module(module))()
+    store: Store = _found(importlib.import_module(module), name)()
     if not callable(getattr(store, "get", None)):
         raise TypeError(f"{target} makes something without a method `get`")
     return store
+
+
+def _found(module: ModuleType, name: str) -> Any:
+    """What is called so, in the module or in what is in it."""
+    found: Any = module
+    for part in name.split("."):
+        if not hasattr(found, part):
+            near = did_you_mean(part, [each for each in dir(found) if not each.startswith("_")])
+            raise NotThere(f"{getattr(found, '__name__', module.__name__)} has no {part}{near}")
+        found = getattr(found, part)
+    return found
 
 
 class OwnStore:

@@ -9,7 +9,7 @@ from penstock.inference.redis import Redis
 from penstock.inference.stores import Nowhere, Source
 from penstock.inference.stores.content import unlinked
 from penstock.inference.stores.hashes import Hashes
-from penstock.inference.stores.own import OwnStore, made, where
+from penstock.inference.stores.own import NotThere, OwnStore, made, where
 from penstock.inference.stores.room import Room
 from penstock.inference.stores.table import Table
 from penstock.model.context import Context
@@ -64,6 +64,8 @@ class Stores:
         if store.python is not None:
             try:
                 return OwnStore(name, made(store.python), store.timeout_ms / 1000, self._log)
+            except NotThere as error:
+                return self._nowhere(name, f"{error} (stores.{name}.python)")
             except Exception as error:  # noqa: BLE001 # it is somebody's own code
                 return self._nowhere(name, f"{store.python} cannot be made: {where(error)}")
         assert self._redis is not None  # as the configuration has seen to
