@@ -44,8 +44,16 @@ class World:
         self.store: RowStore = RingStore(rows, ENTRY, 10.0, clock=self.timer.time, evictions=self.evictions)
 
     def put(self, *names: int) -> None:
+        """Twice, so that it is kept wherever there is any room for it."""
         for name in names:
-            self.store.put([key(name)], columns(answer(name)))
+            self.put_once(name)
+            self.put_once(name)
+
+    def put_once(self, *names: int) -> None:
+        self.store.put([key(name) for name in names], columns(*map(self.answer, names)))
+
+    def answer(self, name: int) -> RowAnswer:
+        return answer(name)
 
     def held(self, *names: int) -> list[int]:
         return [name for name in names if self.store.find([key(name)])]
@@ -58,11 +66,14 @@ class Weighed(World):
         super().__init__()
         self.store = WeighedStore(rows, nbytes, 10.0, clock=self.timer.time, evictions=self.evictions)
 
-    def put(self, *names: int) -> None:
-        self.put_of(100, *names)
+        self.length = 100
 
     def put_of(self, length: int, *names: int) -> None:
-        self.store.put([key(name) for name in names], columns(*[word(length)] * len(names)))
+        self.length = length
+        self.put(*names)
+
+    def answer(self, name: int) -> RowAnswer:
+        return word(self.length)
 
 
 def key(name: int) -> bytes:
@@ -78,6 +89,48 @@ def test_what_was_asked_for_least_lately_goes_first(kind: Callable[..., World]) 
     world.put(4)
     assert world.held(1, 2, 3, 4) == [1, 3, 4]
     assert world.evictions.value == 1
+
+
+@pytest.mark.parametrize("kind", [World, Weighed])
+def test_where_there_is_no_room_only_what_is_wanted_again_takes_the_place_of_another(
+    kind: Callable[..., World],
+) -> None:
+    world = kind(rows=3)
+    world.put_once(1, 2, 3)
+    world.put_once(4)
+    assert (world.held(4), len(world.store), world.evictions.value) == ([], 3, 0)
+    world.put_once(5)
+    world.put_once(4)
+    assert (world.held(1, 2, 3, 4, 5), world.evictions.value) == ([2, 3, 4], 1)
+
+
+@pytest.mark.parametrize("kind", [World, Weighed])
+def test_rows_that_come_once_drive_out_few_of_the_others(kind: Callable[..., World]) -> None:
+    world = kind(rows=100)
+    world.put_once(*range(100))
+    for name in range(100, 10_000):
+        world.put_once(name)
+    assert world.evictions.value < 500
+
+
+@pytest.mark.parametrize("kind", [World, Weighed])
+def test_what_is_too_old_keeps_nobody_out(kind: Callable[..., World]) -> None:
+    world = kind(rows=3)
+    world.put_once(1, 2, 3)
+    world.timer.advance(11)
+    world.put_once(4)
+    assert (world.held(1, 2, 3, 4), world.evictions.value) == ([4], 0)
+
+
+@pytest.mark.parametrize("kind", [World, Weighed])
+def test_what_was_cleared_is_wanted_for_the_first_time_again(kind: Callable[..., World]) -> None:
+    world = kind(rows=1)
+    world.put_once(1)
+    world.put_once(2)
+    world.store.clear()
+    world.put_once(1)
+    world.put_once(2)
+    assert world.held(1, 2) == [1]
 
 
 def test_of_many_the_oldest_go_together() -> None:

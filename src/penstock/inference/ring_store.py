@@ -3,11 +3,12 @@
 from array import array
 from collections.abc import Callable, Sequence
 
+from penstock.inference.doorkeeper import Doorkeeper
 from penstock.inference.row_answers import Columns, RowAnswer
 from penstock.inference.row_store import NOTHING
 from penstock.observability.metrics import Counter
 
-PLACE_BYTES = 200
+PLACE_BYTES = 210
 """Of an answer beside its values and its key: its place among the others."""
 
 
@@ -16,8 +17,7 @@ class RingStore:
     monotonic seconds.
 
     There is a list for each part of an answer, whose places are given away in turn, by a hand that goes round. So a
-    batch is written as a few slices, and no object is made for an answer that nobody asks for again: of most, nobody
-    does.
+    batch is written as a few slices, and no object is made for an answer that nobody asks for again.
     """
 
     def __init__(
@@ -37,6 +37,7 @@ class RingStore:
         self._until = array("d")
         self._asked = bytearray()  # 1 where it was asked for since the hand was there
         self._columns: list[list[object]] = []
+        self._doorkeeper = Doorkeeper(self._most_rows)
 
     def __len__(self) -> int:
         return len(self.kept)
@@ -51,14 +52,18 @@ class RingStore:
         return found if any(found) else NOTHING
 
     def put(self, keys: Sequence[bytes], answers: Columns) -> None:
+        if not self._most_rows:
+            return
         if len(answers) != len(self._columns):  # these are the first, or a host has another opinion of its model
             self.clear()
             self._columns = [[] for _ in answers]
         until = self._clock() + self._ttl_s
         if len(set(keys)) < len(keys) or not self.kept.keys().isdisjoint(keys):
             keys, answers = self._replace(keys, answers, until)
+        if self._is_full():
+            keys, answers = self._let_in(keys, answers)
         start, count = 0, len(keys)
-        while start < count and self._most_rows:
+        while start < count:
             stop = start + self._make_room(count - start)
             self._write(keys[start:stop], [column[start:stop] for column in answers], until)
             start = stop
@@ -84,6 +89,17 @@ class RingStore:
                 column[place] = new[last[key]]
         rest = [(key, at) for key, at in last.items() if key not in self.kept]
         return [key for key, _ in rest], [[column[at] for _, at in rest] for column in answers]
+
+    def _is_full(self) -> bool:
+        """Whether somebody has to go before his time."""
+        there = len(self._keys)
+        return there >= self._most_rows and self._until[self._hand % there] > self._clock()
+
+    def _let_in(self, keys: Sequence[bytes], answers: Columns) -> tuple[Sequence[bytes], Columns]:
+        known = self._doorkeeper.known(keys)
+        if len(known) == len(keys):
+            return keys, answers
+        return [keys[at] for at in known], [[column[at] for at in known] for column in answers]
 
     def _make_room(self, most: int) -> int:
         """How many can be written at the hand, at most so many: who stands there goes."""

@@ -11,9 +11,10 @@ NOTHING: Sequence[RowAnswer | None] = ()
 class RowStore(Protocol):
     """Answers in memory, by the keys of their rows.
 
-    Where there is no room the oldest goes, and is counted if that is before its time; but one that was asked for is
-    passed over once, however often that was (the policy is known as CLOCK, or second chance). What is too old stays
-    until then, or until another is put in its place.
+    Where there is no room a new one is kept only if its row was wanted before: of most rows one never hears again. Then
+    the oldest goes, and is counted if that is before its time; but one that was asked for is passed over once, however
+    often that was (the policy is known as CLOCK, or second chance). What is too old stays until then, or until another
+    is put in its place, and keeps nobody out.
     """
 
     @property

@@ -3,6 +3,7 @@
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 
+from penstock.inference.doorkeeper import Doorkeeper
 from penstock.inference.row_answers import Columns, RowAnswer, apart, weigh
 from penstock.inference.row_store import NOTHING
 from penstock.observability.metrics import Counter
@@ -10,7 +11,7 @@ from penstock.observability.metrics import Counter
 Entry = tuple[float, RowAnswer]
 """Until when an answer is kept, in monotonic seconds."""
 GONE: Entry = (0.0, ())
-ANSWER_BYTES = 400
+ANSWER_BYTES = 410
 """Of an answer beside its values and its key: its place among the others."""
 
 
@@ -29,6 +30,7 @@ class WeighedStore:
         self._clock = clock
         self._evictions = evictions
         self._asked: set[bytes] = set()  # those that were asked for since they stand where they do
+        self._doorkeeper = self._new_doorkeeper()
 
     def __len__(self) -> int:
         return len(self.kept)
@@ -46,6 +48,7 @@ class WeighedStore:
     def clear(self) -> None:
         self.kept.clear()
         self._asked.clear()
+        self._doorkeeper = self._new_doorkeeper()
         self.nbytes = 0
 
     def _get(self, key: bytes, now: float) -> RowAnswer | None:
@@ -56,15 +59,27 @@ class WeighedStore:
         return answer
 
     def _put(self, key: bytes, answer: RowAnswer, until: float) -> None:
-        if key in self.kept:
+        weight, is_new = _weight(key, answer), key not in self.kept
+        if not is_new:
             self._drop(key)
-        weight = _weight(key, answer)
         if weight > self._most_bytes or not self._most_rows:
             return
-        while len(self.kept) >= self._most_rows or self.nbytes + weight > self._most_bytes:
+        if is_new and self._is_full(weight) and not self._doorkeeper.known([key]):
+            return
+        while self._lacks_room(weight):
             self._evict()
         self.kept[key] = until, answer
         self.nbytes += weight
+
+    def _lacks_room(self, weight: int) -> bool:
+        return len(self.kept) >= self._most_rows or self.nbytes + weight > self._most_bytes
+
+    def _is_full(self, weight: int) -> bool:
+        """Whether somebody has to go before his time."""
+        return self._lacks_room(weight) and self.kept[next(iter(self.kept))][0] > self._clock()
+
+    def _new_doorkeeper(self) -> Doorkeeper:
+        return Doorkeeper(min(self._most_rows, self._most_bytes // ANSWER_BYTES))
 
     def _evict(self) -> None:
         """Lets the one go whose turn it is."""
