@@ -11,8 +11,10 @@ from penstock.interface.claim import Claim
 from penstock.testing import ManualTimer
 
 
-@pytest.mark.parametrize("error", [QuotaUnknown(), ValueError("a bug")], ids=["refused", "a bug"])
-def test_a_request_that_cannot_be_queued_fails_and_is_not_lost(error: Exception) -> None:
+@pytest.mark.parametrize("kind", [QuotaUnknown, ValueError], ids=["refused", "a bug"])
+def test_a_request_that_cannot_be_queued_fails_and_is_not_lost(kind: type[Exception]) -> None:
+    error = kind()
+
     def queue(_: Ticket) -> Any:
         raise error
 
