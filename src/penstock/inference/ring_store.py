@@ -87,8 +87,7 @@ class RingStore:
             self._until[place] = until
             for column, new in zip(self._columns, answers, strict=True):
                 column[place] = new[last[key]]
-        rest = [(key, at) for key, at in last.items() if key not in self.kept]
-        return [key for key, _ in rest], [[column[at] for _, at in rest] for column in answers]
+        return _only(keys, answers, [at for key, at in last.items() if key not in self.kept])
 
     def _is_full(self) -> bool:
         """Whether somebody has to go before his time."""
@@ -96,10 +95,7 @@ class RingStore:
         return there >= self._most_rows and self._until[self._hand % there] > self._clock()
 
     def _let_in(self, keys: Sequence[bytes], answers: Columns) -> tuple[Sequence[bytes], Columns]:
-        known = self._doorkeeper.known(keys)
-        if len(known) == len(keys):
-            return keys, answers
-        return [keys[at] for at in known], [[column[at] for at in known] for column in answers]
+        return _only(keys, answers, self._doorkeeper.known(keys))
 
     def _make_room(self, most: int) -> int:
         """How many can be written at the hand, at most so many: who stands there goes."""
@@ -139,3 +135,7 @@ class RingStore:
         if untils:
             self._evictions.value += len(untils) if min(untils) > now else sum([until > now for until in untils])
         return [*map(self.kept.pop, self._keys[start:end])]
+
+
+def _only(keys: Sequence[bytes], answers: Columns, places: Sequence[int]) -> tuple[Sequence[bytes], Columns]:
+    return [keys[at] for at in places], [[column[at] for at in places] for column in answers]

@@ -16,9 +16,7 @@ from penstock.model.control import Loaded
 from penstock.observability.caching import CacheMeter
 
 MOST_UNANSWERED = 512  # commands, beyond which Redis would be late with those that are waited for
-MOST_TOGETHER = (
-    1024  # answers that are written in one turn of the loop: 4,000 keep it up for longer than Redis may take
-)
+MOST_TOGETHER = 1024  # answers, written in one turn of the loop: 4,000 keep it up for longer than Redis may take
 DIGEST = 32
 
 

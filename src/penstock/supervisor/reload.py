@@ -109,8 +109,7 @@ class Reload:
                 self._take_keys(read_keys(Path(file)))
                 detail = "everything but the keys stays as it is"
             except (PenstockError, OSError) as error:
-                reason = "; ".join(
-                    dict.fromkeys((reason, str(error)))
-                )  # said once where the keys are all that is wrong
+                if str(error) != reason:  # else the keys are all that is wrong
+                    reason = f"{reason}; {error}"
         self._log.error("reload_refused", reason=reason, detail=detail)
         self._ledger.reloaded("refused")
